@@ -1,0 +1,3 @@
+module runtests
+
+go 1.26

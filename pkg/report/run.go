@@ -1,0 +1,150 @@
+// Package report holds the facts of a run (Run, Result, Outcome), keeps them on
+// disk, and tells them: as text, JSON, JUnit, TAP and HTML. Every rendering is
+// made from a Run alone, so a run of last month reads as it did that morning.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Version is the version of the record written to run.json. It grows when a
+// field changes its meaning; a new field alone does not change it.
+const Version = 1
+
+// Outcome is how a step ended. The zero value means that it has not ended.
+type Outcome string
+
+// The outcomes. Only Passed is a success.
+const (
+	Passed      Outcome = "passed"
+	Failed      Outcome = "failed"      // its own exit status was not 0
+	Timeout     Outcome = "timeout"     // stopped when its time was over
+	Broken      Outcome = "broken"      // it could not be carried out
+	Blocked     Outcome = "blocked"     // an image that it needs failed
+	Interrupted Outcome = "interrupted" // stopped, or never started, because the run was
+)
+
+// Kind tells what a step does.
+type Kind string
+
+// The kinds of step.
+const (
+	Test  Kind = "test"
+	Image Kind = "image"
+)
+
+// Run is the record of one execution of a suite.
+type Run struct {
+	Version  int       `json:"version"`
+	ID       string    `json:"id"`             // the name of its folder: 2026-11-22T03-00-04
+	Suite    string    `json:"suite"`          // the suite's name
+	File     string    `json:"file,omitempty"` // the suite file, absolute; empty without one
+	Folder   string    `json:"folder"`         // the run's folder, absolute
+	Host     string    `json:"host"`
+	Program  string    `json:"program"` // name and version of what wrote the record
+	Engine   Engine    `json:"engine"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
+	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
+	Lines    int       `json:"lines"`             // log lines kept per step
+	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
+	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
+}
+
+// Engine names the container engine that a run used.
+type Engine struct {
+	Name    string `json:"name"`    // Docker, Podman
+	Version string `json:"version"` // 28.5.2
+	API     string `json:"api"`     // the API version spoken with it, 1.41
+	Host    string `json:"host"`    // unix:///var/run/docker.sock
+}
+
+// String is the engine as the report names it: "Docker 28.5.2".
+func (e Engine) String() string { return e.Name + " " + e.Version }
+
+// Result is what is known of one step.
+type Result struct {
+	Name       string    `json:"name"` // unique in the run: TEST@IMAGE, or the image's name
+	Kind       Kind      `json:"kind"`
+	Test       string    `json:"test,omitempty"`
+	Image      string    `json:"image"`
+	ImageID    string    `json:"image_id,omitempty"`
+	Outcome    Outcome   `json:"outcome"`          // empty until it ended
+	Reason     string    `json:"reason,omitempty"` // why it did not pass, in words: "exit status 2"
+	Hint       string    `json:"hint,omitempty"`   // what to do about it
+	Notes      []string  `json:"notes,omitempty"`  // other facts a reader needs: "passed on attempt 2 of 3"
+	ExitStatus *int      `json:"exit_status,omitempty"`
+	Command    string    `json:"command"` // does the same by hand; quoted for a shell
+	Started    time.Time `json:"started,omitzero"`
+	Duration   Duration  `json:"duration_seconds"`
+	Attempts   int       `json:"attempts,omitempty"`  // how many times it was run
+	Container  string    `json:"container,omitempty"` // the name of its container, when it was kept
+	Log        Log       `json:"log,omitzero"`
+}
+
+// Log is what is known of a step's log.
+type Log struct {
+	File  string `json:"file,omitempty"` // its name in the run's folder
+	Bytes int64  `json:"bytes"`
+	Lines int64  `json:"lines"` // a last line without a newline counts
+	Tail  Tail   `json:"tail,omitzero"`
+}
+
+// Counts returns how many steps passed and how many did not: together all that
+// were to run. A step of a run that was cut off counts as a failure.
+func (r *Run) Counts() (success, failures int) {
+	for i := range r.Steps {
+		if r.Steps[i].Outcome == Passed {
+			success++
+		}
+	}
+	return success, len(r.Steps) - success
+}
+
+// Subject is the run in one line, and the subject of its mail: "4 success, 2 failures".
+func (r *Run) Subject() string {
+	success, failures := r.Counts()
+	return fmt.Sprintf("%d success, %d failures", success, failures)
+}
+
+// Duration is a time.Duration that JSON shows in seconds, to the millisecond.
+type Duration time.Duration
+
+// MarshalJSON writes d as a number of seconds.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(math.Round(time.Duration(d).Seconds()*1000) / 1000)
+}
+
+// UnmarshalJSON reads a number of seconds.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(data, &seconds); err != nil {
+		return fmt.Errorf("read a duration in seconds: %w", err)
+	}
+	*d = Duration(math.Round(seconds*1000) * float64(time.Millisecond))
+	return nil
+}
+
+// String is d as a person says it: 41m12s, 3m10s, 2h; below ten seconds with a tenth, 0.4s.
+func (d Duration) String() string {
+	t := time.Duration(d)
+	if t < 10*time.Second {
+		return fmt.Sprintf("%.1fs", t.Seconds())
+	}
+	t = t.Round(time.Second)
+	h, m, s := t/time.Hour, t%time.Hour/time.Minute, t%time.Minute/time.Second
+	switch {
+	case h > 0 && m == 0 && s == 0:
+		return fmt.Sprintf("%dh", h)
+	case h > 0:
+		return fmt.Sprintf("%dh%dm%ds", h, m, s)
+	case m > 0 && s == 0:
+		return fmt.Sprintf("%dm", m)
+	case m > 0:
+		return fmt.Sprintf("%dm%ds", m, s)
+	}
+	return fmt.Sprintf("%ds", s)
+}
