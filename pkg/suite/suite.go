@@ -1,0 +1,99 @@
+// Package suite reads a suite file, checks it whole, and expands it into steps.
+//
+// A suite file is YAML; the keys of its containers are Docker Compose's, and so
+// are ${VAR} and ${VAR:-default}. All that is wrong in a file is reported at once
+// (see Errors), each fault with its line, its column and the nearest known key.
+package suite
+
+import (
+	"time"
+
+	"runtests/pkg/engine"
+)
+
+// Suite is a suite file, read and checked: paths are absolute, defaults applied.
+type Suite struct {
+	Name     string // default: the name of the file's directory
+	File     string // absolute; empty for a suite made of directories alone
+	Dir      string // what relative paths in it start from
+	Logs     string // default: DIR/logs
+	Lines    int    // log lines kept per step, default 40
+	Jobs     int    // steps at a time, default 1
+	KeepRuns int    // run folders kept, default 30
+	Steps    []Step // every test × image, in the file's order
+	Mail     *Mail  // nil when the suite has no mail section
+}
+
+// Step is one test on one image.
+type Step struct {
+	Name  string // TEST@IMAGE, unique in the suite
+	Test  string
+	Image string // as the suite names it
+
+	Dir    string // the test's directory: absolute, on this machine
+	Mount  Mount
+	Script bool // the command is Dir's test.sh, which must then be executable
+
+	Timeout    time.Duration // of each attempt, default 1h
+	Retries    int           // attempts after the first one that did not pass, default 0
+	PullPolicy PullPolicy
+
+	// Container is complete but for its name, its labels and what becomes of its
+	// log: Image is the reference to give the engine, and the test's directory is
+	// among its Mounts or its Copies.
+	Container engine.Container
+}
+
+// Mount is how a test's directory gets into its container, at /test.
+type Mount string
+
+// The ways to mount a test's directory.
+const (
+	ReadWrite Mount = "rw"   // in place: what the test writes stays (the default)
+	ReadOnly  Mount = "ro"   // in place, not writable
+	Copied    Mount = "copy" // a fresh copy inside the container
+)
+
+// PullPolicy says when an image is pulled from its registry; the names are Compose's.
+type PullPolicy string
+
+// The pull policies.
+const (
+	PullMissing PullPolicy = "missing" // when the engine has none (the default)
+	PullAlways  PullPolicy = "always"
+	PullNever   PullPolicy = "never"
+)
+
+// Mail is the suite's mail section.
+type Mail struct {
+	Server        string // smtp://, smtp+starttls:// or smtps://, HOST[:PORT]
+	From          string // RFC 5322 address, checked
+	To            []string
+	Send          Send
+	SubjectPrefix string
+	User          string        // for AUTH; empty: none
+	Password      string        // already read from the environment or password_file; never printed
+	CAFile        string        // PEM, absolute; empty: the system's authorities
+	PlainAuth     bool          // the password may travel unencrypted (mail.allow_plain_auth)
+	Timeout       time.Duration // of one attempt to deliver, default 1m
+	RetryFor      time.Duration // how long a temporary refusal is retried in the run, default 5m
+	MaxSize       int64         // bytes of the whole message, default 1 MiB
+}
+
+// Send says after which runs the report is mailed.
+type Send string
+
+// The send policies.
+const (
+	SendAlways  Send = "always"  // the default
+	SendFailure Send = "failure" // when a step did not pass
+	SendChange  Send = "change"  // when an outcome is not what it was in the run before
+)
+
+// Overrides are what the command line says in place of the suite file.
+type Overrides struct {
+	Image      string        // for every test; empty: the suite's
+	Timeout    time.Duration // zero: the suite's
+	Volumes    []string      // in Compose's short form, relative to the working directory; they replace the suite's of the same target
+	MacAddress string
+}
