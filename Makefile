@@ -1,0 +1,57 @@
+# make help lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 10s
+# A package's tests together; the longest is the stories on a slow engine.
+TESTTIME ?= 20m
+
+STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+SCRIPTS      := $(filter-out scripts/README.md,$(wildcard scripts/*)) .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
+
+.PHONY: help build demo test lint bench test-engines fuzz install clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/runtests, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/runtests ./cmd/runtests
+
+demo: ## run the suite of examples/ocaml on a real engine (as root it installs and starts what is missing)
+	@scripts/engine >/dev/null
+	@$(MAKE) --no-print-directory build
+	@scripts/demo
+
+test: ## every test, on a real engine
+	@scripts/packages test
+	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
+	set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) ./...
+
+lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy go.mod
+	@scripts/packages lint
+	@scripts/lint $(STATICCHECK) $(GOLANGCILINT) $(GOVULNCHECK) -- $(SCRIPTS)
+
+bench: build ## figures beside run_test.sh on the same engine; a few minutes
+	@scripts/packages bench
+	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
+	go build -o bin/bare ./bench/bare && go run ./bench
+
+test-engines: build ## the stories on other engines: Docker 26.1 and 28.5, Podman (root; takes long)
+	@scripts/test-engines
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@scripts/fuzz $(FUZZTIME)
+
+install: ## binary, man page and crontab.example under PREFIX (/usr/local), below DESTDIR
+	@[[ -x bin/runtests ]] || { echo 'make install: there is no bin/runtests yet: run make build first' >&2; exit 1; }
+	install -D -m 755 bin/runtests '$(DESTDIR)$(PREFIX)/bin/runtests'
+	install -D -m 644 docs/runtests.1 '$(DESTDIR)$(PREFIX)/share/man/man1/runtests.1'
+	install -D -m 644 crontab.example '$(DESTDIR)$(PREFIX)/share/doc/runtests/crontab.example'
+
+clean: ## what was built and what the demo logged (files only: images stay)
+	rm -rf bin examples/*/logs

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Does the compiled program say what the books say, and refuse what it does not know?
+set -eu
+cp -r /structures /tmp/structures
+cd /tmp/structures
+dune build --root . bin/count.exe
+count=_build/default/bin/count.exe
+
+"$count" catalan 100 | grep -x '100 896519947090131496687170070074100632420837521538745909320'
+"$count" motzkin 10 | diff - /test/motzkin.expected
+! "$count" unheard-of 3
