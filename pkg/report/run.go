@@ -52,6 +52,11 @@ type Run struct {
 	Lines    int       `json:"lines"`             // log lines kept per step
 	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
 	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
+
+	// Running says that the run is still going on; Open finds it out. It is no part
+	// of the record, which could not know: a run without Finished that is not
+	// Running was cut off.
+	Running bool `json:"-"`
 }
 
 // Engine names the container engine that a run used.
@@ -131,8 +136,8 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 // String is d as a person says it: 41m12s, 3m10s, 2h; below ten seconds with a tenth, 0.4s.
 func (d Duration) String() string {
 	t := time.Duration(d)
-	if t < 10*time.Second {
-		return fmt.Sprintf("%.1fs", t.Seconds())
+	if tenths := t.Round(time.Second / 10); tenths < 10*time.Second {
+		return fmt.Sprintf("%.1fs", tenths.Seconds())
 	}
 	t = t.Round(time.Second)
 	h, m, s := t/time.Hour, t%time.Hour/time.Minute, t%time.Minute/time.Second

@@ -1,0 +1,248 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+)
+
+// The files of a run's folder, beside the logs of its steps.
+const (
+	recordFile = "run.json"
+	textFile   = "report.txt"
+	htmlFile   = "report.html"
+	junitFile  = "junit.xml"
+	lockFile   = "lock" // in a suite's logs folder too: see LockSuite
+)
+
+// latestLink is the link in a suite's logs folder to the run launched last.
+const latestLink = "latest"
+
+// Who may read what a run writes: its owner and its group. Logs hold what tests print.
+const (
+	folderMode = 0o750
+	fileMode   = 0o640
+)
+
+// idLayout is a run's ID, the name of its folder: the local time of its launch.
+// A number is appended (-2, -3) for runs launched within one second.
+const idLayout = "2006-01-02T15-04-05"
+
+// maxSameSecond bounds how many runs may be launched within one second.
+const maxSameSecond = 1000
+
+// Folder is the folder of a run that is going on. It is locked until Close, or
+// until the process dies, however it dies: see Alive.
+type Folder struct {
+	ID   string
+	Path string // absolute
+
+	lock *flock.Flock
+	root *os.Root // what is written goes through it: the folder that was made, whatever its path names later
+
+	mu    sync.Mutex
+	logs  map[string]string // by step: the stem of its log's name
+	stems map[string]bool   // those in use
+}
+
+// Create makes the folder of a run launched now in the folder logs, which is made
+// when missing, locks it, and lets the link "latest" point to it, so that the
+// latest run is the one that is going on.
+func Create(logs string, now time.Time) (*Folder, error) {
+	logs, err := filepath.Abs(logs)
+	if err != nil {
+		return nil, fmt.Errorf("make a run's folder: %w", err)
+	}
+	if err := os.MkdirAll(logs, folderMode); err != nil {
+		return nil, fmt.Errorf("make the logs folder: %w", err)
+	}
+	id, err := makeRunFolder(logs, now.Format(idLayout))
+	if err != nil {
+		return nil, fmt.Errorf("make a run's folder: %w", err)
+	}
+	f := &Folder{ID: id, Path: filepath.Join(logs, id), logs: map[string]string{}, stems: map[string]bool{}}
+	f.lock = flock.New(filepath.Join(f.Path, lockFile),
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW), flock.SetPermissions(fileMode))
+	if err := f.lock.Lock(); err != nil { // not TryLock: Alive may be looking
+		return nil, fmt.Errorf("lock the run's folder: %w", err)
+	}
+	if f.root, err = os.OpenRoot(f.Path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the run's folder: %w", err), f.lock.Close())
+	}
+	if err := pointLatest(logs, id); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// makeRunFolder makes the folder named after the time, or the first free one after it.
+func makeRunFolder(logs, launched string) (id string, err error) {
+	for n := 1; n <= maxSameSecond; n++ {
+		id = launched
+		if n > 1 {
+			id = fmt.Sprintf("%s-%d", launched, n)
+		}
+		if err = os.Mkdir(filepath.Join(logs, id), folderMode); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return id, err
+}
+
+// pointLatest lets the link "latest" point to the run id. Something else of that name is left alone.
+func pointLatest(logs, id string) error {
+	link := filepath.Join(logs, latestLink)
+	info, err := os.Lstat(link)
+	if err == nil && info.Mode().Type() != fs.ModeSymlink {
+		return &hinted{
+			fmt.Errorf("point %s to the run: it is not a link", link),
+			"move it away: runtests keeps a link of that name to the latest run",
+		}
+	}
+	if err := renameio.Symlink(id, link); err != nil {
+		return fmt.Errorf("point %s to the run: %w", link, err)
+	}
+	return nil
+}
+
+// Close releases the lock: the run is over.
+func (f *Folder) Close() error {
+	return errors.Join(f.root.Close(), f.lock.Close())
+}
+
+// Save replaces the record of the run, run.json: whoever reads it finds the old one
+// or the new one, whole, even after a power cut.
+func (f *Folder) Save(r *Run) error {
+	if err := f.replace(recordFile, r, JSON); err != nil {
+		return err
+	}
+	if err := f.sync(); err != nil {
+		return fmt.Errorf("save %s: %w", recordFile, err)
+	}
+	return nil
+}
+
+// WriteReports writes what people and other programs read: report.txt, report.html and junit.xml.
+func (f *Folder) WriteReports(r *Run) error {
+	return errors.Join(
+		f.replace(textFile, r, Text),
+		f.replace(htmlFile, r, HTML),
+		f.replace(junitFile, r, JUnit),
+	)
+}
+
+// replace writes a rendering of r to a file, atomically.
+func (f *Folder) replace(name string, r *Run, render func(io.Writer, *Run) error) (err error) {
+	file, err := renameio.NewPendingFile(name, renameio.WithRoot(f.root), renameio.WithPermissions(fileMode))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, file.Cleanup()) }()
+	if err := render(file, r); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// sync makes the names of the folder's files survive a power cut, as replace does for their contents.
+func (f *Folder) sync() error {
+	dir, err := f.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// LogFile names the log of a step: STEP.ID.log. What a file name should not hold, as
+// the slash and the colon of an image reference, becomes an underscore; two steps
+// have two names, and a step always the same.
+func (f *Folder) LogFile(step string) string {
+	return f.stem(step) + "." + f.ID + ".log"
+}
+
+// AttemptFile names the log of an attempt at a step, counted from 1, that a later
+// attempt follows: STEP.ID.attempt-1.log.
+func (f *Folder) AttemptFile(step string, attempt int) string {
+	return fmt.Sprintf("%s.%s.attempt-%d.log", f.stem(step), f.ID, attempt)
+}
+
+// CreateLog makes a file named by LogFile or AttemptFile. It must not exist: nothing
+// is overwritten, and no link is followed.
+func (f *Folder) CreateLog(name string) (*os.File, error) {
+	if filepath.Base(name) != name || name == "." || name == ".." {
+		return nil, fmt.Errorf("create log %q: not a file name", name)
+	}
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("create log: %w", err)
+	}
+	return file, nil
+}
+
+// stem is what the names of a step's logs begin with.
+func (f *Folder) stem(step string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if stem, ok := f.logs[step]; ok {
+		return stem
+	}
+	safe := fileName(step, maxStem-len(f.ID))
+	stem := safe
+	for n := 2; f.stems[stem]; n++ {
+		stem = fmt.Sprintf("%s-%d", safe, n)
+	}
+	f.logs[step], f.stems[stem] = stem, true
+	return stem
+}
+
+// maxStem is what a name of 255 bytes, the most that Linux allows, has left for a step
+// and the run's ID beside ".attempt-1000.log", a dot and a number that sets two steps apart.
+const maxStem = 255 - len(".attempt-1000.log") - len(".") - len("-100000")
+
+// fileName makes a file name of at most limit bytes of any text.
+func fileName(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("@._-+=,", r) {
+			return '_'
+		}
+		return r
+	}, s)
+	if s == "" || s[0] == '.' || s[0] == '-' { // hidden, or taken for an option
+		s = "_" + s
+	}
+	for len(s) > limit {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}
+
+// Alive says whether the run of a folder is still going on. One whose folder, or
+// whose lock, is gone is not. When the lock may not be opened it is an error: nobody knows.
+func Alive(folder string) (bool, error) {
+	lock := flock.New(filepath.Join(folder, lockFile),
+		flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK)) // never made by looking; a pipe of that name does not hang
+	free, err := lock.TryRLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("see whether the run %s is going on: %w", folder, err)
+	}
+	return !free, lock.Close()
+}

@@ -1,0 +1,250 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// MaxRecordBytes is the size of the largest run.json that is read: more than a run
+// of 10,000 steps with full tails of ordinary lines.
+const MaxRecordBytes = 256 << 20
+
+// idPattern is a run's ID: see idLayout.
+var idPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,4}))?$`)
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// Hint tells what to do about it.
+func (e *hinted) Hint() string { return e.hint }
+
+// ErrNoRun is what Open's error wraps when there is no such run.
+var ErrNoRun = errors.New("no such run")
+
+// List returns the IDs of the runs in the folder logs, the newest first. A folder
+// that does not exist holds none.
+func List(logs string) ([]string, error) {
+	entries, err := os.ReadDir(logs)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the runs: %w", err)
+	}
+	var ids []string
+	for _, entry := range entries {
+		if entry.IsDir() && idPattern.MatchString(entry.Name()) {
+			ids = append(ids, entry.Name())
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int { return compareIDs(b, a) })
+	return ids, nil
+}
+
+// compareIDs orders IDs by launch.
+func compareIDs(a, b string) int {
+	launchedA, nA := splitID(a)
+	launchedB, nB := splitID(b)
+	return cmp.Or(cmp.Compare(launchedA, launchedB), cmp.Compare(nA, nB))
+}
+
+func splitID(id string) (launched string, n int) {
+	m := idPattern.FindStringSubmatch(id)
+	n, _ = strconv.Atoi(m[2]) // empty for the first of its second: 0
+	return m[1], n
+}
+
+// Open reads the record of a run in the folder logs. run is its ID, a unique
+// beginning of one, or nothing (or "latest") for the latest; with a slash in it, it is the path of a
+// run's folder or of its run.json, wherever that is. The error wraps ErrNoRun when there is no such run.
+func Open(logs, run string) (*Run, error) {
+	if strings.ContainsRune(run, filepath.Separator) {
+		return openPath(run)
+	}
+	ids, err := List(logs)
+	if err != nil {
+		return nil, err
+	}
+	id, err := choose(logs, ids, run)
+	if err != nil {
+		return nil, err
+	}
+	return openPath(filepath.Join(logs, id))
+}
+
+// choose finds the run that a person means.
+func choose(logs string, ids []string, run string) (string, error) {
+	if len(ids) == 0 {
+		return "", &hinted{fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run"}
+	}
+	if run == "" || run == latestLink {
+		return latest(logs, ids), nil
+	}
+	if slices.Contains(ids, run) {
+		return run, nil
+	}
+	matches := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !strings.HasPrefix(id, run) })
+	switch len(matches) {
+	case 1:
+		return matches[0], nil
+	case 0:
+		return "", &hinted{fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the last ones are " + lastOnes(ids)}
+	}
+	return "", &hinted{
+		fmt.Errorf("find run %q in %s: %d runs begin so: %w", run, logs, len(matches), ErrNoRun),
+		"say which: " + lastOnes(matches),
+	}
+}
+
+// latest is the run that the link names, or the newest when the link is gone.
+func latest(logs string, ids []string) string {
+	if target, err := os.Readlink(filepath.Join(logs, latestLink)); err == nil && slices.Contains(ids, target) {
+		return target
+	}
+	return ids[0]
+}
+
+// lastOnes names a few runs for a hint, the newest first.
+func lastOnes(ids []string) string {
+	const few = 5
+	if len(ids) > few {
+		return strings.Join(ids[:few], ", ") + ", …"
+	}
+	return strings.Join(ids, ", ")
+}
+
+// openPath reads a run's folder or its record.
+func openPath(path string) (*Run, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, recordFile)
+	}
+	data, err := readRecord(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the record of the run: %w", err)
+	}
+	r, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read the record of the run %s: %w", path, err)
+	}
+	if r.Finished.IsZero() {
+		r.Running, err = Alive(filepath.Dir(path))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// readRecord reads a file that may be anything.
+func readRecord(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &hinted{
+			fmt.Errorf("%w: no %s", ErrNoRun, path),
+			"the run was cut off before its first record, or is not one of runtests",
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, MaxRecordBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxRecordBytes {
+		return nil, fmt.Errorf("%s: larger than %d MiB", path, MaxRecordBytes>>20)
+	}
+	return data, nil
+}
+
+// decode reads a record. The version is looked at first: what a later one holds may be of other types.
+func decode(data []byte) (*Run, error) {
+	var record struct {
+		Version int `json:"version"`
+	}
+	err := json.Unmarshal(data, &record)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax) && syntax.Offset >= int64(len(data)):
+		return nil, errors.New("it is cut off: its end is missing")
+	case err != nil:
+		return nil, err
+	case record.Version > Version:
+		return nil, &hinted{
+			fmt.Errorf("its version is %d; this program reads %d", record.Version, Version),
+			"read it with the runtests that wrote it, or a newer one",
+		}
+	case record.Version < 1:
+		return nil, errors.New("it says no version: not a record of a run")
+	}
+	r := new(Run)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Prune removes the oldest runs in the folder logs beyond the newest keep, and
+// returns the IDs of those removed. It removes folders that are ours alone: named
+// as a run and with a record or a lock in them. It leaves the latest run, one that
+// is going on, and one of which nobody can tell; a keep below 1 removes nothing.
+func Prune(logs string, keep int) (removed []string, err error) {
+	ids, err := List(logs)
+	if err != nil || keep < 1 {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !ours(filepath.Join(logs, id)) })
+	if len(ids) <= keep {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(logs)
+	if err != nil {
+		return nil, fmt.Errorf("remove old runs: %w", err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	var faults []error
+	newest := latest(logs, ids)
+	for _, id := range ids[keep:] {
+		alive, err := Alive(filepath.Join(logs, id))
+		if err == nil && !alive && id != newest {
+			if err = root.RemoveAll(id); err == nil { // through root: follows no link
+				removed = append(removed, id)
+			}
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("remove the old run %s: %w", id, err))
+		}
+	}
+	return removed, errors.Join(faults...)
+}
+
+// ours says that a folder named as a run holds what a run's folder holds.
+func ours(folder string) bool {
+	for _, name := range []string{recordFile, lockFile} {
+		if info, err := os.Lstat(filepath.Join(folder, name)); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,118 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// TAP writes r in the Test Anything Protocol, version 14: a test point per step, in
+// the suite's order, each with a YAML block of its facts. Strings in it are written
+// as JSON, which YAML reads as it is.
+func TAP(w io.Writer, r *Run) error {
+	out := bufio.NewWriter(w)
+	_, _ = fmt.Fprintf(out, "TAP version 14\n1..%d\n", len(r.Steps)) // an error comes with Flush
+	for _, note := range cleanAll(r.Notes) {
+		_, _ = fmt.Fprintf(out, "# %s\n", note)
+	}
+	for i := range r.Steps {
+		if err := tapPoint(out, i+1, r, &r.Steps[i]); err != nil {
+			return fmt.Errorf("write TAP: %w", err)
+		}
+	}
+	return out.Flush()
+}
+
+// tapEscaper escapes a test point's description: an unescaped # begins a directive.
+var tapEscaper = strings.NewReplacer(`\`, `\\`, `#`, `\#`)
+
+func tapPoint(w io.Writer, number int, r *Run, step *Result) error {
+	v := newStepView(r, step)
+	verdict := "not ok"
+	if step.Outcome == Passed {
+		verdict = "ok"
+	}
+	_, err := fmt.Fprintf(w, "%s %d - %s\n  ---\n", verdict, number, tapEscaper.Replace(v.Name))
+	if err != nil {
+		return err
+	}
+	for _, fact := range tapFacts(step, v) {
+		value, err := yamlValue(fact.value)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "  %s:%s\n", fact.name, value); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(w, "  ...\n")
+	return err
+}
+
+// fact is an entry of a YAML block; its value is a string, a number or a list of strings.
+type fact struct {
+	name  string
+	value any
+}
+
+// tapFacts are the facts of a step that a consumer of TAP may want, without those that there are not.
+func tapFacts(step *Result, v stepView) []fact {
+	facts := []fact{
+		{"outcome", v.Outcome},
+		{"duration_ms", time.Duration(step.Duration).Milliseconds()},
+		{"command", v.Command},
+	}
+	if step.Outcome == Passed {
+		return facts
+	}
+	facts = append(facts, fact{"message", v.Reason})
+	if step.ExitStatus != nil {
+		facts = append(facts, fact{"exit_status", *step.ExitStatus})
+	}
+	for _, f := range []fact{{"hint", v.Hint}, {"container", v.Container}, {"log", v.Log}} {
+		if f.value != "" {
+			facts = append(facts, f)
+		}
+	}
+	if len(v.Notes) > 0 {
+		facts = append(facts, fact{"notes", v.Notes})
+	}
+	if len(v.Tail) > 0 {
+		var tail []string
+		for _, line := range v.Tail {
+			tail = append(tail, line.Cut+line.Text)
+		}
+		facts = append(facts, fact{"tail", tail})
+	}
+	return facts
+}
+
+// yamlValue writes what stands after a key's colon.
+func yamlValue(value any) (string, error) {
+	list, ok := value.([]string)
+	if !ok {
+		scalar, err := asJSON(value)
+		return " " + scalar, err
+	}
+	var s strings.Builder
+	for _, item := range list {
+		scalar, err := asJSON(item)
+		if err != nil {
+			return "", err
+		}
+		s.WriteString("\n    - " + scalar)
+	}
+	return s.String(), nil
+}
+
+func asJSON(value any) (string, error) {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return strings.TrimSuffix(data.String(), "\n"), err
+}

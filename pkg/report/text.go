@@ -1,0 +1,120 @@
+package report
+
+import (
+	"bufio"
+	"io"
+)
+
+// Text writes the report as text: its subject, then TextBody.
+func Text(w io.Writer, r *Run) error {
+	if _, err := io.WriteString(w, "Subject: "+r.Subject()+"\n\n"); err != nil {
+		return err
+	}
+	return TextBody(w, r)
+}
+
+// TextBody writes the report without its subject, which is a header where it is
+// mailed: failures first, with all that is needed to act, then the rest.
+func TextBody(w io.Writer, r *Run) error {
+	v := newView(r)
+	out := textWriter{bufio.NewWriter(w), outcomeColumn(v)}
+	out.lines(v.Headline)
+	if len(v.Notes) > 0 {
+		out.lines("")
+		out.lines(v.Notes...)
+	}
+	for _, step := range v.Failed {
+		out.lines("")
+		out.failure(step)
+	}
+	if len(v.Going) > 0 {
+		out.lines("")
+	}
+	for _, step := range v.Going {
+		out.title(step)
+	}
+	if len(v.Passed) > 0 {
+		out.lines("")
+	}
+	for _, step := range v.Passed {
+		out.passed(step)
+	}
+	return out.Flush()
+}
+
+// outcomeColumn is the width of the column that the outcomes are in: 9, as failed
+// and passed have three spaces after them, unless a longer outcome needs more.
+func outcomeColumn(v view) int {
+	width := 9
+	for _, steps := range [][]stepView{v.Failed, v.Going, v.Passed} {
+		for _, step := range steps {
+			width = max(width, len(step.Outcome)+2)
+		}
+	}
+	return width
+}
+
+// textWriter writes a report as text. Its errors come with Flush.
+type textWriter struct {
+	*bufio.Writer
+	column int
+}
+
+func (t textWriter) write(parts ...string) {
+	for _, part := range parts {
+		_, _ = t.WriteString(part)
+	}
+}
+
+func (t textWriter) lines(lines ...string) {
+	for _, line := range lines {
+		t.write(line, "\n")
+	}
+}
+
+// title writes a step's first line: "failed   ecs@debian   exit status 2 after 12m3s".
+func (t textWriter) title(step stepView) {
+	t.write(step.Outcome)
+	for range t.column - len(step.Outcome) {
+		t.write(" ")
+	}
+	t.write(step.Name)
+	if step.Reason != "" {
+		t.write("   ", step.Reason)
+	}
+	t.write("\n")
+}
+
+func (t textWriter) notes(step stepView) {
+	for _, note := range step.Notes {
+		t.lines("  note: " + note)
+	}
+	if step.Command != "" {
+		t.lines("  $ " + step.Command)
+	}
+	if step.Container != "" {
+		t.lines("  container: " + step.Container + " (kept)")
+	}
+}
+
+func (t textWriter) passed(step stepView) {
+	t.title(step)
+	t.notes(step)
+}
+
+func (t textWriter) failure(step stepView) {
+	t.title(step)
+	if step.Hint != "" {
+		t.lines("  hint: " + step.Hint)
+	}
+	t.notes(step)
+	if step.Log != "" {
+		t.lines("  log: " + step.Log + " (" + step.LogLines + ")")
+	}
+	if step.TailTitle != "" {
+		t.lines("  " + step.TailTitle)
+	}
+	for _, line := range step.Tail {
+		t.write("  | ", line.Cut, line.Text, "\n")
+	}
+}

@@ -1,0 +1,251 @@
+package report
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// timeLayout is how a moment is shown to a person.
+const timeLayout = "2006-01-02 15:04:05"
+
+// view is a run in a person's words, cleaned: what the text and the pages show of it.
+type view struct {
+	Subject  string
+	Suite    string
+	Headline string // "ecs on ci-slave, 2026-11-22 03:00:04, took 41m12s (Docker 28.5.2)"
+	Where    string // "ci-slave"
+	When     string // "2026-11-22 03:00:04"
+	State    string // "took 41m12s"
+	Engine   string // "Docker 28.5.2"; empty when unknown
+	Program  string
+	Folder   string
+	Notes    []string
+
+	Success, Failures int
+	Failed            []stepView // did not pass: in the suite's order
+	Going             []stepView // have not ended, in a run that is going on
+	Passed            []stepView
+}
+
+// stepView is a step in a person's words.
+type stepView struct {
+	Outcome   string
+	Name      string // "image NAME" for an image's build
+	Reason    string // "exit status 2 after 12m3s"; how long it took when it passed
+	Hint      string
+	Notes     []string
+	Command   string
+	Container string
+	Log       string // the path of its log
+	LogLines  string // "18,204 lines"
+	TailTitle string // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
+	Tail      []lineView
+}
+
+// lineView is a line of a tail.
+type lineView struct {
+	Cut  string // "[1,048,576 bytes left out] ", or empty
+	Text string
+}
+
+// newView puts r in words.
+func newView(r *Run) view {
+	v := view{
+		Subject: r.Subject(),
+		Suite:   Clean(r.Suite),
+		Where:   Clean(r.Host),
+		When:    r.Started.Format(timeLayout),
+		State:   ending(r),
+		Program: Clean(r.Program),
+		Folder:  Clean(r.Folder),
+		Notes:   cleanAll(r.Notes),
+	}
+	if r.Engine.Name != "" {
+		v.Engine = Clean(r.Engine.String())
+	}
+	v.Headline = headline(v)
+	v.Success, v.Failures = r.Counts()
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		switch {
+		case step.Outcome == Passed:
+			v.Passed = append(v.Passed, newStepView(r, step))
+		case step.Outcome == "" && r.Running:
+			v.Going = append(v.Going, newStepView(r, step))
+		default:
+			v.Failed = append(v.Failed, newStepView(r, step))
+		}
+	}
+	return v
+}
+
+func headline(v view) string {
+	var s strings.Builder
+	s.WriteString(v.Suite)
+	if v.Where != "" {
+		s.WriteString(" on " + v.Where)
+	}
+	s.WriteString(", " + v.When + ", " + v.State)
+	if v.Engine != "" {
+		s.WriteString(" (" + v.Engine + ")")
+	}
+	return s.String()
+}
+
+// ending says how a run ended, if it did.
+func ending(r *Run) string {
+	took := Duration(r.Finished.Sub(r.Started)).String()
+	signal := Clean(r.Signal)
+	switch {
+	case r.Finished.IsZero() && r.Running:
+		return "still going on"
+	case r.Finished.IsZero() && signal != "":
+		return "interrupted by " + signal + " and cut off"
+	case r.Finished.IsZero():
+		return "cut off before its end"
+	case signal != "":
+		return "interrupted by " + signal + " after " + took
+	}
+	return "took " + took
+}
+
+func newStepView(r *Run, step *Result) stepView {
+	v := stepView{
+		Outcome:   Clean(string(outcome(r, step))),
+		Name:      stepName(step),
+		Reason:    reason(r, step),
+		Hint:      Clean(step.Hint),
+		Notes:     cleanAll(step.Notes),
+		Command:   commandLine(step.Command),
+		Container: Clean(step.Container),
+		TailTitle: tailTitle(step.Log),
+	}
+	if step.Log.File != "" {
+		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
+		v.LogLines = count(step.Log.Lines, "line")
+	}
+	for i, line := range step.Log.Tail.Lines {
+		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), Clean(line)})
+	}
+	return v
+}
+
+// stepName is a step's name as a report shows it.
+func stepName(step *Result) string {
+	if step.Kind == Image {
+		return "image " + Clean(step.Name)
+	}
+	return Clean(step.Name)
+}
+
+// What a report says in place of an outcome that there is not yet.
+const (
+	running Outcome = "running"
+	waiting Outcome = "waiting"
+)
+
+// outcome is the step's outcome. One without it, in a run that is over, was interrupted with the run.
+func outcome(r *Run, step *Result) Outcome {
+	switch {
+	case step.Outcome != "":
+		return step.Outcome
+	case !r.Running:
+		return Interrupted
+	case !step.Started.IsZero():
+		return running
+	}
+	return waiting
+}
+
+// reason says why a step did not pass, and after how long; of one that passed, how long it took. The
+// reason of a timeout tells the time by itself.
+func reason(r *Run, step *Result) string {
+	took := step.Duration.String()
+	why := Clean(step.Reason)
+	if why == "" && step.Outcome == Failed && step.ExitStatus != nil {
+		why = "exit status " + strconv.Itoa(*step.ExitStatus)
+	}
+	switch {
+	case step.Outcome == Passed:
+		return took
+	case step.Outcome == "" && r.Running && step.Started.IsZero():
+		return "not started yet"
+	case step.Outcome == "" && r.Running:
+		return "since " + step.Started.Format(time.TimeOnly)
+	case step.Outcome == "" && step.Started.IsZero():
+		return "the run was cut off before it started"
+	case step.Outcome == "":
+		return "the run was cut off while it ran"
+	case why == "" && step.Duration == 0:
+		return ""
+	case why == "":
+		return "after " + took
+	case step.Duration == 0 || step.Outcome == Timeout:
+		return why
+	}
+	return why + " after " + took
+}
+
+// tailTitle says what the lines of a tail are of their log.
+func tailTitle(log Log) string {
+	kept := len(log.Tail.Lines)
+	switch {
+	case log.File == "":
+		return ""
+	case log.Bytes == 0 && kept == 0:
+		return "no output"
+	case kept == 0: // shortened away
+		return ""
+	case int64(kept) == log.Lines && len(log.Tail.Cut) == 0:
+		return "the whole log:"
+	case kept == 1:
+		return "the last line:"
+	}
+	return "the last " + count(int64(kept), "line") + ":"
+}
+
+func cutMark(bytes int64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return "[" + count(bytes, "byte") + " left out] "
+}
+
+// commandLine is a command on one line. A line feed in it, which can only be within
+// single quotes, is written in the way that a shell reads back.
+func commandLine(command string) string {
+	return Clean(strings.ReplaceAll(command, "\n", `'$'\n''`))
+}
+
+func cleanAll(lines []string) []string {
+	var clean []string
+	for _, line := range lines {
+		clean = append(clean, Clean(line))
+	}
+	return clean
+}
+
+// count is a number of things in English, with thousands separators: "1 line", "18,204 lines".
+func count(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return thousands(n) + " " + thing
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
