@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// stream is the output of a container on its way to a writer. It is read to its end
+// whatever becomes of the writer: a container whose output nobody reads blocks.
+type stream struct {
+	done   chan struct{} // closed at the end; the fields below are set then
+	err    error         // why the stream ended early; nil at its proper end
+	sink   *sink
+	frames atomic.Int64 // grows as long as something comes
+}
+
+// attach connects out to the output of a container that has not started, and returns
+// when the engine said that it is connected: what comes before would be lost. The
+// connection lives as long as life.
+//
+// The library's own attach drops the engine's answer and every error of the stream: an
+// attach that was refused, or cut off, looks like a container that said nothing.
+func (e *Engine) attach(life context.Context, id string, out io.Writer) (*stream, error) {
+	conn, err := e.openAttach(life, id)
+	if err != nil {
+		return nil, fmt.Errorf("attach to the container: %w", err)
+	}
+	s := &stream{done: make(chan struct{}), sink: &sink{w: out}}
+	go func() {
+		defer close(s.done)
+		defer conn.Close()
+		s.err = s.demultiplex(conn)
+	}()
+	return s, nil
+}
+
+// attached is a connection after the engine turned it into a stream.
+type attached struct {
+	io.Reader
+	io.Closer
+}
+
+func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err error) {
+	life, hangUp := context.WithCancelCause(life)
+	defer func() {
+		if err != nil {
+			err = explain(life, err)
+			hangUp(nil)
+		}
+	}()
+	late := time.AfterFunc(e.options.CallTimeout, func() { hangUp(&lateError{e.options.CallTimeout}) })
+	defer late.Stop()
+	conn, err := boundDialer{life, e.dial}.Dial("", "")
+	if err != nil {
+		return nil, err
+	}
+	url := "http://engine/v" + e.api.String() + "/containers/" + id + "/attach?stream=1&stdout=1&stderr=1"
+	request, err := http.NewRequestWithContext(life, http.MethodPost, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Connection", "Upgrade")
+	request.Header.Set("Upgrade", "tcp")
+	if err := request.Write(conn); err != nil {
+		return nil, err
+	}
+	reader := bufio.NewReaderSize(conn, 64<<10)
+	response, err := http.ReadResponse(reader, request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols && response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		return nil, refused(response)
+	}
+	if !late.Stop() {
+		return nil, context.Cause(life)
+	}
+	return &attached{Reader: reader, Closer: conn}, nil
+}
+
+// refused is the engine's own explanation of an answer that is not a success.
+func refused(response *http.Response) error {
+	var answer struct{ Message string }
+	data, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil || json.Unmarshal(data, &answer) != nil || answer.Message == "" {
+		return fmt.Errorf("the engine answers %s", response.Status)
+	}
+	return errors.New(answer.Message)
+}
+
+// The streams that a frame can belong to (Docker's API, "Stream format" of attach).
+const (
+	frameHeader    = 8 // stream, three zeros, length in big endian
+	streamOfEngine = 3 // 0 to 2: standard input, output, error
+)
+
+// demultiplex copies what frames carry, of both streams, to the sink in the order of
+// arrival. A stream that ends inside a frame was cut off.
+func (s *stream) demultiplex(r io.Reader) error {
+	header := make([]byte, frameHeader)
+	buffer := make([]byte, 64<<10)
+	for {
+		if _, err := io.ReadFull(r, header); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		size := int64(binary.BigEndian.Uint32(header[4:]))
+		switch {
+		case header[0] > streamOfEngine || !bytes.Equal(header[1:4], []byte{0, 0, 0}):
+			return errors.New("it is not in the engine's format")
+		case header[0] == streamOfEngine:
+			message, err := io.ReadAll(io.LimitReader(r, min(size, 4096)))
+			return errors.Join(fmt.Errorf("the engine says: %s", bytes.TrimSpace(message)), err)
+		}
+		for size > 0 {
+			n, err := io.ReadFull(r, buffer[:min(size, int64(len(buffer)))])
+			s.frames.Add(1)
+			s.sink.write(buffer[:n])
+			if err != nil {
+				return io.ErrUnexpectedEOF
+			}
+			size -= int64(n)
+		}
+	}
+}
+
+// drain waits for the end of the stream of a container that has ended: as long as
+// something comes, and no longer than quiet in silence.
+func (s *stream) drain(quiet time.Duration) error {
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	for seen := int64(-1); ; {
+		select {
+		case <-s.done:
+			return s.err
+		case <-tick.C:
+			now := s.frames.Load()
+			if now == seen {
+				return &lateError{quiet}
+			}
+			seen = now
+		}
+	}
+}
+
+// sink is the writer at the end of a stream. After an error it takes everything and
+// writes nothing.
+type sink struct {
+	w     io.Writer
+	err   error
+	start []byte // the first bytes, up to startKept
+	total int64
+}
+
+// startKept is enough for the one line with which a command that cannot be executed ends.
+const startKept = 512
+
+func (s *sink) write(p []byte) {
+	if room := startKept - len(s.start); room > 0 {
+		s.start = append(s.start, p[:min(room, len(p))]...)
+	}
+	s.total += int64(len(p))
+	if s.err != nil || len(p) == 0 {
+		return
+	}
+	n, err := s.w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	s.err = err
+}
+
+// whole returns all that was written when it fits into a line.
+func (s *sink) whole() (string, bool) {
+	return string(s.start), s.total == int64(len(s.start))
+}

@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// The versions of the API that this package was tested with: Docker 20.10 speaks 1.41
+// (and so does Podman from 4 on), Docker 28.5 speaks 1.51. A newer engine is spoken to
+// in 1.51.
+const (
+	oldestAPI = "1.41"
+	newestAPI = "1.51"
+)
+
+// Options say where the engine is and how long to wait for it.
+type Options struct {
+	Getenv  func(string) string // default: os.Getenv
+	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
+	// CallTimeout bounds one ordinary call, and the silence of a stream that should
+	// be ending; default 30s. A call that makes the engine work on its disk (create,
+	// start, remove) has four times as much.
+	CallTimeout time.Duration
+	// StallTimeout bounds the silence of a pull or of a copy; default 5m.
+	StallTimeout time.Duration
+}
+
+// Engine is a container engine that answered. Its methods may be called concurrently.
+type Engine struct {
+	options Options
+	info    Info
+	api     apiVersion
+	dial    dialFunc
+	base    *docker.Client
+}
+
+// Info says which engine it is.
+type Info struct {
+	Name    string // Docker, Podman
+	Version string // 28.5.2
+	API     string // the API version spoken with it, 1.41
+	Host    string // unix:///var/run/docker.sock
+	OS      string // linux
+	Arch    string // amd64
+	Local   bool   // on a unix socket: paths of this machine are, most likely, paths of the engine's
+}
+
+// Connect finds the engine and agrees with it on a version of the API: where DOCKER_HOST
+// says; else the context that DOCKER_CONTEXT or the docker client's configuration names;
+// else the first default socket that answers. When none does, the error (ErrNoEngine)
+// lists each place and why it did not answer.
+func Connect(ctx context.Context, options Options) (*Engine, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	places, err := options.places()
+	if err != nil {
+		return nil, fmt.Errorf("find the container engine: %w", err)
+	}
+	var failures unreachable
+	for _, p := range places {
+		e, err := options.connect(ctx, p)
+		if err == nil {
+			return e, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("reach the container engine: %w", context.Cause(ctx))
+		}
+		failures = append(failures, failure{p, err})
+		if !errors.Is(err, ErrGone) {
+			break // it answered, or said why it does not: another one would not be what was meant
+		}
+	}
+	return nil, failures
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.HomeDir == "" {
+		var err error
+		if o.HomeDir, err = os.UserHomeDir(); err != nil {
+			return o, fmt.Errorf("find the container engine: %w", err)
+		}
+	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = 30 * time.Second
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = 5 * time.Minute
+	}
+	return o, nil
+}
+
+// connect reaches the engine at p and agrees on a version with it.
+func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
+	dial, err := p.dialer()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: o, dial: dial}
+	ctx, cancel := within(ctx, o.CallTimeout)
+	defer cancel()
+	if e.base, err = docker.NewVersionedClient(unusedEndpoint, ""); err != nil {
+		return nil, err
+	}
+	e.base.SkipServerVersionCheck = true
+	answer, err := e.client(ctx).VersionWithContext(ctx)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	version, err := negotiate(answer.Get("ApiVersion"), answer.Get("MinAPIVersion"), o.Getenv("DOCKER_API_VERSION"))
+	if err != nil {
+		return nil, err
+	}
+	e.api = version
+	e.info = Info{
+		Name: engineName(answer), Version: cleanVersion(answer.Get("Version")), API: version.String(), Host: p.host,
+		OS: answer.Get("Os"), Arch: answer.Get("Arch"), Local: strings.HasPrefix(p.host, "unix://"),
+	}
+	if e.base, err = docker.NewVersionedClient(unusedEndpoint, version.String()); err != nil {
+		return nil, err
+	}
+	// The library asks for the version again with its first call, and keeps it: done
+	// here, once, as it does so without a lock.
+	if e.base, err = e.pinged(ctx); err != nil {
+		return nil, explain(ctx, err)
+	}
+	return e, nil
+}
+
+func (e *Engine) pinged(ctx context.Context) (*docker.Client, error) {
+	client := e.client(ctx)
+	return client, client.PingWithContext(ctx)
+}
+
+// unusedEndpoint makes the library leave every connection to our dialer.
+const unusedEndpoint = "unix:///unused"
+
+// client is the library's client for one call: its connections end with ctx, also in
+// those calls that take no context. A copy costs nothing and shares what was learnt of
+// the engine's version.
+func (e *Engine) client(ctx context.Context) *docker.Client {
+	c := *e.base
+	c.Dialer = boundDialer{ctx: ctx, dial: e.dial}
+	c.HTTPClient = &http.Client{}
+	c.WithTransport(func() *http.Transport {
+		return &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	})
+	return &c
+}
+
+// engineName tells Podman, which speaks Docker's API, from Docker.
+func engineName(version *docker.Env) string {
+	var components []struct{ Name string }
+	if err := version.GetJSON("Components", &components); err == nil {
+		for _, c := range components {
+			if strings.HasPrefix(c.Name, "Podman") {
+				return "Podman"
+			}
+		}
+	}
+	return "Docker"
+}
+
+// cleanVersion drops what a distribution adds to a version: 20.10.24+dfsg1.
+func cleanVersion(version string) string {
+	version, _, _ = strings.Cut(version, "+")
+	return version
+}
+
+// Info says which engine it is.
+func (e *Engine) Info() Info { return e.info }
+
+// Close ends the use of the engine. No connection outlives the call it was made for,
+// so there is nothing to wait for.
+func (e *Engine) Close() error { return nil }
+
+// Ping asks the engine for a sign of life, within the bound of one call.
+func (e *Engine) Ping(ctx context.Context) error {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	if err := e.client(ctx).PingWithContext(ctx); err != nil {
+		return fmt.Errorf("reach the engine at %s: %w", e.info.Host, explain(ctx, err))
+	}
+	return nil
+}
+
+// RootDir is the directory of the engine's machine that holds images and containers;
+// empty when the engine does not say.
+func (e *Engine) RootDir(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	info, err := e.client(ctx).Info()
+	if err != nil {
+		return "", fmt.Errorf("ask the engine where it keeps its files: %w", explain(ctx, err))
+	}
+	return info.DockerRootDir, nil
+}
+
+// slow bounds a call that makes the engine work on its disk.
+func (e *Engine) slow(ctx context.Context) (context.Context, context.CancelFunc) {
+	return within(ctx, 4*e.options.CallTimeout)
+}
+
+// failure is a place that did not give an engine.
+type failure struct {
+	place
+	err error
+}
+
+// unreachable is the error of Connect: every place tried.
+type unreachable []failure
+
+// Error lists the places and why they gave no engine.
+func (u unreachable) Error() string {
+	if len(u) == 1 {
+		return fmt.Sprintf("reach the container engine at %s: %v", u[0].place, reason(u[0].err))
+	}
+	var b strings.Builder
+	b.WriteString(ErrNoEngine.Error() + "; tried")
+	for i, f := range u {
+		separator := ", "
+		if i == 0 {
+			separator = " "
+		}
+		fmt.Fprintf(&b, "%s%s (%s)", separator, f.place, reason(f.err))
+	}
+	return b.String()
+}
+
+// reason is why a socket does not answer, without its path, which stands before it.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "not there"
+	case errors.Is(err, os.ErrPermission):
+		return "permission denied"
+	case errors.Is(err, docker.ErrConnectionRefused) || errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens on it"
+	}
+	return strings.TrimPrefix(err.Error(), ErrGone.Error()+": ")
+}
+
+// Unwrap gives ErrNoEngine and the reasons of all places.
+func (u unreachable) Unwrap() []error {
+	all := []error{ErrNoEngine}
+	for _, f := range u {
+		all = append(all, f.err)
+	}
+	return all
+}
+
+// Hint tells how to get at an engine: the remedy of the place that was nearest to being one.
+func (u unreachable) Hint() string {
+	var own interface{ Hint() string }
+	for _, f := range u {
+		if errors.As(f.err, &own) {
+			return own.Hint()
+		}
+		if errors.Is(f.err, os.ErrPermission) {
+			return f.remedy(f.err)
+		}
+	}
+	for _, f := range u {
+		if !errors.Is(f.err, os.ErrNotExist) || f.origin != "" {
+			return f.remedy(f.err)
+		}
+	}
+	return "start one: `systemctl start docker`, or `systemctl --user start podman.socket`"
+}

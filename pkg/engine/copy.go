@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// copyIn copies a directory into a container that has not started: modes, owners and
+// links stay what they are, sockets are left out. It fails when it can not read all.
+func (e *Engine) copyIn(ctx context.Context, id string, c Copy) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(e.options.StallTimeout, func() { cancel(&lateError{e.options.StallTimeout}) })
+	defer stalled.Stop()
+	reader, writer := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		err := pack(&pacer{writer, stalled, e.options.StallTimeout}, c)
+		writer.CloseWithError(err)
+		packed <- err
+	}()
+	err := e.client(ctx).UploadToContainer(id, docker.UploadToContainerOptions{
+		InputStream: reader, Path: "/", NoOverwriteDirNonDir: true, Context: ctx,
+	})
+	reader.CloseWithError(errNotWanted)
+	if errPack := <-packed; errPack != nil && !errors.Is(errPack, errNotWanted) {
+		return fmt.Errorf("copy %s: %w", c.Source, errPack)
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, explain(ctx, err))
+	}
+	return nil
+}
+
+// errNotWanted ends the packing of a copy that the engine no longer takes.
+var errNotWanted = errors.New("the engine takes no more of it")
+
+// pacer puts off the end of a stalled transfer whenever something goes through.
+type pacer struct {
+	w     io.Writer
+	timer *time.Timer
+	bound time.Duration
+}
+
+func (p *pacer) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.timer.Reset(p.bound)
+	return n, err
+}
+
+// pack writes a directory as a tar archive whose names start at the root of the container.
+//
+// It is not moby/go-archive, which logs a file that it cannot read and goes on without it.
+func pack(w io.Writer, c Copy) error {
+	archive := tar.NewWriter(w)
+	root, err := filepath.EvalSymlinks(c.Source)
+	if err != nil {
+		return err
+	}
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		return packEntry(archive, name, strings.TrimPrefix(path.Join(c.Target, filepath.ToSlash(relative)), "/"), entry)
+	})
+	if err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+// packEntry adds one file to the archive, under the name as.
+func packEntry(archive *tar.Writer, name, as string, entry fs.DirEntry) error {
+	info, err := entry.Info()
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket != 0 {
+		return nil // nobody listens on the copy of a socket
+	}
+	link := ""
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if link, err = os.Readlink(name); err != nil {
+			return err
+		}
+	}
+	header, err := tar.FileInfoHeader(info, link)
+	if err != nil {
+		return err
+	}
+	header.Name = as
+	header.Uname, header.Gname = "", "" // names of this machine mean nothing in the container
+	header.Format = tar.FormatPAX       // any name, any size, times below the second
+	if info.IsDir() {
+		header.Name += "/"
+	}
+	if err := archive.WriteHeader(header); err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := io.CopyN(archive, file, header.Size); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}

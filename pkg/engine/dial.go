@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+)
+
+// dialFunc opens one connection to an engine.
+type dialFunc func(ctx context.Context) (net.Conn, error)
+
+// keepAlive is how often a silent TCP connection is probed: a machine that vanished
+// is noticed within a few of these, even while a test says nothing for an hour.
+const keepAlive = 15 * time.Second
+
+func dialSocket(path string) dialFunc {
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+}
+
+func dialTCP(address string, config *tls.Config) dialFunc {
+	d := net.Dialer{KeepAlive: keepAlive}
+	if config == nil {
+		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) }
+	}
+	secure := tls.Dialer{NetDialer: &d, Config: config}
+	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, "tcp", address) }
+}
+
+// boundDialer is what the client library dials with: its connections live no longer
+// than ctx, which bounds those of the library's calls that take no context.
+type boundDialer struct {
+	ctx  context.Context
+	dial dialFunc
+}
+
+// Dial opens a connection; where to is the dialFunc's business.
+func (d boundDialer) Dial(_, _ string) (net.Conn, error) {
+	conn, err := d.dial(d.ctx)
+	if err != nil {
+		if d.ctx.Err() != nil {
+			return nil, context.Cause(d.ctx)
+		}
+		return nil, err
+	}
+	return bind(d.ctx, conn), nil
+}
+
+// boundConn is a connection that is closed when its context ends.
+type boundConn struct {
+	net.Conn
+	ctx  context.Context
+	stop func() bool
+}
+
+func bind(ctx context.Context, conn net.Conn) *boundConn {
+	return &boundConn{Conn: conn, ctx: ctx, stop: context.AfterFunc(ctx, func() { conn.Close() })}
+}
+
+// Read reads; the error of a connection closed by the context is the context's cause.
+func (c *boundConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.cause(err)
+}
+
+// Write writes; the error of a connection closed by the context is the context's cause.
+func (c *boundConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.cause(err)
+}
+
+func (c *boundConn) cause(err error) error {
+	if err != nil && c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return err
+}
+
+// CloseWrite says that no more will be written; the library's streams need it.
+func (c *boundConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close closes the connection.
+func (c *boundConn) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}
+
+// lateError is the cause of a context whose bound is over.
+type lateError struct{ bound time.Duration }
+
+func (e *lateError) Error() string { return fmt.Sprintf("no answer within %s", e.bound) }
+
+// Timeout says that this error is a timeout, as net.Error has it.
+func (e *lateError) Timeout() bool { return true }
+
+// within bounds ctx; what fails for it fails with a lateError.
+func within(ctx context.Context, bound time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, bound, &lateError{bound})
+}

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// The tests run on a real engine: the one that Connect finds, or DOCKER_HOST's. They need
+// an image with busybox's applets; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
+func testImage() string {
+	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
+		return image
+	}
+	return "runtests-base:busybox"
+}
+
+// label marks every container of this execution of the tests.
+var label = "runtests.enginetest." + rand.Text()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, "sweep:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// sweep removes, by ID, what the tests left.
+func sweep() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e, err := Connect(ctx, Options{})
+	if err != nil {
+		return err
+	}
+	left, err := e.Containers(ctx, map[string]string{label: ""})
+	if err != nil {
+		return err
+	}
+	for _, c := range left {
+		err = errors.Join(err, e.Remove(ctx, c.ID))
+	}
+	return err
+}
+
+func connect(t testing.TB) *Engine {
+	t.Helper()
+	e, err := Connect(t.Context(), Options{})
+	if err != nil {
+		t.Fatalf("these tests need a container engine: %v", err)
+	}
+	return e
+}
+
+// shell is a container that runs a script with the image's shell.
+func shell(script string) Container {
+	return command("/bin/sh", "-c", script)
+}
+
+func command(args ...string) Container {
+	return Container{Image: testImage(), Command: args, Labels: map[string]string{label: "1"}, StopGrace: time.Second}
+}
+
+// run runs c and removes it.
+func run(t testing.TB, e *Engine, ctx context.Context, c Container) (Exit, string, error) {
+	t.Helper()
+	var output bytes.Buffer
+	exit, err := e.Run(ctx, c, &output)
+	if exit.ID != "" {
+		if err := e.Remove(context.WithoutCancel(ctx), exit.ID); err != nil {
+			t.Errorf("remove: %v", err)
+		}
+	}
+	return exit, output.String(), err
+}
+
+// mustRun runs c, which must be possible.
+func mustRun(t testing.TB, e *Engine, c Container) (Exit, string) {
+	t.Helper()
+	exit, output, err := run(t, e, t.Context(), c)
+	if err != nil {
+		t.Fatalf("run %q: %v", c.Command, err)
+	}
+	return exit, output
+}

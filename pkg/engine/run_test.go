@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestExitStatus(t *testing.T) {
+	e := connect(t)
+	for _, code := range []int{0, 1, 2, 125, 126, 127, 137, 255} {
+		exit, _ := mustRun(t, e, shell(fmt.Sprintf("exit %d", code)))
+		if exit.Code != code || exit.Stopped || exit.OOMKilled {
+			t.Errorf("exit %d: got %+v", code, exit)
+		}
+		if exit.ImageID == "" || exit.Started.IsZero() || exit.Finished.Before(exit.Started) {
+			t.Errorf("exit %d: facts are missing: %+v", code, exit)
+		}
+	}
+}
+
+func TestFastOutputIsComplete(t *testing.T) {
+	e := connect(t)
+	var group sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i := range 100 {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			want := fmt.Sprintf("line %d\nand more\n", i)
+			exit, got, err := run(t, e, t.Context(), shell("echo line "+fmt.Sprint(i)+"; echo and more"))
+			if err != nil || exit.Code != 0 || got != want {
+				t.Errorf("container %d: %q, %+v, %v", i, got, exit, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestStdoutAndStderrInOrder(t *testing.T) {
+	e := connect(t)
+	script := "i=0; while [ $i -lt 50 ]; do echo out $i; usleep 20000; echo err $i >&2; usleep 20000; i=$((i+1)); done"
+	_, got := mustRun(t, e, shell(script))
+	var want strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&want, "out %d\nerr %d\n", i, i)
+	}
+	if got != want.String() {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestStop(t *testing.T) {
+	e := connect(t)
+	tests := map[string]struct {
+		container Container
+		code      int
+		killed    bool
+		output    string
+	}{
+		"traps TERM":       {shell(`trap 'echo bye; exit 3' TERM; echo ready; while :; do usleep 10000; done`), 3, false, "ready\nbye\n"},
+		"ignores TERM":     {shell(`trap '' TERM; echo ready; while :; do usleep 10000; done`), 137, true, "ready\n"},
+		"default, by init": {shell(`echo ready; while :; do usleep 10000; done`), 143, false, "ready\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := tt.container
+			c.Init = name == "default, by init"
+			ctx, cancel := context.WithCancel(t.Context())
+			output := &trigger{on: "ready\n", do: cancel}
+			exit, err := e.Run(ctx, c, output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !exit.Stopped || exit.Killed != tt.killed || exit.Code != tt.code || output.String() != tt.output {
+				t.Errorf("got %+v, output %q", exit, output.String())
+			}
+			if s, err := e.inspect(t.Context(), exit.ID); err != nil || s.State.Running {
+				t.Errorf("after Run: %+v, %v", s, err)
+			}
+			if err := e.Remove(t.Context(), exit.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// trigger keeps what is written and does something when it sees a text.
+type trigger struct {
+	strings.Builder
+	on string
+	do func()
+}
+
+func (w *trigger) Write(p []byte) (int, error) {
+	n, err := w.Builder.Write(p)
+	if strings.Contains(w.String(), w.on) {
+		w.do()
+	}
+	return n, err
+}
+
+func TestContextOverBeforeTheStart(t *testing.T) {
+	e := connect(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	cancel(cause)
+	exit, _, err := run(t, e, ctx, shell("true"))
+	if !errors.Is(err, cause) || exit.ID != "" {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	e := connect(t)
+	c := command("tail", "/dev/zero")
+	c.Memory = 20 << 20
+	exit, _ := mustRun(t, e, c)
+	if !exit.OOMKilled || exit.Code != 137 {
+		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestCannotStart(t *testing.T) {
+	e := connect(t)
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"missing-interpreter": "#!/nope/sh\n", "crlf": "#!/bin/sh\r\necho hi\r\n", "no-interpreter": "echo hi\n", "not-executable": "#!/bin/sh\n",
+	} {
+		mode := os.FileMode(0o755)
+		if name == "not-executable" {
+			mode = 0o644
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := func(name string) Container {
+		c := command("/test/" + name)
+		c.Mounts = []Mount{{Source: dir, Target: "/test", ReadOnly: true}}
+		return c
+	}
+	with := func(change func(*Container)) Container {
+		c := command("true")
+		change(&c)
+		return c
+	}
+	tests := []struct {
+		name      string
+		container Container
+		is        error
+		says      string
+		hints     bool
+	}{
+		{"missing interpreter", script("missing-interpreter"), ErrStart, "the interpreter that the first line of /test/missing-interpreter names", true},
+		{"CR LF", script("crlf"), ErrStart, "the interpreter that the first line of /test/crlf names", true},
+		{"no interpreter", script("no-interpreter"), ErrStart, "neither a script with a #! line nor a program", true},
+		{"not executable", script("not-executable"), ErrStart, `"/test/not-executable" is not an executable file`, true},
+		{"directory", script(""), ErrStart, `"/test/" is`, true},
+		{"missing path", script("nope"), ErrStart, `the command "/test/nope" is not in the container`, true},
+		{"missing command", command("nope"), ErrStart, `the command "nope" is not in the image`, true},
+		{"no such image", with(func(c *Container) { c.Image = "no-such-image:at-all" }), ErrNoImage, `no such image: "no-such-image:at-all"`, true},
+		{"bind source", with(func(c *Container) { c.Mounts = []Mount{{Source: "/no/such", Target: "/x"}} }), ErrStart, "/no/such is not there", true},
+		{"device", with(func(c *Container) { c.Devices = []string{"/dev/no-such"} }), ErrStart, "no device /dev/no-such", true},
+		{"network", with(func(c *Container) { c.NetworkMode = "no-such-net" }), ErrStart, `there is no network "no-such-net"`, true},
+		{"user", with(func(c *Container) { c.User = "nobody-such" }), ErrStart, `the image has no user "nobody-such"`, true},
+		{"multicast MAC", with(func(c *Container) { c.MacAddress = "01:00:00:00:00:01" }), ErrStart, "the MAC address 01:00:00:00:00:01 cannot be used", true},
+		{"mount option", with(func(c *Container) { c.Mounts = []Mount{{Source: "/tmp", Target: "/x", Options: []string{"zz"}}} }), nil, `"zz" is not an option`, false},
+		{"MAC", with(func(c *Container) { c.MacAddress = "maple" }), nil, `read the MAC address "maple"`, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, output, err := run(t, e, t.Context(), tt.container)
+			if err == nil {
+				t.Fatalf("it ran, and printed %q", output)
+			}
+			if tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v", err)
+			}
+			var hint interface{ Hint() string }
+			if errors.As(err, &hint) != tt.hints {
+				t.Errorf("hint expected: %v; error %v", tt.hints, err)
+			}
+		})
+	}
+}
+
+// A test that merely fails with a line of that shape is not taken for one that could not start.
+func TestFailureThatLooksLikeAFault(t *testing.T) {
+	e := connect(t)
+	exit, _ := mustRun(t, e, shell("echo 'exec /other: no such file or directory'; exit 1"))
+	if exit.Code != 1 {
+		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestNameTaken(t *testing.T) {
+	e := connect(t)
+	c := command("true")
+	c.Name = strings.ToLower(label) + ".name"
+	first, err := e.Run(t.Context(), c, &strings.Builder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := run(t, e, t.Context(), c); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("second container: %v", err)
+	}
+	if err := e.Remove(t.Context(), first.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRemovedFromOutside(t *testing.T) {
+	e := connect(t)
+	c := shell("echo ready; sleep 60")
+	c.Name = strings.ToLower(label) + ".outside"
+	output := &trigger{on: "ready\n", do: func() {
+		s, ok, err := e.ContainerNamed(t.Context(), c.Name)
+		if err != nil || !ok {
+			t.Errorf("find it: %v %v", ok, err)
+		}
+		if err := e.Remove(t.Context(), s.ID); err != nil {
+			t.Error(err)
+		}
+	}}
+	_, err := e.Run(t.Context(), c, output)
+	if !errors.Is(err, ErrNoContainer) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// fullDisk takes some bytes and then no more.
+type fullDisk struct{ room int }
+
+var errFull = errors.New("no space left on device")
+
+func (w *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > w.room {
+		return 0, errFull
+	}
+	w.room -= len(p)
+	return len(p), nil
+}
+
+func TestWriterFails(t *testing.T) {
+	e := connect(t)
+	exit, err := e.Run(t.Context(), shell("yes | head -c 3000000; exit 7"), &fullDisk{1000})
+	if !errors.Is(err, ErrOutput) || !errors.Is(err, errFull) || exit.Code != 7 {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+	if err := e.Remove(t.Context(), exit.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	e := connect(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	exit, _, err := run(t, e, ctx, shell("while :; do echo busy; done"))
+	if err != nil || !exit.Stopped {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+}

@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// createOptions says in the API's words, of the given version, what c says in ours.
+func (c Container) createOptions(version apiVersion) (docker.CreateContainerOptions, error) {
+	none := docker.CreateContainerOptions{}
+	host, err := c.hostConfig()
+	if err != nil {
+		return none, err
+	}
+	options := docker.CreateContainerOptions{
+		Name:     c.Name,
+		Platform: c.Platform,
+		Config: &docker.Config{
+			Image:        c.Image,
+			Cmd:          c.Command,
+			Env:          c.environment(),
+			User:         c.User,
+			WorkingDir:   c.WorkingDir,
+			Labels:       c.Labels,
+			AttachStdout: true,
+			AttachStderr: true,
+		},
+		HostConfig: host,
+	}
+	if c.MacAddress == "" {
+		return options, nil
+	}
+	mac, err := net.ParseMAC(c.MacAddress)
+	if err != nil {
+		return none, fmt.Errorf("read the MAC address %q: %w", c.MacAddress, err)
+	}
+	if version.less(endpointMAC) {
+		options.Config.MacAddress = mac.String()
+		return options, nil
+	}
+	if host.NetworkMode == "" || host.NetworkMode == "default" {
+		host.NetworkMode = "bridge" // the endpoint's key must be the name that the mode says
+	}
+	options.NetworkingConfig = &docker.NetworkingConfig{EndpointsConfig: map[string]*docker.EndpointConfig{
+		host.NetworkMode: {MacAddress: mac.String()},
+	}}
+	return options, nil
+}
+
+func (c Container) environment() []string {
+	var env []string
+	for _, v := range c.Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+func (c Container) hostConfig() (*docker.HostConfig, error) {
+	host := &docker.HostConfig{
+		Memory:         c.Memory,
+		ShmSize:        c.ShmSize,
+		NanoCPUs:       int64(math.Round(c.CPUs * 1e9)),
+		NetworkMode:    c.NetworkMode,
+		DNS:            c.DNS,
+		ExtraHosts:     c.ExtraHosts,
+		Init:           c.Init,
+		Privileged:     c.Privileged,
+		ReadonlyRootfs: c.ReadOnly,
+		CapAdd:         c.CapAdd,
+		CapDrop:        c.CapDrop,
+	}
+	if c.PidsLimit != 0 {
+		host.PidsLimit = &c.PidsLimit
+	}
+	if !c.KeepLog {
+		host.LogConfig.Type = "none"
+	}
+	for _, t := range c.Tmpfs {
+		target, options, _ := strings.Cut(t, ":")
+		if host.Tmpfs == nil {
+			host.Tmpfs = map[string]string{}
+		}
+		host.Tmpfs[target] = options
+	}
+	for _, d := range c.Devices {
+		device, err := parseDevice(d)
+		if err != nil {
+			return nil, err
+		}
+		host.Devices = append(host.Devices, device)
+	}
+	for _, o := range c.SecurityOpt {
+		option, err := securityOption(o)
+		if err != nil {
+			return nil, err
+		}
+		host.SecurityOpt = append(host.SecurityOpt, option)
+	}
+	for _, m := range c.allMounts() {
+		if err := m.addTo(host); err != nil {
+			return nil, err
+		}
+	}
+	return host, nil
+}
+
+// allMounts are c's mounts and, in a container whose root file system is read-only, a
+// volume for each copy, which could not be made otherwise.
+func (c Container) allMounts() []Mount {
+	if !c.ReadOnly {
+		return c.Mounts
+	}
+	mounts := slices.Clone(c.Mounts)
+	for _, copied := range c.Copies {
+		mounts = append(mounts, Mount{Target: copied.Target})
+	}
+	return mounts
+}
+
+// propagations are the mount propagations of the kernel that the engine takes.
+var propagations = []string{"private", "rprivate", "shared", "rshared", "slave", "rslave"}
+
+// addTo adds the mount to host. It is a Mount of the API, since the older form (Binds)
+// cannot say a path with a colon and makes a directory of a source that is missing; but
+// only the older form can relabel for SELinux (z, Z).
+func (m Mount) addTo(host *docker.HostConfig) error {
+	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
+	if m.Bind() {
+		mount.Type = "bind"
+	}
+	relabel := false
+	for _, o := range m.Options {
+		switch {
+		case slices.Contains(propagations, o) && m.Bind():
+			mount.BindOptions = &docker.BindOptions{Propagation: o}
+		case o == "nocopy" && !m.Bind():
+			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
+		case o == "z" || o == "Z":
+			relabel = true
+		case o == "ro":
+			mount.ReadOnly = true
+		case o == "rw", o == "cached", o == "delegated", o == "consistent":
+			// what Linux does anyway
+		default:
+			return fmt.Errorf("mount %s: %q is not an option of such a mount", m.Target, o)
+		}
+	}
+	if !relabel {
+		host.Mounts = append(host.Mounts, mount)
+		return nil
+	}
+	if m.hasColon() {
+		return fmt.Errorf("mount %s: a path with a colon cannot be relabelled for SELinux", m.Target)
+	}
+	host.Binds = append(host.Binds, m.short())
+	return nil
+}
+
+// hasColon says that Docker's short form cannot say the mount.
+func (m Mount) hasColon() bool {
+	return strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":")
+}
+
+// short is the mount in Docker's short form: SOURCE:TARGET[:OPTIONS].
+func (m Mount) short() string {
+	if m.Source == "" {
+		return m.Target
+	}
+	s := m.Source + ":" + m.Target
+	var options []string
+	if m.ReadOnly && !slices.Contains(m.Options, "ro") {
+		options = append(options, "ro")
+	}
+	if options = append(options, m.Options...); len(options) > 0 {
+		s += ":" + strings.Join(options, ",")
+	}
+	return s
+}
+
+// parseDevice reads HOST[:CONTAINER][:rwm], as the docker client does.
+func parseDevice(s string) (docker.Device, error) {
+	fields := strings.Split(s, ":")
+	d := docker.Device{PathOnHost: fields[0], PathInContainer: fields[0], CgroupPermissions: "rwm"}
+	switch {
+	case len(fields) > 3 || fields[0] == "":
+		return docker.Device{}, fmt.Errorf("read the device %q: it is not HOST[:CONTAINER[:rwm]]", s)
+	case len(fields) == 3:
+		d.PathInContainer, d.CgroupPermissions = fields[1], fields[2]
+	case len(fields) == 2 && path.IsAbs(fields[1]):
+		d.PathInContainer = fields[1]
+	case len(fields) == 2:
+		d.CgroupPermissions = fields[1]
+	}
+	if d.CgroupPermissions == "" || strings.Trim(d.CgroupPermissions, "rwm") != "" {
+		return docker.Device{}, fmt.Errorf("read the device %q: its permissions are letters of rwm", s)
+	}
+	return d, nil
+}
+
+// securityOption reads the file of a seccomp profile: the engine wants what is in it.
+func securityOption(s string) (string, error) {
+	name, ok := strings.CutPrefix(strings.Replace(s, ":", "=", 1), "seccomp=")
+	if !ok || name == "unconfined" || name == "builtin" {
+		return s, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("read the seccomp profile: %w", err)
+	}
+	if !json.Valid(data) {
+		return "", fmt.Errorf("read the seccomp profile %s: %w", name, errors.New("it is not JSON"))
+	}
+	return "seccomp=" + string(data), nil
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// createFault says what a refusal to create c means.
+func createFault(c Container, err error) error {
+	text := err.Error()
+	switch {
+	case errors.Is(err, ErrGone):
+		return fmt.Errorf("create it: %w", err)
+	case errors.Is(err, ErrNameTaken), strings.Contains(text, "already in use"):
+		return withHint(fmt.Errorf("create it: %w: %q", ErrNameTaken, c.Name), fmt.Sprintf("`docker rm %s` frees the name", c.Name))
+	case errors.Is(err, ErrNoImage), containsFold(text, "no such image"):
+		return withHint(fmt.Errorf("%w: %q", ErrNoImage, c.Image), fmt.Sprintf("`docker pull %s`, or build it", c.Image))
+	}
+	return startFault(c, err)
+}
+
+// startFault says in words why the engine cannot start c. The engine's own text stays the
+// end of the message where ours does not say it all.
+func startFault(c Container, err error) error {
+	if errors.Is(err, ErrGone) {
+		return fmt.Errorf("start it: %w", err)
+	}
+	text := err.Error()
+	for _, f := range startFaults {
+		if match := f.sign.FindStringSubmatch(text); match != nil {
+			told, hint := f.tell(c, match)
+			return withHint(fmt.Errorf("%w: %s", ErrStart, told), hint)
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrStart, tidyRuntime(text))
+}
+
+// startFaults are the ways in which engines refuse to start a container, by what Docker
+// (20.10 to 28) with runc and Podman with crun say.
+var startFaults = []struct {
+	sign *regexp.Regexp
+	tell func(c Container, match []string) (told, hint string)
+}{
+	{regexp.MustCompile(`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`), func(_ Container, m []string) (string, string) {
+		source := m[1] + m[2]
+		return fmt.Sprintf("%s is not there, on the engine's machine, to be mounted", source), "make " + source + ", or correct the volume"
+	}},
+	{regexp.MustCompile(`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`), func(_ Container, m []string) (string, string) {
+		return fmt.Sprintf("the engine's machine has no device %s", m[1]+m[2]), "correct the devices of the test"
+	}},
+	{regexp.MustCompile(`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`), func(_ Container, m []string) (string, string) {
+		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
+	}},
+	{regexp.MustCompile(`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`), func(c Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is not in the image", c.command()), "write its path, or install it in the image"
+	}},
+	{regexp.MustCompile(`exec: "[^"]*": stat [^:]*: no such file or directory|exec: "[^"]*": no such file or directory`), func(c Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is not in the container", c.command()), "see that the directory is mounted and that the file is in it"
+	}},
+	{regexp.MustCompile(`exec: "[^"]*": is a directory`), func(c Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is a directory", c.command()), ""
+	}},
+	{regexp.MustCompile(`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`), func(c Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is not an executable file", c.command()), fmt.Sprintf("`chmod +x` on the file that is %s in the container", c.command())
+	}},
+	{regexp.MustCompile(`network (\S+) not found|unable to find network with name or ID (\S+): network not found`), func(_ Container, m []string) (string, string) {
+		name := m[1] + m[2]
+		return fmt.Sprintf("there is no network %q", name), fmt.Sprintf("`docker network create %s`", name)
+	}},
+	{regexp.MustCompile(`unable to find user ([^:]+):`), func(_ Container, m []string) (string, string) {
+		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
+	}},
+	{regexp.MustCompile(`setting interface \S+ MAC to \S+: (.*?)["\\]`), func(c Container, m []string) (string, string) {
+		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]), "the second digit of the first pair must be even"
+	}},
+}
+
+// command is the program that c executes, as the caller wrote it.
+func (c Container) command() string {
+	if len(c.Command) == 0 {
+		return "of the image"
+	}
+	return c.Command[0]
+}
+
+// runtimeNoise is what engine and runtime say about themselves before the fault.
+var runtimeNoise = regexp.MustCompile(`^(?:(?:failed to create (?:shim )?task(?: for container)?|failed to create shim|OCI runtime create failed|runc create failed|` +
+	`unable to start container process|container_linux\.go:\d+|starting container process caused|error during container init): )+`)
+
+// tidyRuntime drops the runtime's noise around a fault.
+func tidyRuntime(text string) string {
+	text = strings.TrimSuffix(strings.TrimSpace(text), ": unknown")
+	return runtimeNoise.ReplaceAllString(text, "")
+}
+
+// execLine is all that a container prints whose command the kernel refuses to execute:
+// runc has then started it already, and the refusal looks like a test that failed.
+var execLine = regexp.MustCompile(`^(?:standard_init_linux\.go:\d+: exec user process caused: (.*)|exec (.*): ([a-zA-Z ]+))$`)
+
+// execFault returns an error when line, all that c printed, is the kernel's refusal to
+// execute its command.
+func execFault(c Container, line string) error {
+	match := execLine.FindStringSubmatch(strings.TrimSpace(line))
+	if match == nil {
+		return nil
+	}
+	if match[2] != "" && len(c.Command) > 0 && match[2] != c.Command[0] {
+		return nil
+	}
+	switch told := match[1] + match[3]; strings.ToLower(told) {
+	case "no such file or directory":
+		return withHint(fmt.Errorf("%w: the interpreter that the first line of %s names is not in the image", ErrStart, c.command()),
+			"install it in the image or correct the first line; a line that ends in CR LF names an interpreter that ends in CR")
+	case "exec format error":
+		return withHint(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", ErrStart, c.command()),
+			"let its first line be #!/bin/sh, or build it for this architecture")
+	case "permission denied":
+		return withHint(fmt.Errorf("%w: the interpreter of %s may not be executed", ErrStart, c.command()), "see its permissions in the image")
+	}
+	return nil
+}
+
+func containsFold(s, part string) bool {
+	return strings.Contains(strings.ToLower(s), part)
+}
