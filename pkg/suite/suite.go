@@ -22,6 +22,11 @@ type Suite struct {
 	KeepRuns int    // run folders kept, default 30
 	Steps    []Step // every test × image, in the file's order
 	Mail     *Mail  // nil when the suite has no mail section
+
+	// Warnings are sentences about what works but is not safe, as a password file that others can read.
+	Warnings []string
+
+	outside outside // what a directory that is not in the suite runs with
 }
 
 // Step is one test on one image.
@@ -73,6 +78,7 @@ type Mail struct {
 	SubjectPrefix string
 	User          string        // for AUTH; empty: none
 	Password      string        // already read from the environment or password_file; never printed
+	PasswordError error         // why there is no password; it matters only when a mail is sent
 	CAFile        string        // PEM, absolute; empty: the system's authorities
 	PlainAuth     bool          // the password may travel unencrypted (mail.allow_plain_auth)
 	Timeout       time.Duration // of one attempt to deliver, default 1m

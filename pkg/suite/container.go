@@ -1,0 +1,496 @@
+package suite
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/engine"
+)
+
+// settings is what `defaults` and a test say of containers. A test's keys are read on
+// top of a copy of the defaults: that is all there is to merging. A setter replaces
+// its field; those of environment and volumes replace what has the same name or target.
+type settings struct {
+	engine.Container // but for its Image, Env and Mounts
+
+	dir        string // as written; of a test only
+	images     []imageUse
+	variables  []engine.Variable // of environment
+	fromFiles  []engine.Variable // of env_file
+	volumes    []volume
+	mount      Mount
+	timeout    time.Duration
+	retries    int
+	pullPolicy PullPolicy // empty: the image's
+
+	at map[string]*yaml.Node // where each key was given last
+}
+
+// imageUse is an image as a test names it, and where.
+type imageUse struct {
+	name string
+	node *yaml.Node
+}
+
+func initialSettings() settings {
+	return settings{
+		Container: engine.Container{StopGrace: 10 * time.Second},
+		mount:     ReadWrite, timeout: time.Hour, at: map[string]*yaml.Node{},
+	}
+}
+
+// clone may share lists with s: no setter changes one in place.
+func (s settings) clone() settings {
+	s.at = maps.Clone(s.at)
+	return s
+}
+
+func (s *settings) mark(key string, n *yaml.Node) { s.at[key] = n }
+
+// mib is Docker's smallest memory limit's unit.
+const mib = 1 << 20
+
+// containerKeys are the keys that defaults and tests share.
+var containerKeys = map[string]setter[settings]{
+	"image":             setImages,
+	"command":           setCommand,
+	"environment":       setEnvironment,
+	"env_file":          setEnvFiles,
+	"volumes":           setVolumes,
+	"extra_hosts":       setExtraHosts,
+	"cpus":              setCPUs,
+	"pids_limit":        setPidsLimit,
+	"mount":             choiceKey(func(s *settings) *Mount { return &s.mount }, ReadWrite, ReadOnly, Copied),
+	"pull_policy":       pullPolicyKey(func(s *settings) *PullPolicy { return &s.pullPolicy }),
+	"timeout":           durationKey(time.Nanosecond, func(s *settings) *time.Duration { return &s.timeout }),
+	"stop_grace_period": durationKey(time.Nanosecond, func(s *settings) *time.Duration { return &s.StopGrace }),
+	"retries":           intKey(0, 100, func(s *settings) *int { return &s.retries }),
+	"user":              textKey(notEmpty, func(s *settings) *string { return &s.User }),
+	"working_dir":       textKey(containerPath, func(s *settings) *string { return &s.WorkingDir }),
+	"platform":          textKey(matching(platformForm, "must be OS/ARCHITECTURE, as linux/arm64"), func(s *settings) *string { return &s.Platform }),
+	"network_mode":      textKey(networkMode, func(s *settings) *string { return &s.NetworkMode }),
+	"mac_address":       textKey(macAddress, func(s *settings) *string { return &s.MacAddress }),
+	"mem_limit":         sizeKey(6*mib, func(s *settings) *int64 { return &s.Memory }),
+	"shm_size":          sizeKey(1, func(s *settings) *int64 { return &s.ShmSize }),
+	"tmpfs":             textsKey(true, tmpfsPath, func(s *settings) *[]string { return &s.Tmpfs }),
+	"dns":               textsKey(true, ipAddress, func(s *settings) *[]string { return &s.DNS }),
+	"cap_add":           textsKey(false, matching(capability, "must be a capability such as NET_ADMIN"), func(s *settings) *[]string { return &s.CapAdd }),
+	"cap_drop":          textsKey(false, matching(capability, "must be a capability such as NET_RAW, or ALL"), func(s *settings) *[]string { return &s.CapDrop }),
+	"security_opt":      textsKey(false, notEmpty, func(s *settings) *[]string { return &s.SecurityOpt }),
+	"devices":           textsKey(false, matching(devicePattern, "must be HOST[:CONTAINER[:rwm]], absolute paths"), func(s *settings) *[]string { return &s.Devices }),
+	"init":              boolKey(func(s *settings) *bool { return &s.Init }),
+	"privileged":        boolKey(func(s *settings) *bool { return &s.Privileged }),
+	"read_only":         boolKey(func(s *settings) *bool { return &s.Container.ReadOnly }),
+}
+
+// defaultsKeys and testKeys are those of `defaults` and of a test.
+var (
+	defaultsKeys = keys[settings]{what: "defaults", set: containerKeys, extensions: true}
+	testKeys     = keys[settings]{what: "a test", set: withDir(containerKeys), extensions: true}
+)
+
+func withDir(set map[string]setter[settings]) map[string]setter[settings] {
+	set = maps.Clone(set)
+	set["dir"] = textKey(testDirectory, func(s *settings) *string { return &s.dir })
+	return set
+}
+
+func pullPolicyKey[T any](field func(*T) *PullPolicy) setter[T] {
+	const ifNotPresent PullPolicy = "if_not_present" // Compose's other name of missing
+	set := choiceKey(field, PullAlways, PullMissing, PullNever, ifNotPresent)
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if set(d, to, n); *field(to) == ifNotPresent {
+			*field(to) = PullMissing
+		}
+	}
+}
+
+func setImages(d *decoder, s *settings, n *yaml.Node) {
+	nodes, ok := d.items(n, true)
+	if !ok {
+		return
+	}
+	if len(nodes) == 0 {
+		d.fail(n, "", "image must name at least one image")
+	}
+	var images []imageUse
+	for _, item := range nodes {
+		text, ok := d.text(item, notEmpty)
+		if !ok {
+			continue
+		}
+		if slices.ContainsFunc(images, func(i imageUse) bool { return i.name == text }) {
+			d.fail(item, "", "image %s is given twice", quoted(text))
+			continue
+		}
+		images = append(images, imageUse{text, item})
+	}
+	s.images = images
+}
+
+func setCommand(d *decoder, s *settings, n *yaml.Node) {
+	if deref(n).Kind == yaml.SequenceNode {
+		args, ok := d.texts(n, false, anything)
+		if ok && (len(args) == 0 || args[0] == "") {
+			d.fail(n, "", "the command is empty")
+		}
+		s.Command = args
+		return
+	}
+	text, ok := d.scalar(n)
+	if !ok {
+		return
+	}
+	args, err := words(text.text)
+	if err != nil {
+		d.failErr(text.node, err)
+		return
+	}
+	s.Command = args
+}
+
+func setCPUs(d *decoder, s *settings, n *yaml.Node) {
+	if text, ok := d.text(n, cpus); ok {
+		s.CPUs, _ = strconv.ParseFloat(text, 64)
+	}
+}
+
+func setPidsLimit(d *decoder, s *settings, n *yaml.Node) {
+	keeps := func(text string) (string, string) {
+		if i, err := strconv.ParseInt(text, 10, 32); err != nil || i == 0 || i < -1 {
+			return "must be a whole number of processes, or -1 for no limit", ""
+		}
+		return "", ""
+	}
+	if text, ok := d.text(n, keeps); ok {
+		s.PidsLimit, _ = strconv.ParseInt(text, 10, 64)
+	}
+}
+
+func setExtraHosts(d *decoder, s *settings, n *yaml.Node) {
+	if deref(n).Kind == yaml.MappingNode {
+		s.ExtraHosts = d.extraHostsMap(n)
+		return
+	}
+	texts, ok := d.texts(n, false, extraHost)
+	if !ok {
+		return
+	}
+	s.ExtraHosts = nil
+	for _, text := range texts {
+		host, address, _ := hostAddress(text)
+		s.ExtraHosts = append(s.ExtraHosts, host+":"+address)
+	}
+}
+
+func (d *decoder) extraHostsMap(n *yaml.Node) []string {
+	var hosts []string
+	for _, p := range d.pairs(n, d.key) {
+		nodes, _ := d.items(p.value, true)
+		for _, item := range nodes {
+			keeps := func(text string) (string, string) { return extraHost(p.key.Value + "=" + text) }
+			if address, ok := d.text(item, keeps); ok {
+				host, address, _ := hostAddress(p.key.Value + "=" + address)
+				hosts = append(hosts, host+":"+address)
+			}
+		}
+	}
+	return hosts
+}
+
+// setEnvironment reads a mapping, or a list of NAME=VALUE and NAME. A name without a
+// value is inherited, and is left out where the environment has none, as in Compose.
+func setEnvironment(d *decoder, s *settings, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	if deref(n).Kind == yaml.MappingNode {
+		for _, p := range d.pairs(n, d.key) {
+			d.setVariableFrom(s, p)
+		}
+		return
+	}
+	nodes, _ := d.items(n, false)
+	for _, item := range nodes {
+		name, _, _ := strings.Cut(deref(item).Value, "=")
+		text, ok := d.environmentValue(name, item)
+		if !ok {
+			continue
+		}
+		name, value, given := strings.Cut(text.text, "=")
+		d.setVariable(s, text.node, name, value, given, text.hidden)
+	}
+}
+
+func (d *decoder) setVariableFrom(s *settings, p pair) {
+	name := p.key.Value
+	if isNull(p.value) {
+		d.setVariable(s, p.key, name, "", false, false)
+		return
+	}
+	if text, ok := d.environmentValue(name, p.value); ok {
+		d.setVariable(s, p.key, name, text.text, true, text.hidden)
+	}
+}
+
+// environmentValue reads the value of a variable; the variable's name tells whether it is secret.
+func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
+	d.secret = secretName.MatchString(name)
+	defer func() { d.secret = false }()
+	return d.scalar(n)
+}
+
+func (d *decoder) setVariable(s *settings, n *yaml.Node, name, value string, given, hidden bool) {
+	if !variableName.MatchString(name) {
+		d.fail(n, "the form is NAME: value, or - NAME=value", "environment: a variable's name is missing or has a blank in it")
+		return
+	}
+	if strings.ContainsRune(value, 0) {
+		d.fail(n, "", "environment: the value of %s has a NUL in it", name)
+		return
+	}
+	v := engine.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
+	if !given {
+		inherited, ok := d.lookup(name)
+		if !ok {
+			s.variables = slices.DeleteFunc(slices.Clone(s.variables), func(v engine.Variable) bool { return v.Name == name })
+			return
+		}
+		v.Value, v.Secret = inherited, true
+	}
+	setVariable(&s.variables, v)
+}
+
+func (d *decoder) lookup(name string) (string, bool) {
+	if d.env.Lookup == nil {
+		return "", false
+	}
+	return d.env.Lookup(name)
+}
+
+// envFile is the long form of an env_file.
+type envFile struct {
+	path     string
+	required bool
+}
+
+var envFileKeys = keys[envFile]{what: "an env_file", set: map[string]setter[envFile]{
+	"path":     textKey(filePath, func(f *envFile) *string { return &f.path }),
+	"required": boolKey(func(f *envFile) *bool { return &f.required }),
+}}
+
+func setEnvFiles(d *decoder, s *settings, n *yaml.Node) {
+	nodes, ok := d.items(n, true)
+	if !ok {
+		return
+	}
+	s.EnvFiles, s.fromFiles = nil, nil
+	for _, item := range nodes {
+		d.addEnvFile(s, item)
+	}
+}
+
+func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
+	f := envFile{required: true}
+	if deref(n).Kind == yaml.MappingNode {
+		envFileKeys.decode(d, &f, n)
+		if f.path == "" {
+			d.fail(n, "", "env_file has no path")
+			return
+		}
+	} else if text, ok := d.text(n, filePath); ok {
+		f.path = text
+	} else {
+		return
+	}
+	file := d.from.abs(f.path)
+	data, err := readBounded(file, maxEnvFile)
+	if err != nil {
+		if f.required || !isNotExist(err) {
+			d.fail(n, "", "read env_file %s: %v", quoted(f.path), err)
+		}
+		return
+	}
+	p := dotenv{env: d.env.Lookup, known: s.fromFiles}
+	if err := p.parse(string(data)); err != nil {
+		d.failEnvFile(file, err)
+		return
+	}
+	s.EnvFiles = append(s.EnvFiles, file)
+	s.fromFiles = p.known
+}
+
+// failEnvFile reports a fault at its line, without the line: it may hold a secret.
+func (d *decoder) failEnvFile(file string, err error) {
+	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hintOf(err)}
+	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else
+		p.Line, p.Message = l.line, l.err.Error()
+	}
+	if !slices.Contains(d.problems, p) {
+		d.problems = append(d.problems, p)
+	}
+}
+
+func setVolumes(d *decoder, s *settings, n *yaml.Node) {
+	nodes, _ := d.items(n, false)
+	var list []volume
+	for _, item := range nodes {
+		v, ok := d.volume(item)
+		if !ok {
+			continue
+		}
+		if slices.ContainsFunc(list, func(have volume) bool { return have.target() == v.target() }) {
+			d.fail(item, "", "volumes: %s is mounted twice", quoted(v.target()))
+			continue
+		}
+		list = append(list, v)
+	}
+	s.volumes = mergeVolumes(s.volumes, list)
+}
+
+func (d *decoder) volume(n *yaml.Node) (volume, bool) {
+	if deref(n).Kind == yaml.MappingNode {
+		return d.longVolume(n)
+	}
+	text, ok := d.scalar(n)
+	if !ok {
+		return volume{}, false
+	}
+	v, err := parseVolume(text.text, d.from)
+	if err != nil {
+		d.failErr(text.node, err)
+	}
+	return v, err == nil
+}
+
+// longVolume is Compose's long form of a volume.
+type longVolume struct {
+	kind           volumeType
+	source, target string
+	readOnly       bool
+	propagation    string
+	selinux        string
+	noCopy         bool
+	size           int64
+	mode           string
+}
+
+type volumeType string
+
+const (
+	bindVolume  volumeType = "bind"
+	namedVolume volumeType = "volume"
+	tmpfsVolume volumeType = "tmpfs"
+)
+
+var longVolumeKeys = keys[longVolume]{what: "a volume", set: map[string]setter[longVolume]{
+	"type":      choiceKey(func(v *longVolume) *volumeType { return &v.kind }, bindVolume, namedVolume, tmpfsVolume),
+	"source":    textKey(filePath, func(v *longVolume) *string { return &v.source }),
+	"target":    textKey(containerPath, func(v *longVolume) *string { return &v.target }),
+	"read_only": boolKey(func(v *longVolume) *bool { return &v.readOnly }),
+	"bind":      section(bindOptionKeys),
+	"volume":    section(volumeOptionKeys),
+	"tmpfs":     section(tmpfsOptionKeys),
+}}
+
+// The keys of the sections of a long volume, one for each type.
+var (
+	bindOptionKeys = keys[longVolume]{what: "bind", set: map[string]setter[longVolume]{
+		"propagation": choiceKey(func(v *longVolume) *string { return &v.propagation }, "private", "rprivate", "shared", "rshared", "slave", "rslave"),
+		"selinux":     choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
+	}}
+	volumeOptionKeys = keys[longVolume]{what: "volume", set: map[string]setter[longVolume]{
+		"nocopy": boolKey(func(v *longVolume) *bool { return &v.noCopy }),
+	}}
+	tmpfsOptionKeys = keys[longVolume]{what: "tmpfs", set: map[string]setter[longVolume]{
+		"size": sizeKey(1, func(v *longVolume) *int64 { return &v.size }),
+		"mode": textKey(octalMode, func(v *longVolume) *string { return &v.mode }),
+	}}
+)
+
+func octalMode(text string) (string, string) {
+	if mode, err := strconv.ParseUint(text, 8, 32); err != nil || mode > 0o7777 {
+		return "must be a mode in octal such as 1777", ""
+	}
+	return "", ""
+}
+
+func section[T any](k keys[T]) setter[T] {
+	return func(d *decoder, to *T, n *yaml.Node) { k.decode(d, to, n) }
+}
+
+func (d *decoder) longVolume(n *yaml.Node) (volume, bool) {
+	var long longVolume
+	before := len(d.problems)
+	longVolumeKeys.decode(d, &long, n)
+	if len(d.problems) > before {
+		return volume{}, false
+	}
+	v, err := long.volume(d.from)
+	if err != nil {
+		d.failErr(n, err)
+	}
+	return v, err == nil
+}
+
+func (l longVolume) volume(from place) (volume, error) {
+	switch {
+	case l.kind == "":
+		return volume{}, fault("the types are bind, volume and tmpfs", "the volume has no type")
+	case l.target == "":
+		return volume{}, fault("", "the volume has no target")
+	case l.kind == bindVolume && l.source == "":
+		return volume{}, fault("", "a bind has no source")
+	case l.kind == tmpfsVolume && l.source != "":
+		return volume{}, fault("", "a tmpfs takes no source")
+	case l.kind != bindVolume && l.propagation+l.selinux != "",
+		l.kind != namedVolume && l.noCopy,
+		l.kind != tmpfsVolume && (l.size > 0 || l.mode != ""):
+		return volume{}, fault("", "a volume of type %s takes no options of another type", l.kind)
+	}
+	if l.kind == tmpfsVolume {
+		return l.tmpfs()
+	}
+	m := engine.Mount{Source: l.source, Target: l.target, ReadOnly: l.readOnly}
+	if l.kind == bindVolume {
+		m.Source = from.abs(l.source)
+	} else if strings.HasPrefix(l.source, "/") {
+		return volume{}, fault("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
+	}
+	for _, option := range []string{l.propagation, l.selinux} {
+		if option != "" {
+			m.Options = append(m.Options, option)
+		}
+	}
+	if l.noCopy {
+		m.Options = append(m.Options, "nocopy")
+	}
+	return checkVolume(m)
+}
+
+func (l longVolume) tmpfs() (volume, error) {
+	target, err := checkTarget(l.target)
+	if err != nil {
+		return volume{}, err
+	}
+	var options []string
+	if l.size > 0 {
+		options = append(options, "size="+strconv.FormatInt(l.size, 10))
+	}
+	if l.mode != "" {
+		options = append(options, "mode="+l.mode)
+	}
+	if l.readOnly {
+		options = append(options, "ro")
+	}
+	text := target
+	if len(options) > 0 {
+		text += ":" + strings.Join(options, ",")
+	}
+	return volume{mount: engine.Mount{Target: target}, tmpfs: text}, nil
+}

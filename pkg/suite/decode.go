@@ -1,0 +1,471 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agext/levenshtein"
+	"github.com/docker/go-units"
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	// maxVisits bounds the values read from one file, those that aliases repeat
+	// included: a file of a few lines can stand for billions.
+	maxVisits = 100_000
+	// maxMerges bounds mappings merged into mappings with <<; a cycle ends there.
+	maxMerges = 20
+	// maxDuration keeps what is added to a clock from overflowing.
+	maxDuration = 366 * 24 * time.Hour
+)
+
+// decoder reads the values of one suite file and collects what is wrong with them.
+type decoder struct {
+	file     string // as the caller named it
+	path     string // absolute
+	source   source
+	env      Env
+	from     place
+	problems []Problem
+	warnings []string
+	visits   int
+	key      string // the key whose value is being read
+	secret   bool   // that value is not to be printed
+}
+
+// setter reads a key's value into what the key belongs to.
+type setter[T any] func(d *decoder, to *T, n *yaml.Node)
+
+// keys is all that is known of a mapping: its keys, and how each is read.
+type keys[T any] struct {
+	what       string // the mapping, for messages: "a test"
+	set        map[string]setter[T]
+	later      []string // keys that a later version will know
+	extensions bool     // x-… keys are ignored
+}
+
+// decode reads the mapping n into to and reports unknown and repeated keys.
+func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
+	outer := d.key
+	defer func() { d.key = outer }()
+	for _, p := range d.pairs(n, k.what) {
+		name := p.key.Value
+		set, known := k.set[name]
+		switch {
+		case known:
+			d.key = name
+			if m, ok := any(to).(interface{ mark(string, *yaml.Node) }); ok {
+				m.mark(name, p.value)
+			}
+			set(d, to, p.value)
+		case slices.Contains(k.later, name):
+			d.fail(p.key, "", "%q is not supported by this version", name)
+		case k.extensions && strings.HasPrefix(name, "x-"):
+		default:
+			d.fail(p.key, didYouMean(name, slices.Sorted(maps.Keys(k.set))), "unknown key %s in %s", quoted(name), k.what)
+		}
+	}
+}
+
+// didYouMean is the hint that names the candidate nearest to name, or "".
+func didYouMean(name string, candidates []string) string {
+	best, distance := "", 1+max(len(name)/3, 1)
+	if len(name) > 100 {
+		return ""
+	}
+	for _, c := range candidates {
+		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < distance {
+			best, distance = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "did you mean " + quoted(best) + "?"
+}
+
+// quoted is text for a message: quoted, without controls, and not too long.
+func quoted(text string) string {
+	const limit = 80
+	if r := []rune(text); len(r) > limit {
+		text = string(r[:limit]) + "…"
+	}
+	return strconv.Quote(text)
+}
+
+func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
+	d.failAt(n.Line, n.Column, hint, format, args...)
+}
+
+func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
+	line, column = d.source.clamp(line, column)
+	d.problems = append(d.problems, Problem{
+		File: d.file, Line: line, Column: column, Excerpt: mask(d.source.line(line)),
+		Message: fmt.Sprintf(format, args...), Hint: hint,
+	})
+}
+
+// failErr reports err and its hint.
+func (d *decoder) failErr(n *yaml.Node, err error) {
+	d.fail(n, hintOf(err), "%s: %v", d.key, err)
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// tooMany counts a value that is read; past the bound it reports that once.
+func (d *decoder) tooMany(n *yaml.Node) bool {
+	d.visits++
+	if d.visits == maxVisits {
+		d.fail(n, "", "the file stands for more than %d values: its aliases repeat too much", maxVisits)
+	}
+	return d.visits >= maxVisits
+}
+
+func deref(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool {
+	n = deref(n)
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// pair is a key of a mapping and its value; aliases are resolved.
+type pair struct{ key, value *yaml.Node }
+
+// pairs returns the mapping's pairs in the order of the file, merged ones last. An
+// empty value is an empty mapping.
+func (d *decoder) pairs(n *yaml.Node, what string) []pair {
+	if isNull(n) {
+		return nil
+	}
+	seen := map[string]int{}
+	var out []pair
+	d.collect(n, what, seen, &out, 0)
+	return out
+}
+
+func (d *decoder) collect(n *yaml.Node, what string, seen map[string]int, out *[]pair, depth int) {
+	n = deref(n)
+	if d.tooMany(n) {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, "", "%s must be a mapping, not %s", what, kindOf(n))
+		return
+	}
+	if !d.tagged(n, "!!map") {
+		return
+	}
+	if depth > maxMerges {
+		d.fail(n, "", "mappings are merged more than %d deep", maxMerges)
+		return
+	}
+	var merged []*yaml.Node
+	inherited := len(*out)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := deref(n.Content[i]), deref(n.Content[i+1])
+		if key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" {
+			merged = append(merged, mergedMappings(value)...)
+			continue
+		}
+		d.collectPair(pair{key, value}, what, seen, out, inherited)
+	}
+	for _, m := range merged {
+		d.collect(m, "what << merges", seen, out, depth+1)
+	}
+}
+
+// collectPair appends p, unless a mapping that goes before has its key. The pairs
+// from index own on are those of the mapping itself: there it is a duplicate.
+func (d *decoder) collectPair(p pair, what string, seen map[string]int, out *[]pair, own int) {
+	if p.key.Kind != yaml.ScalarNode {
+		d.fail(p.key, "", "a key of %s must be a word, not %s", what, kindOf(p.key))
+		return
+	}
+	if first, dup := seen[p.key.Value]; dup {
+		if first >= own {
+			d.fail(p.key, "", "%s is already given on line %d", quoted(p.key.Value), (*out)[first].key.Line)
+		}
+		return
+	}
+	seen[p.key.Value] = len(*out)
+	*out = append(*out, p)
+}
+
+func mergedMappings(n *yaml.Node) []*yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return n.Content
+	}
+	return []*yaml.Node{n}
+}
+
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(n):
+		return "nothing"
+	}
+	return "text"
+}
+
+// tagged reports an explicit tag other than the value's own.
+func (d *decoder) tagged(n *yaml.Node, allowed ...string) bool {
+	if slices.Contains(allowed, n.ShortTag()) {
+		return true
+	}
+	d.fail(n, "", "the tag %s is not supported", quoted(n.Tag))
+	return false
+}
+
+// scalar is a text of the file, its variables replaced.
+type scalar struct {
+	node *yaml.Node
+	text string
+	// hidden: the text is not to be printed, because it is a password or made of one.
+	hidden bool
+}
+
+// shown is the value for a message.
+func (s scalar) shown() string {
+	if s.hidden {
+		return "what it is"
+	}
+	return quoted(s.text)
+}
+
+// scalar reads a single value, with its variables replaced. Its text is what the file
+// says, whatever YAML takes it for: 1.10, 012 and yes stay as they are.
+func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
+	n = deref(n)
+	if d.tooMany(n) {
+		return scalar{}, false
+	}
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		d.fail(n, "", "%s must have a single value, not %s", d.key, kindOf(n))
+		return scalar{}, false
+	}
+	if !d.tagged(n, "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge") {
+		return scalar{}, false
+	}
+	v := variables{lookup: d.env.Lookup}
+	text, err := v.expand(n.Value, 0)
+	if err != nil {
+		d.failErr(n, err)
+		return scalar{}, false
+	}
+	hidden := d.secret || secretName.MatchString(d.key) || slices.ContainsFunc(v.used, secretName.MatchString)
+	return scalar{n, text, hidden}, true
+}
+
+// rule says what is wrong with a text: the words that follow the key, as "must be an
+// absolute path"; "" when nothing is.
+type rule func(text string) (wrong, hint string)
+
+// text reads a single value that keeps the rule.
+func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
+	s, ok := d.scalar(n)
+	if !ok {
+		return "", false
+	}
+	if wrong, hint := keeps(s.text); wrong != "" {
+		d.fail(s.node, hint, "%s %s, not %s", d.key, wrong, s.shown())
+		return "", false
+	}
+	return s.text, true
+}
+
+// items returns the values of a list; a single value is a list of one where alone allows it.
+func (d *decoder) items(n *yaml.Node, alone bool) ([]*yaml.Node, bool) {
+	n = deref(n)
+	if n.Kind == yaml.SequenceNode {
+		if d.tooMany(n) || !d.tagged(n, "!!seq") {
+			return nil, false
+		}
+		return n.Content, true
+	}
+	if alone && n.Kind == yaml.ScalarNode && !isNull(n) {
+		return []*yaml.Node{n}, true
+	}
+	wanted := "a list"
+	if alone {
+		wanted = "a value or a list"
+	}
+	d.fail(n, "", "%s must be %s, not %s", d.key, wanted, kindOf(n))
+	return nil, false
+}
+
+// texts reads a list of values that keep the rule.
+func (d *decoder) texts(n *yaml.Node, alone bool, keeps rule) ([]string, bool) {
+	nodes, ok := d.items(n, alone)
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, 0, min(len(nodes), maxVisits))
+	for _, item := range nodes {
+		text, good := d.text(item, keeps)
+		ok = ok && good
+		out = append(out, text)
+		if d.visits >= maxVisits {
+			break
+		}
+	}
+	return out, ok
+}
+
+// The constructors of setters for one kind of value each.
+
+func textKey[T any](keeps rule, field func(*T) *string) setter[T] {
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			*field(to) = text
+		}
+	}
+}
+
+// choiceKey reads one of a few words.
+func choiceKey[T any, S ~string](field func(*T) *S, choices ...S) setter[T] {
+	words := make([]string, len(choices))
+	for i, c := range choices {
+		words[i] = string(c)
+	}
+	keeps := func(text string) (string, string) {
+		if slices.Contains(words, text) {
+			return "", ""
+		}
+		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], didYouMean(text, words)
+	}
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			*field(to) = S(text)
+		}
+	}
+}
+
+func textsKey[T any](alone bool, keeps rule, field func(*T) *[]string) setter[T] {
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if texts, ok := d.texts(n, alone, keeps); ok {
+			*field(to) = texts
+		}
+	}
+}
+
+func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
+	keeps := func(text string) (string, string) {
+		if i, err := strconv.ParseInt(text, 10, 64); err != nil || i < low || i > high {
+			return fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
+		}
+		return "", ""
+	}
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			i, _ := strconv.ParseInt(text, 10, 64)
+			*field(to) = I(i)
+		}
+	}
+}
+
+var booleans = map[string]bool{"true": true, "yes": true, "on": true, "false": false, "no": false, "off": false}
+
+func boolKey[T any](field func(*T) *bool) setter[T] {
+	keeps := func(text string) (string, string) {
+		if _, ok := booleans[strings.ToLower(text)]; !ok {
+			return "must be true or false", ""
+		}
+		return "", ""
+	}
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			*field(to) = booleans[strings.ToLower(text)]
+		}
+	}
+}
+
+// sizeKey reads a size in bytes, or with a unit: 64m, 1.5g.
+func sizeKey[T any](low int64, field func(*T) *int64) setter[T] {
+	keeps := func(text string) (string, string) {
+		size, err := units.RAMInBytes(text)
+		if err != nil {
+			return "must be a size such as 512m or 2g", ""
+		}
+		if size < low {
+			return "must be at least " + units.BytesSize(float64(low)), ""
+		}
+		return "", ""
+	}
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			*field(to), _ = units.RAMInBytes(text)
+		}
+	}
+}
+
+// durationKey reads a duration of at least low.
+func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter[T] {
+	keeps := func(text string) (string, string) {
+		value, err := parseDuration(text)
+		switch {
+		case err != nil:
+			hint := ""
+			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
+				hint = "give it a unit: " + text + "s, " + text + "m"
+			}
+			return "must be a duration such as 90s, 1h30m or 1d", hint
+		case value < low && low <= time.Nanosecond:
+			return "must be more than nothing", ""
+		case value < low:
+			return "must be at least " + low.String(), ""
+		case value > maxDuration:
+			return "must be at most a year", ""
+		}
+		return "", ""
+	}
+	return func(d *decoder, to *T, n *yaml.Node) {
+		if text, ok := d.text(n, keeps); ok {
+			*field(to), _ = parseDuration(text)
+		}
+	}
+}
+
+var daysAndWeeks = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)
+
+// parseDuration reads what time.ParseDuration does, and weeks and days before it, as
+// Compose does: 1w, 1d12h.
+func parseDuration(text string) (time.Duration, error) {
+	m := daysAndWeeks.FindStringSubmatch(text)
+	if m == nil {
+		return 0, errors.New("not a duration")
+	}
+	weeks, _ := strconv.Atoi(m[1])
+	days, _ := strconv.Atoi(m[2])
+	whole := time.Duration(weeks*7+days) * 24 * time.Hour
+	if m[3] == "" && m[1]+m[2] != "" {
+		return whole, nil
+	}
+	rest, err := time.ParseDuration(m[3])
+	if err != nil || rest < 0 && whole > 0 {
+		return 0, errors.New("not a duration")
+	}
+	if rest > maxDuration {
+		return rest, nil
+	}
+	return whole + rest, nil
+}

@@ -1,0 +1,207 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"runtests/pkg/engine"
+)
+
+// maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
+const maxEnvFile = 1 << 20
+
+// secretName matches the names of keys and variables whose values are not printed.
+var secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase|$|_)|secret|token|credential|api_?key|private_?key|access_?key`)
+
+// dotenvName is what Compose takes for a name in an env_file.
+var dotenvName = regexp.MustCompile(`^[\pL\pN_.\-\[\]]+$`)
+
+// lineError is a fault of an env_file; it never tells what the line holds.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+func (e *lineError) Unwrap() error { return e.err }
+
+// dotenv reads an env_file in Compose's syntax: NAME=VALUE, `export NAME=VALUE`, a name
+// alone (inherited), comments, quotes, and ${…} outside of single quotes. A later line
+// sees the variables of the earlier ones; those of the environment go first.
+type dotenv struct {
+	env   func(string) (string, bool)
+	known []engine.Variable // of this file and of those before it
+	line  int
+}
+
+func (p *dotenv) lookup(name string) (string, bool) {
+	if p.env != nil {
+		if value, ok := p.env(name); ok {
+			return value, true
+		}
+	}
+	for _, v := range p.known {
+		if v.Name == name {
+			return v.Value, true
+		}
+	}
+	return "", false
+}
+
+func (p *dotenv) parse(text string) error {
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
+	p.line = 1
+	for text != "" {
+		statement := text
+		rest, err := p.statement(statement)
+		if err != nil {
+			return &lineError{line: p.line, err: err}
+		}
+		p.line += strings.Count(statement[:len(statement)-len(rest)], "\n")
+		text = rest
+	}
+	return nil
+}
+
+// statement reads one line, or more when a quoted value spans them.
+func (p *dotenv) statement(text string) (rest string, err error) {
+	line, rest, _ := strings.Cut(text, "\n")
+	trimmed := strings.TrimSpace(line)
+	if trimmed == "" || trimmed[0] == '#' {
+		return rest, nil
+	}
+	if after, ok := strings.CutPrefix(trimmed, "export"); ok && after != "" && unicode.IsSpace(rune(after[0])) {
+		trimmed = strings.TrimSpace(after)
+	}
+	end := strings.IndexAny(trimmed, "=:")
+	name := trimmed
+	if end >= 0 {
+		name = strings.TrimRightFunc(trimmed[:end], unicode.IsSpace)
+	}
+	if !dotenvName.MatchString(name) {
+		return "", fault("the form is NAME=VALUE", "not a variable's name and value")
+	}
+	if end < 0 {
+		if value, ok := p.lookup(name); ok {
+			p.set(name, value)
+		}
+		return rest, nil
+	}
+	start := strings.IndexAny(text, "=:") + 1
+	value, rest, err := p.value(strings.TrimLeft(text[start:], " \t"))
+	if err != nil {
+		return "", err
+	}
+	p.set(name, value)
+	return rest, nil
+}
+
+func (p *dotenv) set(name, value string) {
+	setVariable(&p.known, engine.Variable{Name: name, Value: value, Secret: true, FromFile: true})
+}
+
+func (p *dotenv) value(text string) (value, rest string, err error) {
+	if text == "" || text[0] != '"' && text[0] != '\'' {
+		line, rest, _ := strings.Cut(text, "\n")
+		line, _, _ = strings.Cut(line, " #")
+		value, err = p.interpolate(strings.TrimRightFunc(line, unicode.IsSpace))
+		return value, rest, err
+	}
+	quote := text[0]
+	value, rest, ok := unquote(text[1:], quote)
+	if !ok {
+		return "", "", fault("", "a quote is not closed")
+	}
+	after, rest, _ := strings.Cut(rest, "\n")
+	if after = strings.TrimSpace(after); after != "" && after[0] != '#' {
+		return "", "", fault("", "something follows the closing quote")
+	}
+	if quote == '"' {
+		value, err = p.interpolate(dotenvEscapes.Replace(value))
+	}
+	return value, rest, err
+}
+
+func (p *dotenv) interpolate(text string) (string, error) {
+	v := variables{lookup: p.lookup}
+	value, err := v.expand(text, 0)
+	var unset *Error
+	if errors.As(err, &unset) {
+		return "", fault("put the value in single quotes if its dollar sign is meant", "%w", unset.Err)
+	}
+	return value, err
+}
+
+var dotenvEscapes = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\\`, `\`, `\$`, `$$`)
+
+// unquote reads up to the closing quote; a backslash keeps the quote that follows it.
+func unquote(text string, quote byte) (value, rest string, ok bool) {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == quote:
+			return b.String(), text[i+1:], true
+		case text[i] == '\\' && i+1 < len(text):
+			if text[i+1] != quote {
+				b.WriteByte('\\')
+			}
+			i++
+		}
+		b.WriteByte(text[i])
+	}
+	return "", "", false
+}
+
+// setVariable replaces the variable of that name in place, or appends it, in a list of its own.
+func setVariable(list *[]engine.Variable, v engine.Variable) {
+	merged := slices.Clone(*list)
+	i := slices.IndexFunc(merged, func(have engine.Variable) bool { return have.Name == v.Name })
+	if i < 0 {
+		merged = append(merged, v)
+	} else {
+		merged[i] = v
+	}
+	*list = merged
+}
+
+// readBounded reads a regular file of at most limit bytes. Its errors do not name the file.
+func readBounded(file string, limit int64) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, bare(err)
+	}
+	switch {
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case !info.Mode().IsRegular() && !strings.HasPrefix(file, "/dev/"): // a named pipe waits for ever for its writer
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, bare(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, bare(err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
+	}
+	return data, nil
+}
+
+// bare strips the path from an error of package os: the message around it names the file.
+func bare(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,422 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/engine"
+)
+
+// maxSteps bounds tests × images.
+const maxSteps = 10_000
+
+// image is an entry of `images`.
+type image struct {
+	reference  string
+	pullPolicy PullPolicy
+}
+
+var imageKeys = keys[image]{what: "an image", later: []string{"build", "rebuild"}, set: map[string]setter[image]{
+	"image":       textKey(imageReference, func(i *image) *string { return &i.reference }),
+	"pull_policy": pullPolicyKey(func(i *image) *PullPolicy { return &i.pullPolicy }),
+}}
+
+// images are the named images of a suite, in the file's order.
+type images struct {
+	names []string
+	named map[string]image
+}
+
+func (d *decoder) images(n *yaml.Node) images {
+	all := images{named: map[string]image{}}
+	for _, p := range d.pairs(n, "images") {
+		if !d.checkName(p.key, "image") {
+			continue
+		}
+		d.key = "image"
+		var one image
+		before := len(d.problems)
+		if deref(p.value).Kind == yaml.ScalarNode && !isNull(p.value) {
+			one.reference, _ = d.text(p.value, imageReference)
+		} else {
+			imageKeys.decode(d, &one, p.value)
+			if one.reference == "" && len(d.problems) == before {
+				d.fail(p.key, "", "image %s has no image: REFERENCE", quoted(p.key.Value))
+			}
+		}
+		all.names = append(all.names, p.key.Value)
+		all.named[p.key.Value] = one
+	}
+	return all
+}
+
+func (d *decoder) checkName(n *yaml.Node, what string) bool {
+	wrong, hint := name(n.Value)
+	if wrong != "" {
+		d.fail(n, hint, "the name of a %s %s, not %s", what, wrong, quoted(n.Value))
+	}
+	return wrong == ""
+}
+
+// overrides are Overrides, checked.
+type overrides struct {
+	image   string
+	timeout time.Duration
+	volumes []volume
+	mac     string
+}
+
+// check returns all that is wrong with the overrides in one error.
+func (o Overrides) check(env Env) (overrides, error) {
+	over := overrides{image: o.Image, timeout: o.Timeout, mac: o.MacAddress}
+	var faults []error
+	if o.Image != "" {
+		if wrong, hint := imageReference(o.Image); wrong != "" {
+			faults = append(faults, fault(hint, "image %s: it %s", quoted(o.Image), wrong))
+		}
+	}
+	if wrong, hint := macAddress(o.MacAddress); wrong != "" {
+		faults = append(faults, fault(hint, "MAC address %s: it %s", quoted(o.MacAddress), wrong))
+	}
+	if o.Timeout < 0 || o.Timeout > maxDuration {
+		faults = append(faults, fmt.Errorf("timeout %s: it must be from nothing to a year", o.Timeout))
+	}
+	for _, text := range o.Volumes {
+		v, err := parseVolume(text, env.place(env.Dir))
+		if err != nil {
+			faults = append(faults, fault(hintOf(err), "volume %s: %w", quoted(text), err))
+			continue
+		}
+		over.volumes = mergeVolumes(over.volumes, []volume{v})
+	}
+	if len(faults) == 1 {
+		return over, faults[0]
+	}
+	return over, errors.Join(faults...)
+}
+
+// expander makes steps of tests.
+type expander struct {
+	d        *decoder
+	images   images
+	defaults settings
+	over     overrides
+	steps    []Step
+	tests    []string // the names so far
+	full     bool     // the bound on steps was reported
+}
+
+// read reads a mapping of tests, or globs that name their directories.
+func (e *expander) read(n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	if deref(n).Kind == yaml.MappingNode {
+		for _, p := range e.d.pairs(n, "tests") {
+			e.d.key = "tests"
+			e.test(p)
+		}
+		return
+	}
+	nodes, _ := e.d.items(n, true)
+	var dirs []string
+	for _, item := range nodes {
+		e.d.key = "tests"
+		for _, dir := range e.d.directories(item) {
+			if !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+				e.directory(item, dir)
+			}
+		}
+	}
+}
+
+func (e *expander) test(p pair) {
+	s := e.defaults.clone()
+	s.at = map[string]*yaml.Node{}
+	good := e.d.checkName(p.key, "test")
+	testKeys.decode(e.d, &s, p.value)
+	if s.dir == "" {
+		s.dir = filepath.Join("tests", p.key.Value)
+	}
+	if good {
+		e.add(p.key, p.key.Value, e.d.from.abs(s.dir), s)
+	}
+}
+
+// directory makes a test of a directory that a glob matched.
+func (e *expander) directory(n *yaml.Node, dir string) {
+	test := filepath.Base(dir)
+	if wrong, _ := name(test); wrong != "" {
+		e.d.fail(n, "name it otherwise, or write tests as a mapping", "directory %s: the name of a test %s", quoted(dir), wrong)
+		return
+	}
+	if slices.Contains(e.tests, test) {
+		e.d.fail(n, "write tests as a mapping, with a name for each", "two directories would be test %s", quoted(test))
+		return
+	}
+	s := e.defaults.clone()
+	s.at = map[string]*yaml.Node{}
+	e.add(n, test, dir, s)
+}
+
+// directories returns the directories that a glob matches, hidden ones left out.
+func (d *decoder) directories(n *yaml.Node) []string {
+	pattern, ok := d.text(n, filePath)
+	if !ok {
+		return nil
+	}
+	full := pattern
+	if !filepath.IsAbs(pattern) {
+		full = filepath.Join(globEscape.Replace(d.from.dir), pattern)
+	}
+	matches, err := filepath.Glob(full)
+	if err != nil {
+		d.fail(n, "a * stands for any text, a ? for one character, [a-z] for a choice", "tests: %s is not a pattern", quoted(pattern))
+		return nil
+	}
+	var dirs []string
+	for _, m := range matches {
+		if info, err := os.Stat(m); err == nil && info.IsDir() && filepath.Base(m)[0] != '.' {
+			dirs = append(dirs, m)
+		}
+	}
+	if len(dirs) == 0 {
+		d.fail(n, "paths start from the directory of the suite file", "tests: no directory matches %s", quoted(pattern))
+	}
+	return dirs
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+// add makes the steps of a test: one for each of its images.
+func (e *expander) add(n *yaml.Node, test, dir string, s settings) {
+	e.tests = append(e.tests, test)
+	e.checkTogether(n, &s)
+	uses := e.imagesOf(n, s)
+	given := s.at["image"] != nil || e.defaults.at["image"] != nil // and then it was at fault itself
+	if len(uses) == 0 && !given {
+		e.d.fail(n, "give it image: NAME, or give one in defaults, or run with --image IMAGE", "test %s has no image", quoted(test))
+	}
+	for _, use := range uses {
+		e.addStep(use, test, dir, s)
+	}
+}
+
+// imagesOf returns the images a test runs on: the command line's, else its own or the
+// defaults', else the only one of the suite.
+func (e *expander) imagesOf(n *yaml.Node, s settings) []imageUse {
+	switch {
+	case e.over.image != "":
+		return []imageUse{{e.over.image, n}}
+	case len(s.images) > 0:
+		return s.images
+	case len(e.images.names) == 1:
+		return []imageUse{{e.images.names[0], n}}
+	}
+	return nil
+}
+
+func (e *expander) addStep(use imageUse, test, dir string, s settings) {
+	img, known := e.images.named[use.name]
+	if !known {
+		if wrong, hint := imageReference(use.name); wrong != "" {
+			e.d.fail(use.node, hint, "image %s, not %s", wrong, quoted(use.name))
+			return
+		}
+		img = image{reference: use.name}
+	}
+	step := newStep(test, use.name, dir, img, s, e.over)
+	if len(step.Name) > maxStepName {
+		e.d.fail(use.node, "give the image a short name in images", "the step's name %s is longer than %d bytes", quoted(step.Name), maxStepName)
+		return
+	}
+	if slices.ContainsFunc(e.steps, func(have Step) bool { return have.Name == step.Name }) {
+		e.d.fail(use.node, "give one of the images a name of its own in images", "two steps would be named %s", quoted(step.Name))
+		return
+	}
+	if len(e.steps) == maxSteps {
+		if !e.full {
+			e.d.fail(use.node, "", "the suite has more than %d steps", maxSteps)
+		}
+		e.full = true
+		return
+	}
+	e.steps = append(e.steps, step)
+}
+
+// checkTogether reports what no key shows alone.
+func (e *expander) checkTogether(n *yaml.Node, s *settings) {
+	where := func(keys ...string) *yaml.Node {
+		for _, key := range keys {
+			if at := s.at[key]; at != nil {
+				return at
+			}
+		}
+		return n
+	}
+	if s.mount == Copied && s.Container.ReadOnly {
+		e.d.fail(where("mount", "read_only"), "use mount: ro, or read_only: false",
+			"mount: copy cannot be with read_only: true, because the copy would be inside of what is read-only")
+	}
+	mac := s.MacAddress
+	if e.over.mac != "" {
+		mac = e.over.mac
+	}
+	mode, _, _ := strings.Cut(s.NetworkMode, ":")
+	if mac != "" && (mode == "host" || mode == "none" || mode == "container") {
+		e.d.fail(where("network_mode", "mac_address"), `mac_address: "" takes the default away`, "a container with network_mode: %s has no MAC address of its own", mode)
+	}
+	for _, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		target = path.Clean(target)
+		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
+			e.d.fail(where("tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
+		}
+	}
+}
+
+// newStep is a test on one image; the suite's and the command line's settings are in it.
+func newStep(test, imageName, dir string, img image, s settings, over overrides) Step {
+	step := Step{
+		Name: stepName(test, imageName), Test: test, Image: imageName,
+		Dir: dir, Mount: s.mount, Timeout: s.timeout, Retries: s.retries,
+		PullPolicy: PullMissing, Container: s.Container,
+	}
+	if img.pullPolicy != "" {
+		step.PullPolicy = img.pullPolicy
+	}
+	if s.pullPolicy != "" {
+		step.PullPolicy = s.pullPolicy
+	}
+	if over.timeout > 0 {
+		step.Timeout = over.timeout
+	}
+	c := &step.Container
+	c.Image = img.reference
+	if over.mac != "" {
+		c.MacAddress = over.mac
+	}
+	if len(c.Command) == 0 {
+		c.Command = []string{testDir + "/test.sh"}
+	}
+	step.Script = c.Command[0] == testDir+"/test.sh"
+	c.Env = slices.Clone(s.fromFiles)
+	for _, v := range s.variables {
+		setVariable(&c.Env, v)
+	}
+	mountAll(&step, mergeVolumes(s.volumes, over.volumes))
+	return step
+}
+
+// mountAll puts the test's directory and the volumes into the step's container. The
+// lists are the step's own: steps of one test share nothing that could be appended to.
+func mountAll(step *Step, volumes []volume) {
+	c := &step.Container
+	c.Tmpfs = slices.Clone(c.Tmpfs)
+	if step.Mount == Copied {
+		c.Copies = []engine.Copy{{Source: step.Dir, Target: testDir}}
+	} else {
+		c.Mounts = []engine.Mount{{Source: step.Dir, Target: testDir, ReadOnly: step.Mount == ReadOnly}}
+	}
+	for _, v := range volumes {
+		if v.tmpfs != "" {
+			c.Tmpfs = append(c.Tmpfs, v.tmpfs)
+		} else {
+			c.Mounts = append(c.Mounts, v.mount)
+		}
+	}
+}
+
+// stepName is TEST@IMAGE. It becomes the name of a file: the slashes of an image
+// without a name of its own become underscores.
+func stepName(test, image string) string {
+	return test + "@" + strings.ReplaceAll(image, "/", "_")
+}
+
+// FromDirs makes a suite of test directories alone: `runtests run DIR... --image IMAGE`.
+// Each test has the name of its directory; the logs go to ./logs.
+func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
+	if o.Image == "" {
+		return nil, fault("add --image IMAGE", "run without a suite file: no image is given")
+	}
+	if len(dirs) == 0 {
+		return nil, fault("runtests run DIR --image IMAGE", "run without a suite file: no test directory is given")
+	}
+	over, err := o.check(env)
+	if err != nil {
+		return nil, err
+	}
+	s := newSuite("", env.Dir)
+	s.Logs = filepath.Join(env.Dir, s.Logs)
+	s.outside = outside{defaults: initialSettings(), over: over}
+	var faults []error
+	for _, dir := range dirs {
+		if err := s.addDirectory(dir, env.Dir); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) == 1 {
+		return nil, faults[0]
+	}
+	return &s, errors.Join(faults...)
+}
+
+// addDirectory makes a test of a directory, unless it is one already.
+func (s *Suite) addDirectory(dir, wd string) error {
+	full := absolute(wd, dir)
+	info, err := os.Stat(full)
+	switch {
+	case isNotExist(err):
+		return fault("a test is a directory with a test.sh in it", "test directory %s: there is none", quoted(dir))
+	case err != nil:
+		return fmt.Errorf("test directory %s: %w", quoted(dir), bare(err))
+	case !info.IsDir():
+		return fault("a test is a directory with a test.sh in it", "test directory %s: not a directory", quoted(dir))
+	}
+	steps, err := s.outside.steps(full)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		i := slices.IndexFunc(s.Steps, func(have Step) bool { return have.Name == step.Name })
+		if i < 0 {
+			s.Steps = append(s.Steps, step)
+		} else if s.Steps[i].Dir != step.Dir {
+			return fault("run them one after the other", "test directories %s and %s: both are named %s", quoted(s.Steps[i].Dir), quoted(full), quoted(step.Test))
+		}
+	}
+	return nil
+}
+
+// outside is what a directory that the suite does not name runs with.
+type outside struct {
+	file     string
+	images   images
+	defaults settings
+	over     overrides
+}
+
+// steps returns the steps of a test directory, an absolute path.
+func (o outside) steps(dir string) ([]Step, error) {
+	test := filepath.Base(dir)
+	if wrong, _ := name(test); wrong != "" {
+		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
+	}
+	d := &decoder{file: o.file}
+	e := expander{d: d, images: o.images, defaults: o.defaults, over: o.over}
+	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
+	if len(d.problems) > 0 {
+		p := d.problems[0]
+		return nil, fault(p.Hint, "test directory %s: %s", quoted(dir), p.Message)
+	}
+	return e.steps, nil
+}

@@ -1,0 +1,223 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxFile bounds a suite file, in bytes.
+const maxFile = 4 << 20
+
+// Env is what a suite file sees of the world it is read in.
+type Env struct {
+	Dir    string // the working directory, absolute
+	Lookup func(name string) (value string, ok bool)
+	Root   bool // the suite will be run with root's power: say who else can change it
+}
+
+func (e Env) place(dir string) place {
+	p := place{dir: dir, home: "/"}
+	if e.Lookup != nil {
+		if home, ok := e.Lookup("HOME"); ok && filepath.IsAbs(home) {
+			p.home = home
+		}
+	}
+	return p
+}
+
+// Load reads a suite file, replaces the variables in it, checks it and expands it
+// into steps. A relative file starts from the working directory. What is wrong inside
+// the file comes as one *Errors; a file that cannot be read as another error, which
+// wraps fs.ErrNotExist when there is none.
+//
+// Test directories and their scripts are not looked at: see Step.CheckScript.
+func Load(file string, env Env, o Overrides) (*Suite, error) {
+	path := absolute(env.Dir, file)
+	over, err := o.check(env)
+	if err != nil {
+		return nil, err
+	}
+	text, err := readSuite(file, path)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{file: file, path: path, source: newSource(text), env: env, from: env.place(filepath.Dir(path))}
+	s := d.suite(text, over)
+	if len(d.problems) > 0 {
+		sortProblems(d.problems)
+		return nil, &Errors{d.problems}
+	}
+	d.warnIfWritable()
+	s.Warnings = d.warnings
+	return s, nil
+}
+
+func readSuite(file, path string) (string, error) {
+	data, err := readBounded(path, maxFile)
+	switch {
+	case isNotExist(err):
+		return "", fault("-f FILE names another one; without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
+	case err != nil:
+		return "", fmt.Errorf("read suite file %q: %w", file, err)
+	case strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")) == "":
+		return "", fmt.Errorf("read suite file %q: it is empty", file)
+	}
+	return string(data), nil
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// suiteKeys are the keys of the file itself. Those of other sections are kept as nodes:
+// they are read in the order in which they need each other, not in the file's.
+type sections struct {
+	Suite
+	defaults, images, tests, mail *yaml.Node
+}
+
+var suiteKeys = keys[sections]{
+	what: "the suite", extensions: true, later: []string{"deploy", "ping", "run_timeout", "max_log"},
+	set: map[string]setter[sections]{
+		"name":      textKey(name, func(s *sections) *string { return &s.Name }),
+		"logs":      textKey(filePath, func(s *sections) *string { return &s.Logs }),
+		"lines":     intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
+		"jobs":      intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
+		"keep_runs": intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
+		"defaults":  keep(func(s *sections) **yaml.Node { return &s.defaults }),
+		"images":    keep(func(s *sections) **yaml.Node { return &s.images }),
+		"tests":     keep(func(s *sections) **yaml.Node { return &s.tests }),
+		"mail":      keep(func(s *sections) **yaml.Node { return &s.mail }),
+	},
+}
+
+func keep(field func(*sections) **yaml.Node) setter[sections] {
+	return func(_ *decoder, to *sections, n *yaml.Node) { *field(to) = n }
+}
+
+// newSuite is a suite with nothing said about it.
+func newSuite(file, dir string) Suite {
+	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30}
+	if wrong, _ := name(s.Name); wrong != "" {
+		s.Name = "runtests"
+	}
+	return s
+}
+
+func (d *decoder) suite(text string, over overrides) *Suite {
+	root := d.document(text)
+	if root == nil {
+		return nil
+	}
+	raw := sections{Suite: newSuite(d.path, d.from.dir)}
+	suiteKeys.decode(d, &raw, root)
+	s := &raw.Suite
+	s.Logs = d.from.abs(s.Logs)
+	e := expander{d: d, over: over, defaults: initialSettings()}
+	d.within("images", raw.images, func(n *yaml.Node) { e.images = d.images(n) })
+	d.within("defaults", raw.defaults, func(n *yaml.Node) { defaultsKeys.decode(d, &e.defaults, n) })
+	d.within("tests", raw.tests, e.read)
+	d.within("mail", raw.mail, func(n *yaml.Node) { s.Mail = d.mail(n) })
+	s.Steps = e.steps
+	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file}
+	return s
+}
+
+// within reads a section that is there.
+func (d *decoder) within(key string, n *yaml.Node, read func(*yaml.Node)) {
+	if n != nil {
+		d.key = key
+		read(n)
+	}
+}
+
+// document parses text and returns the mapping that it must be, or nil.
+func (d *decoder) document(text string) *yaml.Node {
+	if !d.checkCharacters(text) {
+		return nil
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	var doc, next yaml.Node
+	err := decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
+		d.failAt(1, 1, "", "the file has nothing but comments in it")
+		return nil
+	}
+	if err == nil {
+		if err = decoder.Decode(&next); errors.Is(err, io.EOF) {
+			return d.mapping(doc.Content[0])
+		}
+	}
+	if err != nil {
+		d.failSyntax(err)
+		return nil
+	}
+	d.fail(&next, "", "a suite is one document, and here a second one starts")
+	return nil
+}
+
+func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
+	if root.Kind == yaml.MappingNode {
+		return root
+	}
+	d.fail(root, "it starts as in\n    tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
+	return nil
+}
+
+// failSyntax reports what the YAML library did not understand.
+func (d *decoder) failSyntax(err error) {
+	var syntax *yaml.LoadError
+	if !errors.As(err, &syntax) {
+		d.failAt(1, 1, "", "not YAML: %v", err)
+		return
+	}
+	line, column := syntax.Mark.Line, syntax.Mark.Column
+	hint := ""
+	if at := []rune(d.source.line(line)); column >= 1 && column <= len(at) && at[column-1] == '\t' {
+		hint = "YAML is indented with blanks, not with tabs"
+	}
+	d.failAt(line, column, hint, "not YAML: %s", printable(syntax.Message))
+}
+
+// checkCharacters reports the first byte that is not text.
+func (d *decoder) checkCharacters(text string) bool {
+	for i, r := range text {
+		broken := r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd")
+		if !broken && (r >= ' ' && r != 0x7f || r == '\n' || r == '\r' || r == '\t') {
+			continue
+		}
+		before := newSource(text[:i]).lines
+		column := utf8.RuneCountInString(before[len(before)-1]) + 1
+		if broken {
+			d.failAt(len(before), column, "", "the file is not UTF-8")
+		} else {
+			d.failAt(len(before), column, "", "the file has a control character (%U) in it", r)
+		}
+		return false
+	}
+	return true
+}
+
+func (d *decoder) warn(format string, args ...any) {
+	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
+}
+
+func (d *decoder) warnIfWritable() {
+	info, err := os.Stat(d.path)
+	if err == nil && d.env.Root && info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 {
+		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+	}
+}
+
+func (d *decoder) warnIfReadable() {
+	info, err := os.Stat(d.path)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 {
+		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
+	}
+}

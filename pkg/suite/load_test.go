@@ -1,0 +1,402 @@
+package suite
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/engine"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// environment is the one that the tests' suites see.
+var environment = map[string]string{
+	"HOME": "/home/ci", "JOBS": "3", "EMPTY": "", "IMAGE": "debian:12", "SMTP_PASSWORD": "s3cret-word", "DB_PASSWORD": "hunter2-word",
+}
+
+func env(dir string) Env {
+	return Env{Dir: dir, Lookup: func(name string) (string, bool) { v, ok := environment[name]; return v, ok }}
+}
+
+// load writes text to a suite file in a fresh directory and loads it.
+func load(t *testing.T, text string, o Overrides) (*Suite, string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "runtests.yaml"), text)
+	s, err := Load("runtests.yaml", env(dir), o)
+	return s, dir, err
+}
+
+func mustLoad(t *testing.T, text string, o Overrides) (*Suite, string) {
+	t.Helper()
+	s, dir, err := load(t, text, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, dir
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Every testdata/*.yaml is a bad file; the .golden beside it is all that is printed.
+func TestProblemsOfBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no test files", err)
+	}
+	dir, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			_, err := Load(filepath.Base(file), env(dir), Overrides{})
+			if err == nil {
+				t.Fatal("the file is bad, and was loaded")
+			}
+			got := strings.ReplaceAll(err.Error(), dir, "DIR") + "\n"
+			for _, secret := range []string{"s3cret-word", "hunter2-word"} {
+				if strings.Contains(got, secret) {
+					t.Errorf("a password is printed:\n%s", got)
+				}
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
+			if *update {
+				write(t, golden, got)
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The sample of the contract, without what later versions bring.
+const sample = `name: ecs
+logs: /var/log/runtests/ecs        # default: ./logs
+lines: 40                          # log lines kept per failure (the N of the original)
+jobs: 1
+defaults:                          # any test may override
+  timeout: 2h                      # default 1h
+  mac_address: aa:bb:cc:dd:ee:ff   # the one in the Maple licence
+  volumes: ["/maple:/maple:ro"]
+  dns: [8.8.8.8, 172.21.8.87]
+images:
+  specfun-debian-deps: { image: "registry.example.org/specfun/deps:1.10", pull_policy: always }
+tests:
+  ecs:     { dir: tests/ecs, image: [specfun-debian-deps, specfun-ubuntu-deps] }
+  dynamow: { dir: tests/dynamow, image: specfun-debian-deps }
+mail:
+  server: smtp://smtp.example.org:25
+  from: runtests@ci.example.org
+  to: [team@example.org]
+  send: always
+keep_runs: 30
+`
+
+func TestSampleOfTheContract(t *testing.T) {
+	s, dir := mustLoad(t, sample, Overrides{})
+	step := func(test, image, reference string, pull PullPolicy) Step {
+		return Step{
+			Name: test + "@" + image, Test: test, Image: image, Dir: filepath.Join(dir, "tests", test),
+			Mount: ReadWrite, Script: true, Timeout: 2 * time.Hour, PullPolicy: pull,
+			Container: engine.Container{
+				Image: reference, Command: []string{"/test/test.sh"}, MacAddress: "aa:bb:cc:dd:ee:ff",
+				Mounts: []engine.Mount{{Source: filepath.Join(dir, "tests", test), Target: "/test"}, {Source: "/maple", Target: "/maple", ReadOnly: true}},
+				DNS:    []string{"8.8.8.8", "172.21.8.87"}, StopGrace: 10 * time.Second,
+			},
+		}
+	}
+	want := &Suite{
+		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30,
+		Steps: []Step{
+			step("ecs", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
+			step("ecs", "specfun-ubuntu-deps", "specfun-ubuntu-deps", PullMissing),
+			step("dynamow", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
+		},
+		Mail: &Mail{
+			Server: "smtp://smtp.example.org:25", From: "runtests@ci.example.org", To: []string{"team@example.org"}, Send: SendAlways,
+			Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: 1 << 20,
+		},
+	}
+	s.outside = outside{}
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Suite{}, outside{}, images{}, settings{}, overrides{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A container key each: what it says is what the engine is asked for.
+func TestContainerKeys(t *testing.T) {
+	for _, c := range []struct {
+		yaml string
+		want func(c *engine.Container)
+	}{
+		{"command: make check 'a b'", func(c *engine.Container) { c.Command = []string{"make", "check", "a b"} }},
+		{"command: [sh, -c, 'make && make check']", func(c *engine.Container) { c.Command = []string{"sh", "-c", "make && make check"} }},
+		{"user: 1000:1000", func(c *engine.Container) { c.User = "1000:1000" }},
+		{"working_dir: /test", func(c *engine.Container) { c.WorkingDir = "/test" }},
+		{"mem_limit: 1.5g", func(c *engine.Container) { c.Memory = 3 << 29 }},
+		{"mem_limit: 6291456", func(c *engine.Container) { c.Memory = 6 << 20 }},
+		{"shm_size: 64m", func(c *engine.Container) { c.ShmSize = 64 << 20 }},
+		{"cpus: 1.5", func(c *engine.Container) { c.CPUs = 1.5 }},
+		{"cpus: '.5'", func(c *engine.Container) { c.CPUs = .5 }},
+		{"pids_limit: -1", func(c *engine.Container) { c.PidsLimit = -1 }},
+		{"tmpfs: /tmp", func(c *engine.Container) { c.Tmpfs = []string{"/tmp"} }},
+		{"tmpfs: ['/run:size=1m,mode=755']", func(c *engine.Container) { c.Tmpfs = []string{"/run:size=1m,mode=755"} }},
+		{"network_mode: none", func(c *engine.Container) { c.NetworkMode = "none" }},
+		{"network_mode: container:db", func(c *engine.Container) { c.NetworkMode = "container:db" }},
+		{"extra_hosts: ['a=10.0.0.1', 'b:::1', 'c=[::1]', 'd:host-gateway']", func(c *engine.Container) {
+			c.ExtraHosts = []string{"a:10.0.0.1", "b:::1", "c:::1", "d:host-gateway"}
+		}},
+		{"extra_hosts: {a: 10.0.0.1}", func(c *engine.Container) { c.ExtraHosts = []string{"a:10.0.0.1"} }},
+		{"init: yes", func(c *engine.Container) { c.Init = true }},
+		{"privileged: ${PRIVILEGED:-true}", func(c *engine.Container) { c.Privileged = true }},
+		{"read_only: true", func(c *engine.Container) { c.ReadOnly = true }},
+		{"cap_add: [NET_ADMIN]", func(c *engine.Container) { c.CapAdd = []string{"NET_ADMIN"} }},
+		{"cap_drop: [ALL]", func(c *engine.Container) { c.CapDrop = []string{"ALL"} }},
+		{"security_opt: [no-new-privileges]", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges"} }},
+		{"devices: ['/dev/fuse', '/dev/a:/dev/b:r']", func(c *engine.Container) { c.Devices = []string{"/dev/fuse", "/dev/a:/dev/b:r"} }},
+		{"platform: linux/arm64", func(c *engine.Container) { c.Platform = "linux/arm64" }},
+		{"stop_grace_period: 1m30s", func(c *engine.Container) { c.StopGrace = 90 * time.Second }},
+		{"mac_address: 02:42:ac:11:00:02", func(c *engine.Container) { c.MacAddress = "02:42:ac:11:00:02" }},
+		{"dns: 1.1.1.1", func(c *engine.Container) { c.DNS = []string{"1.1.1.1"} }},
+		{"volumes: ['data:/data', './a:/b:z,ro', '~/x:/x', '/anonymous']", func(c *engine.Container) {
+			c.Mounts = append(c.Mounts, engine.Mount{Source: "data", Target: "/data"},
+				engine.Mount{Source: "DIR/a", Target: "/b", ReadOnly: true, Options: []string{"z"}},
+				engine.Mount{Source: "/home/ci/x", Target: "/x"}, engine.Mount{Target: "/anonymous"})
+		}},
+		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {propagation: rslave, selinux: z}}]", func(c *engine.Container) {
+			c.Mounts = append(c.Mounts, engine.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"rslave", "z"}})
+		}},
+		{"volumes: [{type: volume, source: data, target: /a, volume: {nocopy: true}}]", func(c *engine.Container) {
+			c.Mounts = append(c.Mounts, engine.Mount{Source: "data", Target: "/a", Options: []string{"nocopy"}})
+		}},
+		{"volumes: [{type: tmpfs, target: /a, tmpfs: {size: 1m, mode: 1777}}]", func(c *engine.Container) {
+			c.Tmpfs = []string{"/a:size=1048576,mode=1777"}
+		}},
+		{"mount: ro", func(c *engine.Container) { c.Mounts[0].ReadOnly = true }},
+		{"mount: copy", func(c *engine.Container) {
+			c.Mounts, c.Copies = nil, []engine.Copy{{Source: "DIR/tests/t", Target: "/test"}}
+		}},
+		{"dir: 'with:colon,comma'", func(c *engine.Container) { c.Mounts[0].Source = "DIR/with:colon,comma" }},
+		{"environment: {A: 1.10, B: 012, C: yes, D: 3:25, E: '', HOME:, NOT_SET:, F: $$x}", func(c *engine.Container) {
+			c.Env = []engine.Variable{{Name: "A", Value: "1.10"}, {Name: "B", Value: "012"}, {Name: "C", Value: "yes"}, {Name: "D", Value: "3:25"},
+				{Name: "E"}, {Name: "HOME", Value: "/home/ci", Secret: true}, {Name: "F", Value: "$x"}}
+		}},
+		{"environment: [A=1=2, JOBS, 'API_TOKEN=x', 'X=${DB_PASSWORD}']", func(c *engine.Container) {
+			c.Env = []engine.Variable{{Name: "A", Value: "1=2"}, {Name: "JOBS", Value: "3", Secret: true},
+				{Name: "API_TOKEN", Value: "x", Secret: true}, {Name: "X", Value: "hunter2-word", Secret: true}}
+		}},
+	} {
+		t.Run(c.yaml, func(t *testing.T) {
+			s, dir := mustLoad(t, "tests:\n  t:\n    image: a:1.10\n    "+c.yaml+"\n", Overrides{})
+			want := engine.Container{
+				Image: "a:1.10", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second,
+				Mounts: []engine.Mount{{Source: "DIR/tests/t", Target: "/test"}},
+			}
+			c.want(&want)
+			got := s.Steps[0].Container
+			for i := range got.Mounts {
+				got.Mounts[i].Source = strings.Replace(got.Mounts[i].Source, dir, "DIR", 1)
+			}
+			for i := range got.Copies {
+				got.Copies[i].Source = strings.Replace(got.Copies[i].Source, dir, "DIR", 1)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			if script := want.Command[0] == "/test/test.sh"; s.Steps[0].Script != script {
+				t.Errorf("Script = %v, want %v", s.Steps[0].Script, script)
+			}
+		})
+	}
+}
+
+// What a test says goes before the defaults: variables by name, volumes by target, the
+// rest as a whole.
+func TestMerging(t *testing.T) {
+	s, dir := mustLoad(t, `
+x-common: &common
+  environment: {A: merged, D: merged}
+  cap_add: [SYS_PTRACE]
+defaults:
+  image: [a, b]
+  environment: {A: "1", B: "2"}
+  volumes: ["/one:/data", "/two:/more/"]
+  dns: [1.1.1.1, 2.2.2.2]
+  mac_address: aa:bb:cc:dd:ee:ff
+  cap_add: [NET_ADMIN]
+  x-note: ignored
+tests:
+  own:
+    <<: *common
+    image: c
+    environment: [B=own, C=own]
+    volumes: ["/three:/more"]
+    dns: 3.3.3.3
+    mac_address: ""
+  plain:
+`, Overrides{})
+	own := s.Steps[0].Container
+	if s.Steps[0].Name != "own@c" || s.Steps[1].Name != "plain@a" || s.Steps[2].Name != "plain@b" || len(s.Steps) != 3 {
+		t.Errorf("steps: %v", s.Steps)
+	}
+	want := engine.Container{
+		Image: "c", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, DNS: []string{"3.3.3.3"}, CapAdd: []string{"SYS_PTRACE"},
+		Env:    []engine.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "own"}, {Name: "C", Value: "own"}},
+		Mounts: []engine.Mount{{Source: dir + "/tests/own", Target: "/test"}, {Source: "/one", Target: "/data"}, {Source: "/three", Target: "/more"}},
+	}
+	if diff := cmp.Diff(want, own); diff != "" {
+		t.Error(diff)
+	}
+	plain := s.Steps[1].Container
+	if len(plain.DNS) != 2 || plain.MacAddress == "" || plain.Env[1].Value != "2" || plain.Mounts[2].Source != "/two" || plain.CapAdd[0] != "NET_ADMIN" {
+		t.Errorf("a test changed the defaults: %+v", plain)
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	text := "defaults: {volumes: ['/a:/data', '/b:/more'], image: [x, y], timeout: 2m}\ntests: {t: }\n"
+	s, dir := mustLoad(t, text, Overrides{
+		Image: "debian:12", Timeout: time.Second, Volumes: []string{"./here:/data"}, MacAddress: "02:00:00:00:00:01",
+	})
+	step := s.Steps[0]
+	if len(s.Steps) != 1 || step.Name != "t@debian:12" || step.Timeout != time.Second || step.Container.MacAddress != "02:00:00:00:00:01" {
+		t.Errorf("step: %+v", step)
+	}
+	want := []engine.Mount{{Source: dir + "/tests/t", Target: "/test"}, {Source: dir + "/here", Target: "/data"}, {Source: "/b", Target: "/more"}}
+	if diff := cmp.Diff(want, step.Container.Mounts); diff != "" {
+		t.Error(diff)
+	}
+	_, _, err := load(t, text, Overrides{Image: "UP", MacAddress: "x", Volumes: []string{"a"}, Timeout: -1})
+	for _, part := range []string{"image", "MAC", "volume", "timeout"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s is wrong and is not named: %v", part, err)
+		}
+	}
+}
+
+func TestTestsFromGlobs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*c")
+	for _, d := range []string{"tests/b", "tests/a", "tests/.git", "more/c"} {
+		write(t, filepath.Join(dir, d, "file"), "")
+	}
+	write(t, filepath.Join(dir, "tests/README"), "")
+	for _, c := range []struct{ yaml, want string }{
+		{"tests/*", "a b"}, {"[more/*, tests/*, tests/a]", "c a b"}, {"tests/[a]", "a"}, {"tests/b", "b"},
+	} {
+		write(t, filepath.Join(dir, "s.yaml"), "defaults: {image: i}\ntests: "+c.yaml)
+		s, err := Load(filepath.Join(dir, "s.yaml"), env("/"), Overrides{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, step := range s.Steps {
+			got = append(got, step.Test)
+		}
+		if strings.Join(got, " ") != c.want || s.Steps[0].Container.Mounts[0].Source != s.Steps[0].Dir {
+			t.Errorf("%s: %v, want %s", c.yaml, got, c.want)
+		}
+	}
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "empty"), " \n\t\n")
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("# 45678\n", 4<<20/8)+"\n")
+	for file, want := range map[string]string{
+		"none":  `read suite file "none": no such file or directory`,
+		".":     `read suite file ".": it is a directory`,
+		"empty": `read suite file "empty": it is empty`,
+		"huge":  `read suite file "huge": it is larger than 4096 KiB`,
+	} {
+		_, err := Load(file, env(dir), Overrides{})
+		if err == nil || err.Error() != want || errors.Is(err, fs.ErrNotExist) != (file == "none") {
+			t.Errorf("%s: %v, want %s", file, err, want)
+		}
+	}
+}
+
+func TestMailPassword(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "password"), "from file \n")
+	for _, c := range []struct{ yaml, password, wrong, warning string }{
+		{"password: ${SMTP_PASSWORD}", "s3cret-word", "", ""},
+		{"password_file: password", "from file ", "", ""},
+		{"password: literal", "literal", "", "holds a password"},
+		{"password: ${NOT_SET}", "", "NOT_SET is not set", ""},
+		{"password_file: none", "", "no such file", ""},
+	} {
+		write(t, filepath.Join(dir, "s.yaml"), "mail:\n  server: smtps://h\n  from: a@b\n  to: c@d\n  user: u\n  "+c.yaml+"\n")
+		if err := os.Chmod(filepath.Join(dir, "s.yaml"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Load("s.yaml", env(dir), Overrides{})
+		if err != nil {
+			t.Fatalf("a password is needed to mail only: %v", err)
+		}
+		failed := s.Mail.PasswordError
+		if s.Mail.Password != c.password || (failed == nil) != (c.wrong == "") || failed != nil && !strings.Contains(failed.Error(), c.wrong) {
+			t.Errorf("%s: %q, %v", c.yaml, s.Mail.Password, failed)
+		}
+		if got := strings.Join(s.Warnings, "\n"); !strings.Contains(got, c.warning) || c.warning == "" && got != "" {
+			t.Errorf("%s: warnings %q", c.yaml, got)
+		}
+	}
+}
+
+func TestMailServer(t *testing.T) {
+	for text, want := range map[string]string{
+		"smtp://h": "smtp://h:25", "smtp+starttls://h/": "smtp+starttls://h:587", "smtps://h": "smtps://h:465", "smtp://[::1]:2525": "smtp://[::1]:2525",
+		"smtp://u:p@h": "", "http://h": "", "h:25": "", "smtp://h/x": "", "smtp://h:0": "", "smtp://h:99999": "", "smtp://h?x": "", "smtp://a b": "", "": "",
+	} {
+		got, err := mailServer(text)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "u:p") {
+			t.Error("a password is printed:", err)
+		}
+	}
+}
+
+func TestWarningWhenOthersCanChangeTheFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "s.yaml")
+	write(t, file, "name: x\n")
+	e := env(dir)
+	for _, c := range []struct {
+		mode fs.FileMode
+		root bool
+		want int
+	}{{0o666, true, 1}, {0o644, true, 0}, {0o666, false, 0}} {
+		e.Root = c.root
+		if err := os.Chmod(file, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Load("s.yaml", e, Overrides{})
+		if err != nil || len(s.Warnings) != c.want {
+			t.Errorf("%v: %v, %v", c, s, err)
+		}
+	}
+}

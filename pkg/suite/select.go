@@ -1,0 +1,139 @@
+package suite
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// TargetsError is all the targets that name nothing to run.
+type TargetsError struct {
+	Targets []string // as they were given
+	Reasons []string // one for each, in words
+	hints   []string
+}
+
+// Error tells the reasons, one to a line.
+func (e *TargetsError) Error() string { return strings.Join(e.Reasons, "\n") }
+
+// Hint names the nearest names.
+func (e *TargetsError) Hint() string { return strings.Join(e.hints, "\n") }
+
+func (e *TargetsError) add(target string, err error) {
+	e.Targets = append(e.Targets, target)
+	e.Reasons = append(e.Reasons, err.Error())
+	if hint := hintOf(err); hint != "" && !slices.Contains(e.hints, hint) {
+		e.hints = append(e.hints, hint)
+	}
+}
+
+// Select returns the steps that the targets name, all of them without a target, in the
+// suite's order and each once. A target is a test's name, a step's (TEST@IMAGE), a
+// pattern over either as path.Match has it, or a test's directory, relative to wd. A
+// directory with a test.sh that is not in the suite runs with the suite's defaults,
+// after the others. When a target names nothing the error is a *TargetsError.
+func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
+	chosen := make([]bool, len(s.Steps))
+	var more []Step
+	var wrong TargetsError
+	for _, target := range targets {
+		if s.choose(target, wd, chosen) {
+			continue
+		}
+		steps, err := s.newcomer(target, wd, more)
+		if err != nil {
+			wrong.add(target, err)
+		}
+		more = append(more, steps...)
+	}
+	if len(wrong.Targets) > 0 {
+		return nil, &wrong
+	}
+	var out []Step
+	for i, step := range s.Steps {
+		if chosen[i] || len(targets) == 0 {
+			out = append(out, step)
+		}
+	}
+	if out = append(out, more...); len(out) == 0 {
+		return nil, fault("a suite names its tests, as in tests: tests/*", "the suite has no tests")
+	}
+	return out, nil
+}
+
+// choose marks the suite's steps that target names, and tells whether there are any.
+func (s *Suite) choose(target, wd string, chosen []bool) bool {
+	means := func(step Step) bool { return step.named(target) }
+	if !slices.ContainsFunc(s.Steps, means) {
+		dir := absolute(wd, target)
+		means = func(step Step) bool { return step.Dir == dir || sameFile(step.Dir, dir) }
+	}
+	found := false
+	for i, step := range s.Steps {
+		if means(step) {
+			chosen[i], found = true, true
+		}
+	}
+	return found
+}
+
+// named tells whether target is the step's name, its test's, or a pattern for either.
+func (s Step) named(target string) bool {
+	for _, name := range []string{s.Test, s.Name, s.Test + "@" + s.Image} {
+		if target == name {
+			return true
+		}
+		if ok, err := path.Match(target, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// newcomer returns the steps of a directory that is not in the suite.
+func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
+	dir := absolute(wd, target)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, s.noSuchTarget(target)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "test.sh")); err != nil {
+		return nil, fault("", "directory %s: no test.sh in it", quoted(target))
+	}
+	steps, err := s.outside.steps(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		same := func(have Step) bool { return have.Name == step.Name }
+		if i := slices.IndexFunc(others, same); i >= 0 && others[i].Dir == step.Dir {
+			return nil, nil // named twice
+		}
+		if slices.ContainsFunc(s.Steps, same) || slices.ContainsFunc(others, same) {
+			return nil, fault("run it alone, or rename it", "directory %s: another test is named %s", quoted(target), quoted(step.Test))
+		}
+	}
+	return steps, nil
+}
+
+func (s *Suite) noSuchTarget(target string) error {
+	if _, err := path.Match(target, ""); err != nil {
+		return fmt.Errorf("target %s: not a pattern", quoted(target))
+	}
+	var names []string
+	for _, step := range s.Steps {
+		names = append(names, step.Test, step.Name)
+	}
+	return fault(didYouMean(target, names), "target %s: no test, step or directory has that name", quoted(target))
+}

@@ -1,0 +1,126 @@
+package suite
+
+import (
+	"errors"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"runtests/pkg/engine"
+)
+
+// testDir is where a test's directory is in its container.
+const testDir = "/test"
+
+// volume is one entry of `volumes`: a mount, or a tmpfs of Compose's long form.
+type volume struct {
+	mount engine.Mount
+	tmpfs string // PATH[:OPTIONS]; empty for a mount
+}
+
+func (v volume) target() string { return v.mount.Target }
+
+// volumeName is what the engine takes for a volume's name.
+var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// mountOptions are the options of the short form besides ro and rw.
+var mountOptions = []string{"z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "cached", "delegated", "consistent"}
+
+// place is what a relative path and a ~ start from.
+type place struct{ dir, home string }
+
+func (p place) abs(file string) string {
+	if file == "~" || strings.HasPrefix(file, "~/") {
+		return filepath.Join(p.home, file[1:])
+	}
+	return absolute(p.dir, file)
+}
+
+func absolute(dir, file string) string {
+	if filepath.IsAbs(file) {
+		return filepath.Clean(file)
+	}
+	return filepath.Join(dir, file)
+}
+
+// parseVolume reads Compose's short form: [SOURCE:]TARGET[:OPTIONS]. A source that starts
+// with /, . or ~ is a path; any other is the name of a volume.
+func parseVolume(text string, from place) (volume, error) {
+	parts := strings.Split(text, ":")
+	if len(parts) > 3 {
+		return volume{}, fault("the long form takes any path: {type: bind, source: …, target: …}", "a volume has at most three parts: SOURCE:TARGET:OPTIONS")
+	}
+	if slices.Contains(parts, "") {
+		return volume{}, fault("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
+	}
+	if len(parts) == 1 {
+		return checkVolume(engine.Mount{Target: parts[0]})
+	}
+	m := engine.Mount{Source: parts[0], Target: parts[1]}
+	if strings.ContainsAny(m.Source[:1], "/.~") {
+		m.Source = from.abs(m.Source)
+	}
+	if len(parts) == 3 {
+		if err := setMountOptions(&m, parts[2]); err != nil {
+			return volume{}, err
+		}
+	}
+	return checkVolume(m)
+}
+
+func setMountOptions(m *engine.Mount, text string) error {
+	for option := range strings.SplitSeq(text, ",") {
+		switch {
+		case option == "ro":
+			m.ReadOnly = true
+		case option == "rw":
+		case slices.Contains(mountOptions, option):
+			m.Options = append(m.Options, option)
+		default:
+			return fault("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %q", printable(option))
+		}
+	}
+	return nil
+}
+
+func checkVolume(m engine.Mount) (volume, error) {
+	target, err := checkTarget(m.Target)
+	if err != nil {
+		return volume{}, err
+	}
+	m.Target = target
+	if m.Source != "" && !m.Bind() && !volumeName.MatchString(m.Source) {
+		return volume{}, fault("a path starts with /, ./ or ~/", "%q is not the name of a volume", printable(m.Source))
+	}
+	return volume{mount: m}, nil
+}
+
+// checkTarget returns the path in the container, cleaned: two spellings of one target are one.
+func checkTarget(target string) (string, error) {
+	if !path.IsAbs(target) {
+		return "", fault("", "the path in the container must be absolute, not %q", printable(target))
+	}
+	switch target = path.Clean(target); target {
+	case "/":
+		return "", errors.New("the root of the container cannot be a mount")
+	case testDir:
+		return "", fault("a path below it, as /test/data, or another one is free", "%s is where the test's own directory is", testDir)
+	}
+	return target, nil
+}
+
+// mergeVolumes puts each of more in the place of the one with its target, or at the end.
+func mergeVolumes(base, more []volume) []volume {
+	merged := slices.Clone(base)
+	for _, v := range more {
+		i := slices.IndexFunc(merged, func(have volume) bool { return have.target() == v.target() })
+		if i < 0 {
+			merged = append(merged, v)
+		} else {
+			merged[i] = v
+		}
+	}
+	return merged
+}
