@@ -237,6 +237,8 @@ func (d *decoder) show(r rune) {
 	case r == 0x7f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 	case r >= 0x80 && r <= 0x9f:
 		d.introduce(r - 0x40)
+	case r == 0xfffe || r == 0xffff: // no characters, and neither XML nor YAML may hold them
+		d.show(utf8.RuneError)
 	default:
 		var b [utf8.UTFMax]byte
 		d.out.text(b[:utf8.EncodeRune(b[:], r)])

@@ -41,6 +41,7 @@ func TestClean(t *testing.T) {
 		{"line feeds", "a\r\nb\vc", "a b c"},
 		{"broken UTF-8", "\xff\xc3(\xe2\x82", "\ufffd\ufffd(\ufffd\ufffd"},
 		{"surrogate", "\xed\xa0\x80", "\ufffd\ufffd\ufffd"},
+		{"no characters", "a\ufffe\uffff", "a\ufffd\ufffd"},
 		{"bidi", "a\u202eb\u2066c\u2069\u202ad", "abcd"},
 		{"nothing", "", ""},
 	} {

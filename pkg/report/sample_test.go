@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"testing"
 	"time"
 )
 
@@ -158,4 +159,14 @@ func manyRun(n int) *Run {
 		r.Steps = append(r.Steps, step)
 	}
 	return r
+}
+
+// parse reads a duration.
+func parse(t testing.TB, s string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

@@ -29,8 +29,11 @@ type Tail struct {
 // last returns the last n lines of t.
 func (t Tail) last(n int) Tail {
 	skip := len(t.Lines) - max(n, 0)
-	if skip <= 0 {
+	switch {
+	case skip <= 0:
 		return t
+	case skip == len(t.Lines):
+		return Tail{}
 	}
 	short := Tail{Lines: t.Lines[skip:]}
 	for i, bytes := range t.Cut {

@@ -10,12 +10,17 @@ import (
 	"time"
 )
 
-// TAP writes r in the Test Anything Protocol, version 14: a test point per step, in
-// the suite's order, each with a YAML block of its facts. Strings in it are written
-// as JSON, which YAML reads as it is.
+// tapVersion is what the first line says. The rest is TAP 14, which differs from 13
+// in nothing else that is used here and whose consumers read 13 too; perl's prove before
+// Test::Harness 3.46, as Debian 12 has it, fails any stream that says 14.
+const tapVersion = 13
+
+// TAP writes r in the Test Anything Protocol: a test point per step, in the suite's
+// order, each with a YAML block of its facts. Perl reads a small part of YAML only: so
+// a string is written as JSON, lines as a literal block that begins without a space.
 func TAP(w io.Writer, r *Run) error {
 	out := bufio.NewWriter(w)
-	_, _ = fmt.Fprintf(out, "TAP version 14\n1..%d\n", len(r.Steps)) // an error comes with Flush
+	_, _ = fmt.Fprintf(out, "TAP version %d\n1..%d\n", tapVersion, len(r.Steps)) // an error comes with Flush
 	for _, note := range cleanAll(r.Notes) {
 		_, _ = fmt.Fprintf(out, "# %s\n", note)
 	}
@@ -53,7 +58,7 @@ func tapPoint(w io.Writer, number int, r *Run, step *Result) error {
 	return err
 }
 
-// fact is an entry of a YAML block; its value is a string, a number or a list of strings.
+// fact is an entry of a YAML block; its value is a string, a number or lines.
 type fact struct {
 	name  string
 	value any
@@ -82,31 +87,24 @@ func tapFacts(step *Result, v stepView) []fact {
 		facts = append(facts, fact{"notes", v.Notes})
 	}
 	if len(v.Tail) > 0 {
-		var tail []string
+		output := []string{v.TailTitle}
 		for _, line := range v.Tail {
-			tail = append(tail, line.Cut+line.Text)
+			output = append(output, line.Cut+line.Text)
 		}
-		facts = append(facts, fact{"tail", tail})
+		facts = append(facts, fact{"output", output})
 	}
 	return facts
 }
 
 // yamlValue writes what stands after a key's colon.
 func yamlValue(value any) (string, error) {
-	list, ok := value.([]string)
+	lines, ok := value.([]string)
 	if !ok {
 		scalar, err := asJSON(value)
 		return " " + scalar, err
 	}
-	var s strings.Builder
-	for _, item := range list {
-		scalar, err := asJSON(item)
-		if err != nil {
-			return "", err
-		}
-		s.WriteString("\n    - " + scalar)
-	}
-	return s.String(), nil
+	lines[0] = strings.TrimLeft(lines[0], " \t") // its indentation is taken for the block's
+	return " |\n    " + strings.Join(lines, "\n    "), nil
 }
 
 func asJSON(value any) (string, error) {
