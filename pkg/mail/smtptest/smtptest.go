@@ -1,0 +1,377 @@
+// Package smtptest is a mail server for tests: a real one, on a port of loopback,
+// that keeps what it takes and misbehaves as it is told.
+//
+//	s, err := smtptest.Serve(smtptest.Options{TLS: smtptest.StartTLS})
+//	defer s.Close()
+//	… send a mail to s.URL(), with s.CAFile as authority …
+//	s.Messages()
+package smtptest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// TLS is how the server encrypts.
+type TLS int
+
+// What a server may do about TLS.
+const (
+	NoTLS       TLS = iota // STARTTLS is not offered
+	StartTLS               // STARTTLS is offered
+	ImplicitTLS            // TLS from the first byte
+)
+
+// Reply is what the server says in place of yes.
+type Reply struct {
+	Code     int
+	Enhanced [3]int // zero: made from Code
+	Text     string
+}
+
+// Error is the reply as an error.
+func (r *Reply) Error() string { return fmt.Sprintf("%d %s", r.Code, r.Text) }
+
+// Options are how the server behaves. The zero value takes every message, without
+// TLS and without AUTH.
+type Options struct {
+	TLS        TLS
+	TLSVersion uint16   // the highest it speaks; 0: Go's
+	Names      []string // of its certificate; default localhost and 127.0.0.1
+	Expired    bool     // its certificate
+
+	User, Password string   // the only ones that AUTH takes; without a user AUTH is not offered
+	Mechanisms     []string // default PLAIN and LOGIN
+	PlainAuth      bool     // AUTH is offered on an unencrypted connection
+	AuthReply      *Reply   // to any AUTH
+
+	MaxSize int64 // of a message, announced as SIZE; 0: none
+
+	RefuseSender     *Reply
+	RefuseRecipients map[string]*Reply // by address
+	Greylist         int               // so many RCPT are answered by 450 first
+	RefuseData       *Reply            // after the message was read
+
+	Banner      string        // in place of 220: "554 no service", or anything
+	Silent      bool          // accepts connections and says nothing
+	Slow        time.Duration // before each reply
+	StallData   bool          // reads nothing of a message after DATA
+	CloseInData bool          // closes the connection after the first bytes of a message
+}
+
+// Message is a message that the server took.
+type Message struct {
+	Hello string // what the client called itself
+	TLS   bool
+	User  string // who logged in
+	From  string
+	To    []string
+	Data  []byte
+}
+
+// Server is a running server.
+type Server struct {
+	Addr   string // 127.0.0.1:PORT
+	CAFile string // the authority of its certificate; empty without TLS
+
+	options  Options
+	dir      string
+	listener net.Listener
+	smtp     *smtp.Server
+	closed   chan struct{}
+	once     sync.Once
+	serving  sync.WaitGroup
+
+	mu          sync.Mutex
+	messages    []Message
+	connections int
+	recipients  int // RCPT commands so far
+	quiet       []net.Conn
+}
+
+// Start is Serve for a test: the server ends with it.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := Serve(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// Serve starts a server on a free port of 127.0.0.1. It must be closed.
+func Serve(o Options) (*Server, error) {
+	s := &Server{options: o, closed: make(chan struct{})}
+	if err := s.start(); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("start a mail server for a test: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Server) start() (err error) {
+	if s.dir, err = os.MkdirTemp("", "smtptest-"); err != nil {
+		return err
+	}
+	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.Addr = s.listener.Addr().String()
+	s.smtp = smtp.NewServer(smtp.BackendFunc(s.session))
+	s.smtp.Domain = "localhost"
+	s.smtp.MaxMessageBytes = s.options.MaxSize
+	s.smtp.AllowInsecureAuth = s.options.PlainAuth
+	s.smtp.ErrorLog = log.New(io.Discard, "", 0) // the faults are the purpose
+	accept := net.Listener(&listener{s.listener, s})
+	if s.options.TLS != NoTLS {
+		if accept, err = s.encrypt(accept); err != nil {
+			return err
+		}
+	}
+	s.serving.Go(func() { _ = s.smtp.Serve(accept) })
+	return nil
+}
+
+func (s *Server) encrypt(accept net.Listener) (net.Listener, error) {
+	certificate, authority, err := Certificate(s.options.Names, s.options.Expired)
+	if err != nil {
+		return nil, err
+	}
+	s.CAFile = filepath.Join(s.dir, "ca.pem")
+	if err := os.WriteFile(s.CAFile, authority, 0o644); err != nil {
+		return nil, err
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS10, MaxVersion: s.options.TLSVersion}
+	if s.options.TLS == ImplicitTLS {
+		return tls.NewListener(accept, config), nil
+	}
+	s.smtp.TLSConfig = config
+	return accept, nil
+}
+
+// URL is the server as a suite file names it.
+func (s *Server) URL() string {
+	scheme := map[TLS]string{NoTLS: "smtp", StartTLS: "smtp+starttls", ImplicitTLS: "smtps"}[s.options.TLS]
+	return scheme + "://" + s.Addr
+}
+
+// Messages are those taken so far, in order.
+func (s *Server) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Message(nil), s.messages...)
+}
+
+// Connections is how many were accepted so far.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connections
+}
+
+// Close ends the server and its connections, and removes its files.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		close(s.closed)
+		if s.smtp != nil {
+			_ = s.smtp.Close()
+		}
+		if s.listener != nil {
+			_ = s.listener.Close()
+		}
+		s.mu.Lock()
+		for _, c := range s.quiet {
+			_ = c.Close()
+		}
+		s.mu.Unlock()
+		s.serving.Wait()
+	})
+	return os.RemoveAll(s.dir)
+}
+
+// listener hands connections to the SMTP server, but for those that get another
+// answer than SMTP.
+type listener struct {
+	net.Listener
+	server *Server
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		s := l.server
+		s.mu.Lock()
+		s.connections++
+		other := s.options.Silent || s.options.Banner != ""
+		if other {
+			s.quiet = append(s.quiet, c)
+		}
+		s.mu.Unlock()
+		if !other {
+			return &conn{Conn: c, server: s}, nil
+		}
+		if s.options.Banner != "" {
+			_, _ = io.WriteString(c, s.options.Banner+"\r\n")
+		}
+	}
+}
+
+// conn answers slowly, if told so.
+type conn struct {
+	net.Conn
+	server *Server
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if slow := c.server.options.Slow; slow > 0 {
+		timer := time.NewTimer(slow)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.server.closed:
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// session is one client's.
+type session struct {
+	server  *Server
+	conn    *smtp.Conn
+	message Message
+}
+
+func (s *Server) session(c *smtp.Conn) (smtp.Session, error) {
+	x := &session{server: s, conn: c}
+	x.Reset()
+	if s.options.User != "" || s.options.AuthReply != nil {
+		return &authSession{x}, nil
+	}
+	return x, nil
+}
+
+func (x *session) Reset() {
+	_, encrypted := x.conn.TLSConnectionState()
+	x.message = Message{Hello: x.conn.Hostname(), TLS: encrypted, User: x.message.User}
+}
+
+func (x *session) Logout() error { return nil }
+
+func (x *session) Mail(from string, _ *smtp.MailOptions) error {
+	x.message.Hello = x.conn.Hostname()
+	x.message.From = from
+	return said(x.server.options.RefuseSender)
+}
+
+func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s := x.server
+	s.mu.Lock()
+	s.recipients++
+	grey := s.recipients <= s.options.Greylist
+	s.mu.Unlock()
+	if grey {
+		return said(&Reply{Code: 450, Enhanced: [3]int{4, 2, 0}, Text: "greylisted, come back later"})
+	}
+	if err := said(s.options.RefuseRecipients[to]); err != nil {
+		return err
+	}
+	x.message.To = append(x.message.To, to)
+	return nil
+}
+
+func (x *session) Data(r io.Reader) error {
+	s := x.server
+	switch {
+	case s.options.StallData:
+		<-s.closed
+		return io.ErrUnexpectedEOF
+	case s.options.CloseInData:
+		_, _ = io.ReadFull(r, make([]byte, 10))
+		return x.conn.Conn().Close()
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if err := said(s.options.RefuseData); err != nil {
+		return err
+	}
+	x.message.Data = data
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, x.message)
+	return nil
+}
+
+// authSession is a session that AUTH is offered in.
+type authSession struct{ *session }
+
+func (x *authSession) AuthMechanisms() []string {
+	if x.server.options.Mechanisms != nil {
+		return x.server.options.Mechanisms
+	}
+	return []string{sasl.Plain, sasl.Login}
+}
+
+func (x *authSession) Auth(mechanism string) (sasl.Server, error) {
+	switch strings.ToUpper(mechanism) {
+	case sasl.Plain:
+		return sasl.NewPlainServer(func(_, user, password string) error { return x.logIn(user, password) }), nil
+	case sasl.Login:
+		return &loginServer{logIn: x.logIn}, nil
+	}
+	return nil, smtp.ErrAuthUnknownMechanism
+}
+
+func (x *authSession) logIn(user, password string) error {
+	if err := said(x.server.options.AuthReply); err != nil {
+		return err
+	}
+	if user != x.server.options.User || password != x.server.options.Password {
+		return smtp.ErrAuthFailed
+	}
+	x.message.User = user
+	return nil
+}
+
+// loginServer is the server's side of AUTH LOGIN.
+type loginServer struct {
+	logIn func(user, password string) error
+	user  *string
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case response == nil:
+		return []byte("Username:"), false, nil
+	case l.user == nil:
+		user := string(response)
+		l.user = &user
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.logIn(*l.user, string(response))
+}
+
+// said is r as the SMTP server takes it.
+func said(r *Reply) error {
+	if r == nil {
+		return nil
+	}
+	return &smtp.SMTPError{Code: r.Code, EnhancedCode: smtp.EnhancedCode(r.Enhanced), Message: r.Text}
+}
