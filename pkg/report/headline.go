@@ -1,0 +1,17 @@
+package report
+
+import (
+	"bufio"
+	"strings"
+)
+
+// Headline is the first line of the step in a report, for whoever watches the run:
+// "failed   ecs@debian   exit status 2 after 12m3s".
+func (s Result) Headline() string {
+	var line strings.Builder
+	step := newStepView(&Run{}, &s)
+	out := textWriter{bufio.NewWriter(&line), outcomeColumn(view{Passed: []stepView{step}})}
+	out.title(step)
+	_ = out.Flush() // a strings.Builder takes everything
+	return strings.TrimSuffix(line.String(), "\n")
+}
