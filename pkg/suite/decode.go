@@ -68,7 +68,11 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			d.fail(p.key, "", "%q is not supported by this version", name)
 		case k.extensions && strings.HasPrefix(name, "x-"):
 		default:
-			d.fail(p.key, didYouMean(name, slices.Sorted(maps.Keys(k.set))), "unknown key %s in %s", quoted(name), k.what)
+			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
+			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
+			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) {
+				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
+			}
 		}
 	}
 }
@@ -244,12 +248,12 @@ type scalar struct {
 	hidden bool
 }
 
-// shown is the value for a message.
-func (s scalar) shown() string {
+// not is the end of a message about the value.
+func (s scalar) not() string {
 	if s.hidden {
-		return "what it is"
+		return ""
 	}
-	return quoted(s.text)
+	return ", not " + quoted(s.text)
 }
 
 // scalar reads a single value, with its variables replaced. Its text is what the file
@@ -287,7 +291,7 @@ func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 		return "", false
 	}
 	if wrong, hint := keeps(s.text); wrong != "" {
-		d.fail(s.node, hint, "%s %s, not %s", d.key, wrong, s.shown())
+		d.fail(s.node, hint, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true

@@ -38,7 +38,7 @@ type images struct {
 func (d *decoder) images(n *yaml.Node) images {
 	all := images{named: map[string]image{}}
 	for _, p := range d.pairs(n, "images") {
-		if !d.checkName(p.key, "image") {
+		if !d.checkName(p.key, "an image") {
 			continue
 		}
 		d.key = "image"
@@ -61,7 +61,7 @@ func (d *decoder) images(n *yaml.Node) images {
 func (d *decoder) checkName(n *yaml.Node, what string) bool {
 	wrong, hint := name(n.Value)
 	if wrong != "" {
-		d.fail(n, hint, "the name of a %s %s, not %s", what, wrong, quoted(n.Value))
+		d.fail(n, hint, "the name of %s %s, not %s", what, wrong, quoted(n.Value))
 	}
 	return wrong == ""
 }
@@ -142,7 +142,7 @@ func (e *expander) read(n *yaml.Node) {
 func (e *expander) test(p pair) {
 	s := e.defaults.clone()
 	s.at = map[string]*yaml.Node{}
-	good := e.d.checkName(p.key, "test")
+	good := e.d.checkName(p.key, "a test")
 	testKeys.decode(e.d, &s, p.value)
 	if s.dir == "" {
 		s.dir = filepath.Join("tests", p.key.Value)

@@ -63,7 +63,7 @@ func (v *variables) one(text string, depth int) (value, rest string, err error) 
 	}
 	n := nameLength(text)
 	if n == 0 {
-		return "", "", fault("write $$ for a dollar sign", "a dollar sign is not followed by a variable's name")
+		return "$", text, nil
 	}
 	value, err = v.plain(text[:n])
 	return value, text[n:], err

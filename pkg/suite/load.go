@@ -75,8 +75,8 @@ func readSuite(file, path string) (string, error) {
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// suiteKeys are the keys of the file itself. Those of other sections are kept as nodes:
-// they are read in the order in which they need each other, not in the file's.
+// sections is the file itself. Its sections are kept as nodes: they are read in the
+// order in which they need each other, not in the file's.
 type sections struct {
 	Suite
 	defaults, images, tests, mail *yaml.Node
@@ -166,7 +166,7 @@ func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
 	if root.Kind == yaml.MappingNode {
 		return root
 	}
-	d.fail(root, "it starts as in\n    tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
+	d.fail(root, "the least of them is tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
 	return nil
 }
 

@@ -39,11 +39,21 @@ func (s source) clamp(line, column int) (int, int) {
 
 var (
 	// passwordValue is what an excerpt may not show: the value of a key or variable with a secret's name.
-	passwordValue = regexp.MustCompile(`(?i)([\w.-]*(?:pass|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*["']?\s*[:=]\s*)(\S.*)$`)
+	passwordValue = regexp.MustCompile(`(?i)([\w.-]*(?:pass|pas+w|pwd|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*["']?\s*[:=]\s*)(\S.*)$`)
 	// variableOnly is a value that names a variable and holds nothing itself.
 	variableOnly = regexp.MustCompile(`^["']?\$(?:\w+|\{\w+\})["']?\s*[,}\]]*\s*$`)
 	userInfo     = regexp.MustCompile(`(://[^:/@\s]*:)[^@\s]*@`)
 )
+
+// maskAfter hides what follows the key at column: it is a secret's name misspelt.
+func maskAfter(line string, column int, key string) string {
+	runes := []rune(line)
+	end := column - 1 + utf8.RuneCountInString(key)
+	if end >= len(runes) {
+		return line
+	}
+	return string(runes[:end]) + ": ****"
+}
 
 // mask hides what looks like a password in a line that is going to be printed. What
 // stands before it keeps its columns.

@@ -1,0 +1,77 @@
+package suite
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var documentedKey = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
+
+// docs/suite.md names the keys that the decoder knows, section by section, and no others.
+func TestDocumentedKeys(t *testing.T) {
+	data, err := os.ReadFile("../../docs/suite.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, known := range map[string][]string{
+		"The suite": slices.Sorted(maps.Keys(suiteKeys.set)),
+		"An image":  slices.Sorted(maps.Keys(imageKeys.set)),
+		"A test":    slices.Sorted(maps.Keys(testKeys.set)),
+		"Volumes":   slices.Sorted(maps.Keys(longVolumeKeys.set)),
+		"Mail":      slices.Sorted(maps.Keys(mailKeys.set)),
+	} {
+		_, section, _ := strings.Cut(string(data), "\n## "+title+"\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		var documented []string
+		for _, m := range documentedKey.FindAllStringSubmatch(section, -1) {
+			documented = append(documented, m[1])
+		}
+		slices.Sort(documented)
+		if diff := cmp.Diff(known, documented); diff != "" {
+			t.Errorf("%s (- known, + documented):\n%s", title, diff)
+		}
+		for _, nested := range []keys[longVolume]{bindOptionKeys, volumeOptionKeys, tmpfsOptionKeys} {
+			for key := range nested.set {
+				if title == "Volumes" && !strings.Contains(section, "`"+key+"`") {
+					t.Errorf("%s: %s of %s is not documented", title, key, nested.what)
+				}
+			}
+		}
+	}
+}
+
+var exampleColumn = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|.*\\| `([^`]+)` \\|$")
+
+// Every example of docs/suite.md loads.
+func TestDocumentedExamples(t *testing.T) {
+	data, err := os.ReadFile("../../docs/suite.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(data), "\n## A test\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	examples := exampleColumn.FindAllStringSubmatch(section, -1)
+	if len(examples) != len(testKeys.set) {
+		t.Fatalf("%d examples for %d keys", len(examples), len(testKeys.set))
+	}
+	for _, m := range examples {
+		text := "tests:\n  t:\n    " + m[2] + "\n"
+		if m[1] != "image" {
+			text += "    image: x\n"
+		}
+		s, dir, err := load(t, text, Overrides{})
+		if m[1] == "env_file" {
+			write(t, dir+"/ci.env", "A=1\n")
+			s, err = Load("runtests.yaml", env(dir), Overrides{})
+		}
+		if err != nil || len(s.Steps) == 0 {
+			t.Errorf("%s: %v", m[2], err)
+		}
+	}
+}
