@@ -88,12 +88,19 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	return &attached{Reader: reader, Closer: conn}, nil
 }
 
-// refused is the engine's own explanation of an answer that is not a success.
+// refused is the engine's own explanation of an answer that is not a success: JSON, or
+// plain text from an engine that had begun to make it a stream.
 func refused(response *http.Response) error {
-	var answer struct{ Message string }
+	if response.StatusCode == http.StatusNotFound {
+		return ErrNoContainer
+	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil || json.Unmarshal(data, &answer) != nil || answer.Message == "" {
+	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return fmt.Errorf("the engine answers %s", response.Status)
+	}
+	var answer struct{ Message string }
+	if json.Unmarshal(data, &answer) != nil || answer.Message == "" {
+		answer.Message = string(bytes.TrimSpace(data))
 	}
 	return errors.New(answer.Message)
 }

@@ -17,8 +17,15 @@ import (
 )
 
 // copyIn copies a directory into a container that has not started: modes, owners and
-// links stay what they are, sockets are left out. It fails when it can not read all.
-func (e *Engine) copyIn(ctx context.Context, id string, c Copy) error {
+// links stay what they are, sockets are left out. It fails when it cannot read all.
+//
+// The archive starts at the root, so that the target and what is above it are made; in a
+// container whose root is read-only, at the target, which is a volume (see allMounts).
+func (e *Engine) copyIn(ctx context.Context, id string, c Copy, readOnly bool) error {
+	into, under := "/", c.Target
+	if readOnly {
+		into, under = c.Target, "/"
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := time.AfterFunc(e.options.StallTimeout, func() { cancel(&lateError{e.options.StallTimeout}) })
@@ -26,12 +33,12 @@ func (e *Engine) copyIn(ctx context.Context, id string, c Copy) error {
 	reader, writer := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		err := pack(&pacer{writer, stalled, e.options.StallTimeout}, c)
+		err := pack(&pacer{writer, stalled, e.options.StallTimeout}, c.Source, under)
 		writer.CloseWithError(err)
 		packed <- err
 	}()
 	err := e.client(ctx).UploadToContainer(id, docker.UploadToContainerOptions{
-		InputStream: reader, Path: "/", NoOverwriteDirNonDir: true, Context: ctx,
+		InputStream: reader, Path: into, NoOverwriteDirNonDir: true, Context: ctx,
 	})
 	reader.CloseWithError(errNotWanted)
 	if errPack := <-packed; errPack != nil && !errors.Is(errPack, errNotWanted) {
@@ -59,12 +66,12 @@ func (p *pacer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// pack writes a directory as a tar archive whose names start at the root of the container.
+// pack writes a directory as a tar archive in which it is called under.
 //
 // It is not moby/go-archive, which logs a file that it cannot read and goes on without it.
-func pack(w io.Writer, c Copy) error {
+func pack(w io.Writer, source, under string) error {
 	archive := tar.NewWriter(w)
-	root, err := filepath.EvalSymlinks(c.Source)
+	root, err := filepath.EvalSymlinks(source)
 	if err != nil {
 		return err
 	}
@@ -76,7 +83,7 @@ func pack(w io.Writer, c Copy) error {
 		if err != nil {
 			return err
 		}
-		return packEntry(archive, name, strings.TrimPrefix(path.Join(c.Target, filepath.ToSlash(relative)), "/"), entry)
+		return packEntry(archive, name, path.Join(under, filepath.ToSlash(relative)), entry)
 	})
 	if err != nil {
 		return err
@@ -103,11 +110,11 @@ func packEntry(archive *tar.Writer, name, as string, entry fs.DirEntry) error {
 	if err != nil {
 		return err
 	}
-	header.Name = as
+	header.Name = strings.TrimPrefix(as, "/")
 	header.Uname, header.Gname = "", "" // names of this machine mean nothing in the container
 	header.Format = tar.FormatPAX       // any name, any size, times below the second
 	if info.IsDir() {
-		header.Name += "/"
+		header.Name = path.Join(".", header.Name) + "/"
 	}
 	if err := archive.WriteHeader(header); err != nil {
 		return err

@@ -74,7 +74,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 		return err
 	}
 	for _, c := range r.container.Copies {
-		if err := r.engine.copyIn(ctx, r.exit.ID, c); err != nil {
+		if err := r.engine.copyIn(ctx, r.exit.ID, c, r.container.ReadOnly); err != nil {
 			return err
 		}
 	}
@@ -86,6 +86,10 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 		return err
 	}
 	if err := r.start(); err != nil {
+		if errors.Is(err, ErrGone) { // it may have started all the same, and the engine may be back
+			_, errStop := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
+			err = errors.Join(err, errStop)
+		}
 		return err
 	}
 	return r.follow(ctx)

@@ -1,0 +1,296 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// faultyEngine is a socket with the real engine behind it, until it fails.
+type faultyEngine struct {
+	listener net.Listener
+	dial     dialFunc
+
+	mu     sync.Mutex
+	seen   func(request string) fault // asked for each request, which starts with its method and path
+	frozen chan struct{}              // closed at the end: lets go of what is frozen
+	conns  map[net.Conn]bool
+	work   sync.WaitGroup
+}
+
+// fault is what becomes of a connection.
+type fault int
+
+const (
+	none   fault = iota
+	freeze       // nothing passes any more, in either direction
+	cut          // it is closed
+	deaf         // the request passes, and nothing of the answer
+)
+
+// newFaultyEngine listens in front of e, and gives an Engine that talks through it.
+func newFaultyEngine(t *testing.T, e *Engine) (*faultyEngine, *Engine) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "engine.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &faultyEngine{listener: listener, dial: e.dial, frozen: make(chan struct{}), conns: map[net.Conn]bool{}, seen: func(string) fault { return none }}
+	f.work.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			f.work.Go(func() { f.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		close(f.frozen)
+		listener.Close()
+		f.cutAll()
+		f.work.Wait()
+	})
+	env := map[string]string{"DOCKER_HOST": "unix://" + path}
+	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir(), CallTimeout: time.Second, StallTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, through
+}
+
+// fail sets what becomes of the requests from now on.
+func (f *faultyEngine) fail(on string, as fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen = func(request string) fault {
+		if strings.Contains(request, on) {
+			return as
+		}
+		return none
+	}
+}
+
+// cutAll closes all connections, as an engine that dies does.
+func (f *faultyEngine) cutAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for conn := range f.conns {
+		conn.Close()
+	}
+}
+
+func (f *faultyEngine) hold(conn net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns[conn] = true
+}
+
+// serve forwards one connection, which has one request: the client keeps none alive.
+func (f *faultyEngine) serve(client net.Conn) {
+	defer client.Close()
+	f.hold(client)
+	buffer := make([]byte, 64<<10)
+	n, err := client.Read(buffer)
+	if err != nil {
+		return
+	}
+	line, _, _ := strings.Cut(string(buffer[:n]), "\r\n")
+	f.mu.Lock()
+	kind := f.seen(line)
+	f.mu.Unlock()
+	switch kind {
+	case freeze:
+		<-f.frozen
+		return
+	case cut:
+		return
+	}
+	server, err := f.dial(context.Background())
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	f.hold(server)
+	if _, err := server.Write(buffer[:n]); err != nil {
+		return
+	}
+	f.work.Go(func() { _, _ = io.Copy(server, client) })
+	if kind == deaf {
+		<-f.frozen
+		return
+	}
+	_, _ = io.Copy(client, server)
+}
+
+func TestFrozenEngine(t *testing.T) {
+	real := connect(t)
+	faulty, e := newFaultyEngine(t, real)
+	exit, err := real.Run(t.Context(), command("true"), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	copied := command("true")
+	copied.Copies = []Copy{{Source: t.TempDir(), Target: "/test"}}
+	runs := func(c Container) func() error {
+		return func() error {
+			exit, err := e.Run(ctx, c, io.Discard)
+			if exit.ID != "" {
+				err = errors.Join(err, real.Remove(ctx, exit.ID))
+			}
+			return err
+		}
+	}
+	calls := map[string]struct {
+		on   string
+		call func() error
+	}{
+		"connect":    {"/version", func() error { _, err := e.options.connect(ctx, place{host: e.info.Host}); return err }},
+		"ping":       {"/_ping", func() error { return e.Ping(ctx) }},
+		"root":       {"/info", func() error { _, err := e.RootDir(ctx); return err }},
+		"image":      {"/images/", func() error { _, err := e.Image(ctx, testImage()); return err }},
+		"pull":       {"/images/create", func() error { return e.Pull(ctx, "localhost:1/x", "", nil) }},
+		"containers": {"/containers/json", func() error { _, err := e.Containers(ctx, nil); return err }},
+		"named":      {"/json", func() error { _, _, err := e.ContainerNamed(ctx, "some-name"); return err }},
+		"rename":     {"/rename", func() error { return e.Rename(ctx, exit.ID, "some-name") }},
+		"remove":     {"DELETE", func() error { return e.Remove(ctx, exit.ID) }},
+		"stop":       {"/kill", func() error { _, err := e.Stop(ctx, exit.ID, time.Second); return err }},
+		"create":     {"/create", runs(command("true"))},
+		"copy":       {"/archive", runs(copied)},
+		"attach":     {"/attach", runs(command("true"))},
+		"start":      {"/start", runs(command("true"))},
+		"inspect":    {"/json", runs(command("true"))},
+	}
+	for name, tt := range calls {
+		for kind, as := range map[string]fault{"freezes": freeze, "is deaf": deaf} {
+			if name == "create" && as == deaf {
+				continue // it makes a container whose ID nobody learns; the sweep by label finds it
+			}
+			t.Run(name+" "+kind, func(t *testing.T) {
+				faulty.fail(tt.on, as)
+				start := time.Now()
+				err := tt.call()
+				took := time.Since(start)
+				if as == deaf && (name == "rename" || name == "remove") && errors.Is(err, ErrNoContainer) {
+					return // the one before was heard
+				}
+				if !errors.Is(err, ErrGone) || took > 15*time.Second {
+					t.Errorf("after %s: %v", took, err)
+				}
+			})
+		}
+	}
+	if err := real.Remove(ctx, exit.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// An engine that freezes while a test runs: the test's own time ends it, within a bound.
+func TestEngineFreezesInMidRun(t *testing.T) {
+	real := connect(t)
+	faulty, e := newFaultyEngine(t, real)
+	ctx, cancel := context.WithCancel(t.Context())
+	output := &trigger{on: "ready\n", do: func() { faulty.fail("", freeze); cancel() }}
+	start := time.Now()
+	exit, err := e.Run(ctx, shell("echo ready; sleep 60"), output)
+	if !errors.Is(err, ErrGone) || time.Since(start) > 15*time.Second {
+		t.Errorf("after %s: %+v, %v", time.Since(start), exit, err)
+	}
+	if err := real.Remove(t.Context(), exit.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEngineDiesInMidRun(t *testing.T) {
+	real := connect(t)
+	for name, back := range map[string]bool{"and stays away": false, "and comes back": true} {
+		t.Run(name, func(t *testing.T) {
+			faulty, e := newFaultyEngine(t, real)
+			output := &trigger{on: "ready\n", do: func() {
+				if !back {
+					faulty.fail("", cut)
+				}
+				faulty.cutAll()
+			}}
+			exit, err := e.Run(t.Context(), shell("sleep 1; echo ready; sleep 60"), output)
+			want := ErrGone
+			if back {
+				want = ErrTruncated
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("got %+v, %v", exit, err)
+			}
+			s, errInspect := real.inspect(t.Context(), exit.ID)
+			if errInspect != nil || s.State.Running && back {
+				t.Errorf("afterwards: %+v, %v", s, errInspect)
+			}
+			if err := real.Remove(t.Context(), exit.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A log that lost its end is never that of a test that passed.
+func TestOutputIsCutOff(t *testing.T) {
+	real := connect(t)
+	for _, on := range []string{"/attach", "/wait"} {
+		t.Run(on, func(t *testing.T) {
+			faulty, e := newFaultyEngine(t, real)
+			faulty.fail(on, cut)
+			exit, err := e.Run(t.Context(), shell("echo ready; sleep 1; echo end"), io.Discard)
+			if !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrGone) {
+				t.Errorf("got %+v, %v", exit, err)
+			}
+			if err := real.Remove(t.Context(), exit.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestDemultiplex(t *testing.T) {
+	frame := func(stream byte, text string) string {
+		return string([]byte{stream, 0, 0, 0, 0, 0, byte(len(text) >> 8), byte(len(text))}) + text
+	}
+	long := strings.Repeat("x", 60000)
+	tests := []struct {
+		name, in, out string
+		fails         bool
+	}{
+		{"nothing", "", "", false},
+		{"both", frame(1, "out") + frame(2, "err") + frame(1, "") + frame(1, long), "outerr" + long, false},
+		{"cut in a header", frame(1, "out") + "\x01\x00", "out", true},
+		{"cut in a frame", frame(1, "out")[:9], "o", true},
+		{"cut after a header", frame(1, "out")[:8], "", true},
+		{"the engine's own error", frame(1, "a") + frame(3, "it broke"), "a", true},
+		{"not frames", "HTTP/1.1 500 no", "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			s := &stream{sink: &sink{w: &out}}
+			err := s.demultiplex(strings.NewReader(tt.in))
+			if out.String() != tt.out || (err != nil) != tt.fails {
+				t.Errorf("got %.20q, %v", out.String(), err)
+			}
+		})
+	}
+}
+
+// The engine's word on a refused attach is not lost.
+func TestAttachToNothing(t *testing.T) {
+	e := connect(t)
+	_, err := e.attach(t.Context(), strings.Repeat("0", 64), io.Discard)
+	if !errors.Is(err, ErrNoContainer) {
+		t.Errorf("got %v", err)
+	}
+}
