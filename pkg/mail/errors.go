@@ -80,9 +80,17 @@ func (s Server) explain(op string, err error) *Error {
 		e.Code = reply.Code
 		e.reason = fmt.Sprintf("%03d %s", reply.Code, reply.Msg) // its own Error quotes the words
 		e.temporary = reply.Code/100 == 4
+		e.hint = replyHints[reply.Code]
 	}
 	e.reason = headerText(s.redact(e.reason), maxReason)
 	return e
+}
+
+// replyHints are the remedies for replies that mean one thing everywhere.
+var replyHints = map[int]string{
+	530: "the server wants a login: set mail.user and its password",
+	535: "check mail.user and its password",
+	552: "set mail.max_size lower if it is the message that is too big, not the mailbox that is full",
 }
 
 // redact takes the password out of text, should a server repeat it to us.

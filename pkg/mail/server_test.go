@@ -48,20 +48,15 @@ func envelope(t *testing.T, to ...string) Envelope {
 
 func TestParseServer(t *testing.T) {
 	for url, want := range map[string]string{
-		"smtp://smtp.example.org":             "smtp://smtp.example.org:25",
-		"smtp://smtp.example.org:2525":        "smtp://smtp.example.org:2525",
-		"smtp+starttls://smtp.example.org/":   "smtp+starttls://smtp.example.org:587",
-		"smtps://[::1]":                       "smtps://[::1]:465",
-		"smtps://bücher.example":              "smtps://xn--bcher-kva.example:465",
-		"http://smtp.example.org":             `error: read the mail server's URL "http://smtp.example.org": unknown scheme "http"`,
-		"smtp.example.org:25":                 `error: read the mail server's URL "smtp.example.org:25": unknown scheme "smtp.example.org"`,
-		"smtp://":                             `error: read the mail server's URL "smtp://": "" is no domain name`,
-		"smtp://a b":                          "error: read the mail server's URL: not a URL",
-		"smtp://bob:secret@smtp.example.org":  "error: read the mail server's URL: it holds a user or a password",
-		"smtp://smtp.example.org:0":           `error: read the mail server's URL "smtp://smtp.example.org:0": "0" is no port`,
-		"smtp://smtp.example.org:99999":       `error: read the mail server's URL "smtp://smtp.example.org:99999": "99999" is no port`,
-		"smtp://smtp.example.org/path?a=b#c":  `error: read the mail server's URL "smtp://smtp.example.org/path?a=b#c": more than a host and a port`,
-		"smtp://bob:sec%ret@smtp.example.org": "error: read the mail server's URL: not a URL",
+		"smtp://smtp.example.org:25":               "smtp://smtp.example.org:25",
+		"smtp+starttls://smtp.example.org:587":     "smtp+starttls://smtp.example.org:587",
+		"smtps://[::1]:465":                        "smtps://[::1]:465",
+		"http://smtp.example.org:80":               `error: read the mail server's URL: unknown scheme "http"`,
+		"smtp://smtp.example.org":                  "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"smtp.example.org:25":                      "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:secret@smtp.example.org:25":    "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:sec%ret@smtp.example.org:25":   "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"smtp://smtp.example.org:25\r\nMAIL FROM:": "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
 	} {
 		s, err := ParseServer(url)
 		got := s.String()
@@ -191,6 +186,16 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{RefuseSender: no},
 			want:    "announce sender <runtests@ci.example.org>: 550 5.7.1 go [31m away",
 		},
+		"wants a login": {
+			options: smtptest.Options{RefuseSender: &smtptest.Reply{Code: 530, Enhanced: [3]int{5, 7, 0}, Text: "Authentication required"}},
+			want:    "announce sender <runtests@ci.example.org>: 530 5.7.0 Authentication required",
+			hint:    "the server wants a login: set mail.user and its password",
+		},
+		"says the size only then": {
+			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 552, Enhanced: [3]int{5, 3, 4}, Text: "too big"}},
+			want:    "send the message: 552 5.3.4 too big",
+			hint:    "set mail.max_size lower if it is the message that is too big, not the mailbox that is full",
+		},
 		"refuses the recipient": {
 			options: smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{"team@example.org": no}},
 			want:    "announce recipient <team@example.org>: 550 5.7.1 go [31m away",
@@ -266,11 +271,13 @@ func TestSendFails(t *testing.T) {
 			options: account,
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": 535 5.7.8 Authentication failed`,
+			hint:    "check mail.user and its password",
 		},
 		"AUTH wrong by LOGIN": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Mechanisms: []string{"LOGIN"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": 535 5.7.8 Authentication failed`,
+			hint:    "check mail.user and its password",
 		},
 		"AUTH is away": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 454, Enhanced: [3]int{4, 7, 0}, Text: "later"}},
@@ -282,6 +289,7 @@ func TestSendFails(t *testing.T) {
 				Text: "not secret-word nor " + base64Of([]byte("secret-word")) + " nor " + base64Of(plainResponse("bob", "secret-word"))}},
 			change: func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:   `log in as "bob": 535 5.7.8 not *** nor *** nor ***`,
+			hint:   "check mail.user and its password",
 		},
 		"AUTH not offered": {
 			options: smtptest.Options{TLS: smtptest.StartTLS},
@@ -540,5 +548,18 @@ func TestCheck(t *testing.T) {
 	server.Password = "wrong"
 	if _, err = server.Check(t.Context()); err == nil || Temporary(err) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestHintForThePortOfTLS(t *testing.T) {
+	silent := &boundError{"no answer within 30s", os.ErrDeadlineExceeded}
+	for s, want := range map[Server]string{
+		{Security: Opportunistic, Port: "465"}: "port 465 speaks TLS from the start: write smtps:// in mail.server",
+		{Security: ImplicitTLS, Port: "465"}:   "",
+		{Security: Opportunistic, Port: "25"}:  "",
+	} {
+		if got := s.explain("read its greeting", silent).Hint(); got != want {
+			t.Errorf("%v: %q", s, got)
+		}
 	}
 }

@@ -101,11 +101,9 @@ func (s Spool) Add(e Envelope) error {
 	if err != nil {
 		return fmt.Errorf("spool a mail: %w", bare(err))
 	}
-	unlock, err := s.lock(context.Background())
-	if err != nil {
+	if err := s.makeDir(); err != nil {
 		return fmt.Errorf("spool a mail: %w", err)
 	}
-	defer unlock()
 	names, err := s.names()
 	if err != nil {
 		return fmt.Errorf("spool a mail: %w", err)
@@ -145,8 +143,11 @@ func (s Spool) List() ([]Spooled, error) {
 func (s Spool) Flush(ctx context.Context, send func(context.Context, Envelope) (Delivery, error)) (Flushed, error) {
 	var f Flushed
 	names, err := s.names()
-	if err != nil || len(names) == 0 {
-		return f, err
+	if err != nil {
+		return f, fmt.Errorf("send the mail spool: %w", err)
+	}
+	if len(names) == 0 {
+		return f, nil
 	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -157,7 +158,7 @@ func (s Spool) Flush(ctx context.Context, send func(context.Context, Envelope) (
 	if err != nil {
 		return f, err
 	}
-	away := error(nil)
+	var away error
 	for _, m := range list {
 		if away == nil {
 			away, err = s.flush(ctx, m, send, &f)
@@ -259,17 +260,26 @@ func (s Spool) sync() error {
 	return dir.Sync()
 }
 
-// lock makes the directory if need be, and lets one process at a time write to it.
-func (s Spool) lock(ctx context.Context) (unlock func(), err error) {
+// makeDir makes the directory if need be.
+func (s Spool) makeDir() error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	info, err := os.Lstat(s.Dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is not a directory but %s", s.Dir, info.Mode().Type())
+		return fmt.Errorf("%s is not a directory", s.Dir)
+	}
+	return nil
+}
+
+// lock lets one process at a time send. Add needs none: it only ever adds a file,
+// whole.
+func (s Spool) lock(ctx context.Context) (unlock func(), err error) {
+	if err := s.makeDir(); err != nil {
+		return nil, err
 	}
 	lock := flock.New(filepath.Join(s.Dir, ".lock"), flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
