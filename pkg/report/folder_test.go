@@ -96,8 +96,10 @@ func alive(t *testing.T, folder string) bool {
 
 func TestAlive(t *testing.T) {
 	f := create(t, t.TempDir())
-	if !alive(t, f.Path) || !alive(t, f.Path) {
-		t.Error("a run that is going on is not alive")
+	for range 2 { // looking does not change it
+		if !alive(t, f.Path) {
+			t.Error("a run that is going on is not alive")
+		}
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)

@@ -194,10 +194,10 @@ func TestPrune(t *testing.T) {
 	write(t, filepath.Join(logs, monday, "cache", "deep.log"), "x")
 	precious := t.TempDir()
 	write(t, filepath.Join(precious, "run.json"), "{}")
-	link(t, precious, filepath.Join(logs, monday, "elsewhere"))  // in a run that is removed
+	link(t, precious, filepath.Join(logs, monday, "elsewhere"))   // in a run that is removed
 	link(t, precious, filepath.Join(logs, "2026-11-03T03-00-00")) // named as a run
-	write(t, filepath.Join(logs, foreign, "thesis.txt"), "x")    // named as a run, but not one of ours
-	f, err := Create(logs, launch.AddDate(0, 0, -21))            // old, and still going on
+	write(t, filepath.Join(logs, foreign, "thesis.txt"), "x")     // named as a run, but not one of ours
+	f, err := Create(logs, launch.AddDate(0, 0, -21))             // old, and still going on
 	if err != nil {
 		t.Fatal(err)
 	}
