@@ -200,6 +200,10 @@ func (d *decoder) extraHostsMap(n *yaml.Node) []string {
 			}
 		}
 	}
+	if len(hosts) > maxList {
+		d.fail(n, "", "extra_hosts has more than %d entries", maxList)
+		return nil
+	}
 	return hosts
 }
 
@@ -209,11 +213,19 @@ func setEnvironment(d *decoder, s *settings, n *yaml.Node) {
 	if isNull(n) {
 		return
 	}
+	s.variables = assign(s.variables, d.environment(n))
+}
+
+func (d *decoder) environment(n *yaml.Node) (out []assignment) {
 	if deref(n).Kind == yaml.MappingNode {
 		for _, p := range d.pairs(n, d.key) {
-			d.setVariableFrom(s, p)
+			out = d.fromPair(out, p)
 		}
-		return
+		if len(out) > maxList {
+			d.fail(n, "", "environment has more than %d variables", maxList)
+			return nil
+		}
+		return out
 	}
 	nodes, _ := d.items(n, false)
 	for _, item := range nodes {
@@ -223,19 +235,21 @@ func setEnvironment(d *decoder, s *settings, n *yaml.Node) {
 			continue
 		}
 		name, value, given := strings.Cut(text.text, "=")
-		d.setVariable(s, text.node, name, value, given, text.hidden)
+		out = d.assignment(out, text.node, name, value, given, text.hidden)
 	}
+	return out
 }
 
-func (d *decoder) setVariableFrom(s *settings, p pair) {
+func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	name := p.key.Value
 	if isNull(p.value) {
-		d.setVariable(s, p.key, name, "", false, false)
-		return
+		return d.assignment(out, p.key, name, "", false, false)
 	}
-	if text, ok := d.environmentValue(name, p.value); ok {
-		d.setVariable(s, p.key, name, text.text, true, text.hidden)
+	text, ok := d.environmentValue(name, p.value)
+	if !ok {
+		return out
 	}
+	return d.assignment(out, p.key, name, text.text, true, text.hidden)
 }
 
 // environmentValue reads the value of a variable; the variable's name tells whether it is secret.
@@ -245,25 +259,23 @@ func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
 	return d.scalar(n)
 }
 
-func (d *decoder) setVariable(s *settings, n *yaml.Node, name, value string, given, hidden bool) {
+// assignment appends a variable whose name and value are right.
+func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
 		d.fail(n, "the form is NAME: value, or - NAME=value", "environment: a variable's name is missing or has a blank in it")
-		return
+		return out
 	}
 	if strings.ContainsRune(value, 0) {
 		d.fail(n, "", "environment: the value of %s has a NUL in it", name)
-		return
+		return out
 	}
 	v := engine.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
 	if !given {
 		inherited, ok := d.lookup(name)
-		if !ok {
-			s.variables = slices.DeleteFunc(slices.Clone(s.variables), func(v engine.Variable) bool { return v.Name == name })
-			return
-		}
 		v.Value, v.Secret = inherited, true
+		return append(out, assignment{v, !ok})
 	}
-	setVariable(&s.variables, v)
+	return append(out, assignment{Variable: v})
 }
 
 func (d *decoder) lookup(name string) (string, bool) {
@@ -316,7 +328,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 		}
 		return
 	}
-	p := dotenv{env: d.env.Lookup, known: s.fromFiles}
+	p := dotenv{env: d.env.Lookup, known: slices.Clone(s.fromFiles)}
 	if err := p.parse(string(data)); err != nil {
 		d.failEnvFile(file, err)
 		return

@@ -19,6 +19,10 @@ const (
 	// maxVisits bounds the values read from one file, those that aliases repeat
 	// included: a file of a few lines can stand for billions.
 	maxVisits = 100_000
+	// maxList bounds a list, and the variables of a container: each of its steps has a copy.
+	maxList = 1000
+	// maxProblems is how many are kept; a file with more is not worth more time.
+	maxProblems = 1000
 	// maxMerges bounds mappings merged into mappings with <<; a cycle ends there.
 	maxMerges = 20
 	// maxDuration keeps what is added to a clock from overflowing.
@@ -108,9 +112,12 @@ func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 }
 
 func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
+	if len(d.problems) >= maxProblems {
+		return
+	}
 	line, column = d.source.clamp(line, column)
 	d.problems = append(d.problems, Problem{
-		File: d.file, Line: line, Column: column, Excerpt: mask(d.source.line(line)),
+		File: d.file, Line: line, Column: column, Excerpt: d.source.excerpt(line),
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
@@ -304,6 +311,10 @@ func (d *decoder) items(n *yaml.Node, alone bool) ([]*yaml.Node, bool) {
 		if d.tooMany(n) || !d.tagged(n, "!!seq") {
 			return nil, false
 		}
+		if len(n.Content) > maxList {
+			d.fail(n, "", "%s has more than %d entries", d.key, maxList)
+			return nil, false
+		}
 		return n.Content, true
 	}
 	if alone && n.Kind == yaml.ScalarNode && !isNull(n) {
@@ -323,7 +334,7 @@ func (d *decoder) texts(n *yaml.Node, alone bool, keeps rule) ([]string, bool) {
 	if !ok {
 		return nil, false
 	}
-	out := make([]string, 0, min(len(nodes), maxVisits))
+	out := make([]string, 0, len(nodes))
 	for _, item := range nodes {
 		text, good := d.text(item, keeps)
 		ok = ok && good

@@ -87,6 +87,9 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 	if !dotenvName.MatchString(name) {
 		return "", fault("the form is NAME=VALUE", "not a variable's name and value")
 	}
+	if len(p.known) >= maxList {
+		return "", fault("", "there are more than %d variables", maxList)
+	}
 	if end < 0 {
 		if value, ok := p.lookup(name); ok {
 			p.set(name, value)
@@ -103,7 +106,13 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 }
 
 func (p *dotenv) set(name, value string) {
-	setVariable(&p.known, engine.Variable{Name: name, Value: value, Secret: true, FromFile: true})
+	v := engine.Variable{Name: name, Value: value, Secret: true, FromFile: true}
+	i := slices.IndexFunc(p.known, func(have engine.Variable) bool { return have.Name == name })
+	if i < 0 {
+		p.known = append(p.known, v)
+	} else {
+		p.known[i] = v
+	}
 }
 
 func (p *dotenv) value(text string) (value, rest string, err error) {
@@ -158,16 +167,30 @@ func unquote(text string, quote byte) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// setVariable replaces the variable of that name in place, or appends it, in a list of its own.
-func setVariable(list *[]engine.Variable, v engine.Variable) {
-	merged := slices.Clone(*list)
-	i := slices.IndexFunc(merged, func(have engine.Variable) bool { return have.Name == v.Name })
-	if i < 0 {
-		merged = append(merged, v)
-	} else {
-		merged[i] = v
+// assignment is a variable that is given, or one that is taken away.
+type assignment struct {
+	engine.Variable
+	unset bool
+}
+
+// assign returns base with the assignments made, each in the place of the variable of
+// its name or at the end.
+func assign(base []engine.Variable, more []assignment) []engine.Variable {
+	merged := slices.Clone(base)
+	index, unset := map[string]int{}, map[string]bool{}
+	for i, v := range merged {
+		index[v.Name] = i
 	}
-	*list = merged
+	for _, a := range more {
+		unset[a.Name] = a.unset
+		if i, known := index[a.Name]; known {
+			merged[i] = a.Variable
+			continue
+		}
+		index[a.Name] = len(merged)
+		merged = append(merged, a.Variable)
+	}
+	return slices.DeleteFunc(merged, func(v engine.Variable) bool { return unset[v.Name] })
 }
 
 // readBounded reads a regular file of at most limit bytes. Its errors do not name the file.

@@ -110,8 +110,9 @@ type expander struct {
 	defaults settings
 	over     overrides
 	steps    []Step
-	tests    []string // the names so far
-	full     bool     // the bound on steps was reported
+	names    map[string]bool // of the steps so far
+	tests    []string        // the names so far
+	full     bool            // the bound on steps was reported
 }
 
 // read reads a mapping of tests, or globs that name their directories.
@@ -239,7 +240,7 @@ func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 		e.d.fail(use.node, "give the image a short name in images", "the step's name %s is longer than %d bytes", quoted(step.Name), maxStepName)
 		return
 	}
-	if slices.ContainsFunc(e.steps, func(have Step) bool { return have.Name == step.Name }) {
+	if e.names[step.Name] {
 		e.d.fail(use.node, "give one of the images a name of its own in images", "two steps would be named %s", quoted(step.Name))
 		return
 	}
@@ -250,6 +251,7 @@ func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 		e.full = true
 		return
 	}
+	e.names[step.Name] = true
 	e.steps = append(e.steps, step)
 }
 
@@ -309,10 +311,11 @@ func newStep(test, imageName, dir string, img image, s settings, over overrides)
 		c.Command = []string{testDir + "/test.sh"}
 	}
 	step.Script = c.Command[0] == testDir+"/test.sh"
-	c.Env = slices.Clone(s.fromFiles)
-	for _, v := range s.variables {
-		setVariable(&c.Env, v)
+	given := make([]assignment, len(s.variables))
+	for i, v := range s.variables {
+		given[i].Variable = v
 	}
+	c.Env = assign(s.fromFiles, given)
 	mountAll(&step, mergeVolumes(s.volumes, over.volumes))
 	return step
 }
@@ -412,7 +415,7 @@ func (o outside) steps(dir string) ([]Step, error) {
 		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
 	d := &decoder{file: o.file}
-	e := expander{d: d, images: o.images, defaults: o.defaults, over: o.over}
+	e := expander{d: d, names: map[string]bool{}, images: o.images, defaults: o.defaults, over: o.over}
 	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
 	if len(d.problems) > 0 {
 		p := d.problems[0]

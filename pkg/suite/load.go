@@ -119,7 +119,7 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	suiteKeys.decode(d, &raw, root)
 	s := &raw.Suite
 	s.Logs = d.from.abs(s.Logs)
-	e := expander{d: d, over: over, defaults: initialSettings()}
+	e := expander{d: d, names: map[string]bool{}, over: over, defaults: initialSettings()}
 	d.within("images", raw.images, func(n *yaml.Node) { e.images = d.images(n) })
 	d.within("defaults", raw.defaults, func(n *yaml.Node) { defaultsKeys.decode(d, &e.defaults, n) })
 	d.within("tests", raw.tests, e.read)

@@ -24,6 +24,18 @@ func (s source) line(number int) string {
 	return s.lines[number-1]
 }
 
+// maxExcerpt is the longest line, in bytes, that is worth an excerpt.
+const maxExcerpt = 4096
+
+// excerpt returns the line for a message, passwords masked; "" when it is no line a person wrote.
+func (s source) excerpt(number int) string {
+	line := s.line(number)
+	if len(line) > maxExcerpt {
+		return ""
+	}
+	return mask(line)
+}
+
 // clamp returns the nearest position inside the file: some faults are found at its end.
 func (s source) clamp(line, column int) (int, int) {
 	last := len(s.lines)
