@@ -165,17 +165,13 @@ func readRecord(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
+	switch {
+	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: not a file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, MaxRecordBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > MaxRecordBytes {
+	case info.Size() > MaxRecordBytes:
 		return nil, fmt.Errorf("%s: larger than %d MiB", path, MaxRecordBytes>>20)
 	}
-	return data, nil
+	return io.ReadAll(io.LimitReader(file, MaxRecordBytes))
 }
 
 // decode reads a record. The version is looked at first: what a later one holds may be of other types.
