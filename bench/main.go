@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const (
@@ -175,12 +176,23 @@ func (b *bed) bigLog(t *table, size int64) error {
 	if err != nil {
 		return err
 	}
-	got, err := b.inTurn(0, 2, []command{
+	commands := []command{
 		{"run_test.sh", b.script(dir)},
 		{"runtests", b.direct(dir)},
-	})
+	}
+	start := time.Now()
+	got, err := b.inTurn(0, 1, commands)
 	if err != nil {
 		return err
+	}
+	if time.Since(start) < time.Minute { // a second round where it does not take the whole morning
+		again, err := b.inTurn(0, 1, commands)
+		if err != nil {
+			return err
+		}
+		for i := range got {
+			got[i] = append(got[i], again[i]...)
+		}
 	}
 	mib := float64(size) / (1 << 20)
 	script, ours := mib/median(got[0], wall), mib/median(got[1], wall)
