@@ -67,8 +67,11 @@ func checkLocal(local string) error {
 
 // atext says whether c may stand in an atom (RFC 5322, 3.2.3).
 func atext(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	return alphanumeric(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // asciiDomain is domain as it goes over the wire: an address literal as it is, a
@@ -109,7 +112,7 @@ func hostName(s string) bool {
 			return false
 		}
 		for i := range len(label) {
-			if c := label[i]; c != '-' && !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
+			if c := label[i]; c != '-' && !alphanumeric(c) {
 				return false
 			}
 		}

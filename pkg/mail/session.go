@@ -97,9 +97,10 @@ func (x *session) dial() error {
 	dialer := net.Dialer{Timeout: x.server.dialTimeout()}
 	conn, err := dialer.DialContext(x.ctx, "tcp", x.server.Address())
 	if err != nil {
+		var timeout net.Error
 		if x.ctx.Err() != nil {
 			err = context.Cause(x.ctx)
-		} else if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		} else if errors.As(err, &timeout) && timeout.Timeout() {
 			err = &boundError{fmt.Sprintf("no answer within %v", x.server.dialTimeout()), err}
 		}
 		return x.server.explain("connect", withoutAddress(err))

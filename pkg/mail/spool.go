@@ -256,7 +256,7 @@ func (s Spool) sync() error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	return dir.Sync()
 }
 
@@ -326,7 +326,7 @@ func readSpooled(path string) (Spooled, error) {
 	if err != nil {
 		return Spooled{}, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	info, err := file.Stat()
 	if err != nil {
 		return Spooled{}, err
