@@ -58,10 +58,7 @@ type Info struct {
 // else the first default socket that answers. When none does, the error (ErrNoEngine)
 // lists each place and why it did not answer.
 func Connect(ctx context.Context, options Options) (*Engine, error) {
-	options, err := options.withDefaults()
-	if err != nil {
-		return nil, err
-	}
+	options = options.withDefaults()
 	places, err := options.places()
 	if err != nil {
 		return nil, fmt.Errorf("find the container engine: %w", err)
@@ -83,15 +80,16 @@ func Connect(ctx context.Context, options Options) (*Engine, error) {
 	return nil, failures
 }
 
-func (o Options) withDefaults() (Options, error) {
+func (o Options) withDefaults() Options {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
 	if o.HomeDir == "" {
-		var err error
-		if o.HomeDir, err = os.UserHomeDir(); err != nil {
-			return o, fmt.Errorf("find the container engine: %w", err)
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = "/" // somebody without a home has no contexts and no credentials
 		}
+		o.HomeDir = home
 	}
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 30 * time.Second
@@ -99,7 +97,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 5 * time.Minute
 	}
-	return o, nil
+	return o
 }
 
 // connect reaches the engine at p and agrees on a version with it.

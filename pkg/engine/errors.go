@@ -24,6 +24,7 @@ var (
 	ErrNoContainer = errors.New("no such container")
 	ErrNameTaken   = errors.New("the name is taken by another container")
 	ErrStart       = errors.New("cannot start")
+	ErrInterpreter = fmt.Errorf("%w: the interpreter that the first line of its command names is not in the image", ErrStart)
 	ErrTruncated   = errors.New("its output is not complete")
 	ErrDisagree    = errors.New("the engine contradicts itself")
 	ErrOutput      = errors.New("its output could not be written")

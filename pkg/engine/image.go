@@ -12,6 +12,7 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/types"
 	docker "github.com/fsouza/go-dockerclient"
 )
 
@@ -66,7 +67,7 @@ func (e *Engine) pull(ctx context.Context, ref, platform string, progress io.Wri
 	if err != nil {
 		return err
 	}
-	credentials, err := e.options.credentials(reference.Domain(named))
+	credentials, err := e.options.credentials(ctx, reference.Domain(named))
 	if err != nil {
 		return err
 	}
@@ -182,20 +183,36 @@ func (r *pullReport) line(line []byte) error {
 
 // credentials are those for a registry that the docker client's configuration has, in
 // itself or in the helper it names.
-func (o Options) credentials(registry string) (docker.AuthConfiguration, error) {
+func (o Options) credentials(ctx context.Context, registry string) (docker.AuthConfiguration, error) {
+	none := docker.AuthConfiguration{}
 	file, err := config.Load(o.configDir())
 	if err != nil {
-		return docker.AuthConfiguration{}, fmt.Errorf("read the configuration of the docker client: %w", err)
+		return none, fmt.Errorf("read the configuration of the docker client: %w", err)
 	}
 	if registry == "docker.io" {
 		registry = "https://index.docker.io/v1/" // the name under which `docker login` keeps it
 	}
-	auth, err := file.GetAuthConfig(registry)
-	if err != nil {
-		return docker.AuthConfiguration{}, fmt.Errorf("ask for the credentials for %s: %w", registry, err)
+	ctx, cancel := within(ctx, o.CallTimeout)
+	defer cancel()
+	type answer struct {
+		auth types.AuthConfig
+		err  error
 	}
-	return docker.AuthConfiguration{
-		Username: auth.Username, Password: auth.Password, ServerAddress: auth.ServerAddress,
-		IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken,
-	}, nil
+	answered := make(chan answer, 1)
+	go func() { // a helper is a program, which may wait for somebody to unlock something
+		auth, err := file.GetAuthConfig(registry)
+		answered <- answer{auth, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return none, fmt.Errorf("ask for the credentials for %s: %w", registry, a.err)
+		}
+		return docker.AuthConfiguration{
+			Username: a.auth.Username, Password: a.auth.Password, ServerAddress: a.auth.ServerAddress,
+			IdentityToken: a.auth.IdentityToken, RegistryToken: a.auth.RegistryToken,
+		}, nil
+	case <-ctx.Done():
+		return none, fmt.Errorf("ask for the credentials for %s: %w", registry, context.Cause(ctx))
+	}
 }

@@ -22,14 +22,15 @@ type Exit struct {
 	Started   time.Time
 	Finished  time.Time
 	Stopped   bool // it was stopped since the context ended
-	Killed    bool // ... and TERM did not do, or the engine had no time for it
+	Killed    bool // ... with KILL, as TERM did not do
 }
 
 // defaultGrace is the time between TERM and KILL, as `docker stop` has it.
 const defaultGrace = 10 * time.Second
 
 // Run creates a container, copies c.Copies into it, starts it, writes what it prints on
-// stdout and stderr to output in the order of arrival, waits for its end and looks at it.
+// stdout and stderr to output in the order of arrival (lines that a program writes to both
+// at the same moment may change places on the way to the engine), waits for its end and looks at it.
 // It does not remove it: the caller does, with Exit.ID, which is set as soon as there is
 // a container, also with an error.
 //
@@ -49,8 +50,11 @@ func (e *Engine) Run(ctx context.Context, c Container, output io.Writer) (Exit, 
 	}
 	var hangUp context.CancelFunc
 	r.life, hangUp = context.WithCancel(context.WithoutCancel(ctx))
-	defer hangUp()
 	err := r.run(ctx, output)
+	hangUp()
+	if r.output != nil {
+		<-r.output.done // nothing is written to output once Run has returned
+	}
 	if err != nil {
 		return r.exit, fmt.Errorf("run a container of %q: %w", c.Image, err)
 	}

@@ -111,7 +111,7 @@ func execFault(c Container, line string) error {
 	}
 	switch told := match[1] + match[3]; strings.ToLower(told) {
 	case "no such file or directory":
-		return withHint(fmt.Errorf("%w: the interpreter that the first line of %s names is not in the image", ErrStart, c.command()),
+		return withHint(ErrInterpreter,
 			"install it in the image or correct the first line; a line that ends in CR LF names an interpreter that ends in CR")
 	case "exec format error":
 		return withHint(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", ErrStart, c.command()),
