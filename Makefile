@@ -30,6 +30,7 @@ demo: ## run the suite of examples/ocaml on a real engine (as root it installs a
 test: ## every test, on a real engine
 	@scripts/packages test
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
+	export RUNTESTS_TEST_IMAGE=runtests-busybox && \
 	set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) ./...
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy go.mod
