@@ -162,8 +162,8 @@ func TestCannotStart(t *testing.T) {
 		says      string
 		hints     bool
 	}{
-		{"missing interpreter", script("missing-interpreter"), ErrStart, "the interpreter that the first line of /test/missing-interpreter names", true},
-		{"CR LF", script("crlf"), ErrStart, "the interpreter that the first line of /test/crlf names", true},
+		{"missing interpreter", script("missing-interpreter"), ErrInterpreter, "the interpreter that the first line of its command names", true},
+		{"CR LF", script("crlf"), ErrInterpreter, "the interpreter that the first line of its command names", true},
 		{"no interpreter", script("no-interpreter"), ErrStart, "neither a script with a #! line nor a program", true},
 		{"not executable", script("not-executable"), ErrStart, `"/test/not-executable" is not an executable file`, true},
 		{"directory", script(""), ErrStart, `"/test/" is`, true},
