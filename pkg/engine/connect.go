@@ -158,13 +158,15 @@ func (e *Engine) client(ctx context.Context) *docker.Client {
 	return &c
 }
 
+const podman = "Podman"
+
 // engineName tells Podman, which speaks Docker's API, from Docker.
 func engineName(version *docker.Env) string {
 	var components []struct{ Name string }
 	if err := version.GetJSON("Components", &components); err == nil {
 		for _, c := range components {
 			if strings.HasPrefix(c.Name, "Podman") {
-				return "Podman"
+				return podman
 			}
 		}
 	}

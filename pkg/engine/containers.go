@@ -49,10 +49,18 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Su
 	var summaries []Summary
 	for _, c := range listed {
 		summaries = append(summaries, Summary{
-			ID: c.ID, Name: ownName(c.Names), Image: c.Image, Labels: c.Labels, State: c.State, Created: time.Unix(c.Created, 0),
+			ID: c.ID, Name: ownName(c.Names), Image: c.Image, Labels: c.Labels, State: dockerState(c.State), Created: time.Unix(c.Created, 0),
 		})
 	}
 	return summaries, nil
+}
+
+// dockerState is a state in Docker's word, where Podman has another.
+func dockerState(state string) string {
+	if state == "stopped" {
+		return "exited"
+	}
+	return state
 }
 
 // ownName is the container's own name among those that links gave it: /other/alias.
@@ -80,7 +88,7 @@ func (e *Engine) ContainerNamed(ctx context.Context, name string) (s Summary, ok
 	if strings.TrimPrefix(c.Name, "/") != name {
 		return Summary{}, false, nil // the engine takes the beginning of an ID for a name
 	}
-	s = Summary{ID: c.ID, Name: name, State: c.State.Status, Created: c.Created}
+	s = Summary{ID: c.ID, Name: name, State: dockerState(c.State.Status), Created: c.Created}
 	if s.State == "" {
 		s.State = c.State.StateString()
 	}

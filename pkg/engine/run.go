@@ -87,7 +87,10 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 	}
 	var err error
 	if r.output, err = r.engine.attach(r.life, r.exit.ID, output); err != nil {
-		return err
+		if errors.Is(err, ErrGone) || errors.Is(err, ErrNoContainer) {
+			return err
+		}
+		return startFault(r.container, err) // Podman prepares the container here
 	}
 	if err := r.start(); err != nil {
 		if errors.Is(err, ErrGone) { // it may have started all the same, and the engine may be back
@@ -102,9 +105,16 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 // create makes the container. It does not end with the caller's context: a create that is
 // given up leaves a container whose ID nobody knows.
 func (r *running) create() error {
-	options, err := r.container.createOptions(r.engine.api)
+	options, err := r.container.createOptions(r.engine.endpointMAC())
 	if err != nil {
 		return err
+	}
+	if r.engine.info.Name == podman && r.engine.info.Local {
+		for _, m := range r.container.Mounts { // Podman would make the directory
+			if m.Bind() && !exists(m.Source) {
+				return startFault(r.container, fmt.Errorf("bind source path does not exist: %s", m.Source))
+			}
+		}
 	}
 	ctx, cancel := r.engine.slow(r.life)
 	defer cancel()
@@ -167,6 +177,10 @@ func (r *running) follow(ctx context.Context) error {
 	return r.conclude(end)
 }
 
+// podmanLag is how long after the end of its output Podman may call a container running;
+// Docker notes the end of both at once.
+const podmanLag = 2 * time.Second
+
 // endOfOutput is for a container whose output ended before the engine said that it ended.
 // Mostly it says so at once; when the container still runs, the rest of what it
 // prints is lost.
@@ -177,6 +191,13 @@ func (r *running) endOfOutput(ctx context.Context, ended <-chan waited) (waited,
 	}
 	if !state.State.Running {
 		return r.afterStop(ended), nil
+	}
+	if r.engine.info.Name == podman {
+		select {
+		case end := <-ended:
+			return end, nil
+		case <-time.After(podmanLag):
+		}
 	}
 	lost := fmt.Errorf("%w: the connection to it broke while it was running", ErrTruncated)
 	if r.output.err != nil {

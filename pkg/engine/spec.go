@@ -14,8 +14,9 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 )
 
-// createOptions says in the API's words, of the given version, what c says in ours.
-func (c Container) createOptions(version apiVersion) (docker.CreateContainerOptions, error) {
+// createOptions says in the API's words what c says in ours; endpointMAC says that a MAC
+// address belongs to the network endpoint.
+func (c Container) createOptions(endpointMAC bool) (docker.CreateContainerOptions, error) {
 	none := docker.CreateContainerOptions{}
 	host, err := c.hostConfig()
 	if err != nil {
@@ -43,7 +44,7 @@ func (c Container) createOptions(version apiVersion) (docker.CreateContainerOpti
 	if err != nil {
 		return none, fmt.Errorf("read the MAC address %q: %w", c.MacAddress, err)
 	}
-	if version.less(endpointMAC) {
+	if !endpointMAC {
 		options.Config.MacAddress = mac.String()
 		return options, nil
 	}

@@ -56,11 +56,11 @@ var startFaults = []struct {
 	{regexp.MustCompile(`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`), func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is not in the image", c.command()), "write its path, or install it in the image"
 	}},
-	{regexp.MustCompile(`exec: "[^"]*": stat [^:]*: no such file or directory|exec: "[^"]*": no such file or directory`), func(c Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is not in the container", c.command()), "see that the directory is mounted and that the file is in it"
+	{regexp.MustCompile(`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`), func(_ Container, m []string) (string, string) {
+		return fmt.Sprintf("the command %q is not in the container", m[1]), "see that the directory is mounted and that the file is in it"
 	}},
 	{regexp.MustCompile(`exec: "[^"]*": is a directory`), func(c Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is a directory", c.command()), ""
+		return fmt.Sprintf("the command %q is a directory", c.command()), "name the file to execute"
 	}},
 	{regexp.MustCompile(`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`), func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is not an executable file", c.command()), fmt.Sprintf("`chmod +x` on the file that is %s in the container", c.command())
@@ -72,7 +72,7 @@ var startFaults = []struct {
 	{regexp.MustCompile(`unable to find user ([^:]+):`), func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
 	}},
-	{regexp.MustCompile(`setting interface \S+ MAC to \S+: (.*?)["\\]`), func(c Container, m []string) (string, string) {
+	{regexp.MustCompile(`setting interface \S+ MAC to \S+: ([^"\\]*)`), func(c Container, m []string) (string, string) {
 		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]), "the second digit of the first pair must be even"
 	}},
 }

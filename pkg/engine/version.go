@@ -33,9 +33,15 @@ func mustAPIVersion(s string) apiVersion {
 	return v
 }
 
-// endpointMAC is the version from which a MAC address belongs to a container's network
+// endpointMACSince is the version from which a MAC address belongs to a container's network
 // endpoint; before it, to the container, and the endpoint's is silently ignored.
-var endpointMAC = mustAPIVersion("1.44")
+var endpointMACSince = mustAPIVersion("1.44")
+
+// endpointMAC says that the engine takes a MAC address with the network endpoint. Podman
+// does whatever version it speaks, and ignores the container's.
+func (e *Engine) endpointMAC() bool {
+	return e.info.Name == podman || !e.api.less(endpointMACSince)
+}
 
 // negotiate returns the version to speak with an engine that speaks lowest to highest:
 // the highest that both know, or the wanted one (DOCKER_API_VERSION) when it is not empty.
