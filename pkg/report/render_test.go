@@ -267,7 +267,7 @@ func TestShorten(t *testing.T) {
 
 func TestDurationString(t *testing.T) {
 	for d, want := range map[string]string{
-		"0s": "0.0s", "40ms": "0.0s", "400ms": "0.4s", "9.94s": "9.9s", "9.96s": "10s", "59.6s": "1m", "190s": "3m10s",
+		"0s": "0s", "1s": "1s", "40ms": "0.0s", "400ms": "0.4s", "9.94s": "9.9s", "9.96s": "10s", "59.6s": "1m", "190s": "3m10s",
 		"41m12s": "41m12s", "2h": "2h", "2h3s": "2h0m3s", "59m59.7s": "1h",
 	} {
 		var got Duration

@@ -133,10 +133,11 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// String is d as a person says it: 41m12s, 3m10s, 2h; below ten seconds with a tenth, 0.4s.
+// String is d as a person says it: 41m12s, 3m10s, 2h; what is measured below ten
+// seconds has a tenth, 0.4s, what was asked for is told as it was asked, 1s.
 func (d Duration) String() string {
 	t := time.Duration(d)
-	if tenths := t.Round(time.Second / 10); tenths < 10*time.Second {
+	if tenths := t.Round(time.Second / 10); tenths < 10*time.Second && t%time.Second != 0 {
 		return fmt.Sprintf("%.1fs", tenths.Seconds())
 	}
 	t = t.Round(time.Second)

@@ -160,7 +160,7 @@ func outcome(r *Run, step *Result) Outcome {
 }
 
 // reason says why a step did not pass, and after how long; of one that passed, how long it took. The
-// reason of a timeout tells the time by itself.
+// reason of a timeout tells the time by itself, and what never ran took none.
 func reason(r *Run, step *Result) string {
 	took := step.Duration.String()
 	why := Clean(step.Reason)
@@ -182,7 +182,7 @@ func reason(r *Run, step *Result) string {
 		return ""
 	case why == "":
 		return "after " + took
-	case step.Duration == 0 || step.Outcome == Timeout:
+	case step.Outcome == Timeout || step.Log.File == "": // it tells its time itself, or there was none
 		return why
 	}
 	return why + " after " + took

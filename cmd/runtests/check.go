@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/mail"
+	"runtests/pkg/suite"
+)
+
+type checkCommand struct {
+	SendTestMail bool `help:"Send a mail to the suite's recipients, to see that it arrives."`
+}
+
+// Run implements the command.
+func (c *checkCommand) Run(ctx context.Context, w *world) error {
+	s, err := w.loadSuite(suite.Overrides{})
+	if err != nil {
+		return err
+	}
+	if c.SendTestMail && s.Mail == nil {
+		return errors.New("--send-test-mail needs a mail section in the suite file")
+	}
+	found := &findings{world: w}
+	found.fact("suite", "%s: %s", s.Name, s.File)
+	found.engine(ctx, s)
+	found.tests(s)
+	if s.Mail != nil {
+		found.mail(ctx, s, c.SendTestMail)
+	}
+	if found.problems > 0 {
+		return exitStatus(exitNothingRun)
+	}
+	return nil
+}
+
+// findings prints what a check finds, as it finds it.
+type findings struct {
+	*world
+	problems int
+}
+
+// fact prints a line that begins with what it is about.
+func (f *findings) fact(about, format string, args ...any) {
+	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(fmt.Sprintf(format, args...)))
+}
+
+// problem prints what is wrong, with its remedy.
+func (f *findings) problem(about string, err error) {
+	f.problems++
+	f.fact(about, "WRONG: %v", err)
+	if hint := hintOf(err); hint != "" {
+		f.fact("", "hint: %s", hint)
+	}
+}
+
+func (f *findings) engine(ctx context.Context, s *suite.Suite) {
+	e, err := engine.Connect(ctx, engine.Options{})
+	if err != nil {
+		f.problem("engine", err)
+		return
+	}
+	defer e.Close()
+	info := e.Info()
+	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
+	seen := map[string]bool{}
+	for _, step := range s.Steps {
+		if ref := step.Container.Image; !seen[ref] {
+			seen[ref] = true
+			f.image(ctx, e, step)
+		}
+	}
+}
+
+// image looks for an image. One that the run would pull may be missing.
+func (f *findings) image(ctx context.Context, e *engine.Engine, step suite.Step) {
+	ref := step.Container.Image
+	image, err := e.Image(ctx, ref)
+	switch {
+	case err == nil:
+		f.fact("image", "%s: %s, %s", ref, shortID(image.ID), units.HumanSize(float64(image.Size)))
+	case errors.Is(err, engine.ErrNoImage) && step.PullPolicy != suite.PullNever:
+		f.fact("image", "%s: not here, the run pulls it", ref)
+	default:
+		f.problem("image", err)
+	}
+}
+
+// shortID is an image's ID as the docker command shows it.
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
+}
+
+func (f *findings) tests(s *suite.Suite) {
+	good, seen := 0, map[string]bool{}
+	for _, step := range s.Steps {
+		if seen[step.Test] {
+			continue
+		}
+		seen[step.Test] = true
+		if err := checkTest(step); err != nil {
+			f.problem("test", fmt.Errorf("%s: %w", step.Test, err))
+			continue
+		}
+		good++
+	}
+	f.fact("tests", "%d of %d in order, %d steps", good, len(seen), len(s.Steps))
+}
+
+func checkTest(step suite.Step) error {
+	if !step.Script {
+		return nil
+	}
+	return step.CheckScript()
+}
+
+// mail talks to the mail server up to where a message would follow, and on when
+// one is to be sent.
+func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
+	m, err := newMailer(s)
+	if err != nil {
+		f.problem("mail", err)
+		return
+	}
+	facts, err := m.server.Check(ctx)
+	if err != nil {
+		f.problem("mail", err)
+	} else {
+		f.fact("mail", "%s", strings.Join(facts.Words(time.Now()), "; "))
+	}
+	waiting, err := m.spool.List()
+	if err != nil {
+		f.problem("spool", err)
+	}
+	for _, one := range waiting {
+		f.fact("spool", "the report of %s waits: %s", one.Date.Local().Format(time.DateTime), one.Subject)
+	}
+	if send {
+		f.testMail(ctx, m, s)
+	}
+}
+
+func (f *findings) testMail(ctx context.Context, m *mailer, s *suite.Suite) {
+	envelope, err := mail.Message{
+		From:    m.config.From,
+		To:      m.config.To,
+		Date:    time.Now(),
+		Subject: strings.TrimSpace(m.config.SubjectPrefix + " test mail of " + s.Name),
+		Text:    fmt.Sprintf("This is what `runtests check --send-test-mail` sent from %s for the suite\n%s.\n\nThe reports will come the same way.\n", hostname(), s.File),
+	}.Compose()
+	if err != nil {
+		f.problem("mail", err)
+		return
+	}
+	delivery, err := m.server.Send(ctx, envelope)
+	if err != nil {
+		f.problem("mail", err)
+		return
+	}
+	for _, refused := range delivery.Refused {
+		f.problem("mail", fmt.Errorf("test mail to %s: %w", refused.Address, refused.Err))
+	}
+	f.fact("mail", "the server took the test mail for %s", strings.Join(delivery.Accepted, ", "))
+}

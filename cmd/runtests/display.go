@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"runtests/pkg/report"
+	"runtests/pkg/runner"
+)
+
+// display shows on stderr how a run goes on.
+type display interface {
+	runner.Observer
+	// end stops showing; what is printed afterwards stands below.
+	end()
+}
+
+// newDisplay chooses what is shown of a run of n steps: nothing for cron and with
+// -q, the output of a single test for a person, a live display on a terminal, a
+// line per finished step otherwise.
+func (w *world) newDisplay(n int, mail bool) display {
+	onTerminal := isTerminal(w.stderr)
+	switch {
+	case w.quiet || mail && !w.verbose:
+		return silent{}
+	case n == 1 && (onTerminal || w.verbose):
+		return newFollower(w.stderr)
+	case onTerminal:
+		return newLive(w, n, colours())
+	}
+	return &lines{out: w.stderr, total: n}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// colours follows no-color.org: any NO_COLOR that is not empty turns them off.
+func colours() bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// silent shows nothing.
+type silent struct{}
+
+func (silent) Started(int, report.Result, *runner.Log) {}
+func (silent) Finished(int, report.Result)             {}
+func (silent) end()                                    {}
+
+// lines prints a line per finished step.
+type lines struct {
+	mu          sync.Mutex
+	out         io.Writer
+	done, total int
+}
+
+func (l *lines) Started(int, report.Result, *runner.Log) {}
+
+func (l *lines) Finished(_ int, result report.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done++
+	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, result.Headline())
+}
+
+func (l *lines) end() {}
+
+// follower shows what a single test prints, cleaned for a terminal. It reads the
+// log file, so that a terminal that is slow or stopped never holds up the test.
+type follower struct {
+	out   *report.Cleaner
+	shown sync.WaitGroup
+}
+
+func newFollower(out io.Writer) *follower {
+	return &follower{out: report.NewCleaner(out)}
+}
+
+func (f *follower) Started(_ int, _ report.Result, log *runner.Log) {
+	file, err := os.Open(log.Path())
+	if err != nil {
+		return // the log is on disk under a name that is in the report
+	}
+	f.shown.Go(func() {
+		defer file.Close()
+		f.follow(file, log)
+	})
+}
+
+// follow copies the log to its end while it grows.
+func (f *follower) follow(file *os.File, log *runner.Log) {
+	for shown := int64(0); ; {
+		size, ended, changed := log.Watch()
+		n, err := io.Copy(f.out, io.NewSectionReader(file, shown, size-shown))
+		shown += n
+		if err != nil || ended && shown >= size {
+			return
+		}
+		if shown < size {
+			continue
+		}
+		<-changed
+	}
+}
+
+func (f *follower) Finished(int, report.Result) {}
+
+// end waits until all that the test printed has been shown.
+func (f *follower) end() {
+	f.shown.Wait()
+	f.out.Flush()
+}
+
+// live shows, on a terminal, what runs, since when, the last line of its log, and
+// how many steps are done; above it, a line per finished step.
+type live struct {
+	world    *world
+	progress *mpb.Progress
+	total    *mpb.Bar
+	colours  bool
+	started  time.Time
+
+	mu     sync.Mutex
+	bars   map[int]*mpb.Bar
+	done   int
+	failed int
+	steps  int
+}
+
+// rightMargin keeps a line shorter than the terminal, which would wrap it.
+const rightMargin = 1
+
+func newLive(w *world, n int, colours bool) *live {
+	l := &live{
+		world:    w,
+		progress: mpb.New(mpb.WithOutput(w.stderr), mpb.WithRefreshRate(200*time.Millisecond)),
+		colours:  colours,
+		started:  time.Now(),
+		bars:     map[int]*mpb.Bar{},
+		steps:    n,
+	}
+	l.total = l.line(n, func() string {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		text := fmt.Sprintf("%d of %d done", l.done, l.steps)
+		if l.failed > 0 {
+			text += fmt.Sprintf(", %d failed", l.failed)
+		}
+		return text + ", " + since(l.started)
+	})
+	w.log.SetOutput(l.progress) // what is said goes above the display, not into it
+	return l
+}
+
+// line adds a line below the others that reads as text says.
+func (l *live) line(priority int, text func() string) *mpb.Bar {
+	return l.progress.New(0, mpb.NopStyle(),
+		mpb.BarPriority(priority),
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string {
+			return fit(text(), s.AvailableWidth-rightMargin)
+		})),
+	)
+}
+
+func (l *live) Started(index int, result report.Result, log *runner.Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if bar, ok := l.bars[index]; ok {
+		bar.Abort(true) // an attempt before this one
+	}
+	name, started := result.Name, time.Now()
+	if result.Attempts > 1 {
+		name += fmt.Sprintf(" (attempt %d)", result.Attempts)
+	}
+	l.bars[index] = l.line(index, func() string {
+		return fmt.Sprintf("  %s  %s  %s", report.Clean(name), since(started), report.Clean(log.LastLine()))
+	})
+}
+
+func (l *live) Finished(index int, result report.Result) {
+	l.mu.Lock()
+	l.done++
+	if result.Outcome != report.Passed {
+		l.failed++
+	}
+	if bar, ok := l.bars[index]; ok {
+		bar.Abort(true)
+		delete(l.bars, index)
+	}
+	l.mu.Unlock()
+	fmt.Fprintln(l.progress, l.coloured(result))
+}
+
+// coloured is a finished step's line with its outcome in colour: the words alone
+// say everything too.
+func (l *live) coloured(result report.Result) string {
+	line := result.Headline()
+	if !l.colours {
+		return line
+	}
+	colour := "\x1b[31m"
+	if result.Outcome == report.Passed {
+		colour = "\x1b[32m"
+	}
+	word := string(result.Outcome)
+	return colour + word + "\x1b[0m" + strings.TrimPrefix(line, word)
+}
+
+func (l *live) end() {
+	l.world.log.SetOutput(l.world.stderr)
+	l.total.Abort(true)
+	l.progress.Shutdown()
+}
+
+// since is the time from start to now, to the second.
+func since(start time.Time) string {
+	return time.Since(start).Truncate(time.Second).String()
+}
+
+// fit is s cut to width columns.
+func fit(s string, width int) string {
+	if width <= 0 {
+		return ""
+	}
+	return runewidth.Truncate(s, width, "…")
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+
+	"runtests/pkg/report"
+	"runtests/pkg/suite"
+)
+
+// The exit statuses. An interrupted run ends with 128 and the signal's number.
+const (
+	exitPassed       = 0 // all passed, and the report was delivered
+	exitNotPassed    = 1 // a step did not pass
+	exitNothingRun   = 2 // usage, suite file, engine, no test found
+	exitHeld         = 3 // another run of this suite is going on
+	exitNotDelivered = 4 // all passed, but the report was not delivered
+)
+
+// exitStatus is an exit status to leave with after all has been said.
+type exitStatus int
+
+func (exitStatus) Error() string { return "exit" }
+
+// fail prints err, if there is anything to print, and returns the exit status for it.
+func (w *world) fail(err error) int {
+	var status exitStatus
+	var held *report.HeldError
+	switch {
+	case err == nil:
+		return exitPassed
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &held):
+		w.say(err)
+		return exitHeld
+	}
+	w.say(err)
+	return exitNothingRun
+}
+
+// say prints err on stderr, its remedy on a line of its own. The faults of a suite
+// file stand on lines of their own, as editors look for them.
+func (w *world) say(err error) {
+	var faults *suite.Errors
+	if errors.As(err, &faults) {
+		w.log.Errorf("the suite file is wrong in %d %s:\n%v", len(faults.Problems), plural(len(faults.Problems), "place"), err)
+		return
+	}
+	w.log.WithError(err).Error(err)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}

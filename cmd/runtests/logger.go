@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"runtests/pkg/report"
+)
+
+// newLogger is the voice of the program on stderr: "runtests: " and a sentence
+// in lower case, without a full stop; the remedy, if there is one, on a line of its own.
+func newLogger(stderr io.Writer) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(stderr)
+	log.SetFormatter(voice{})
+	return log
+}
+
+func level(quiet, verbose bool) logrus.Level {
+	switch {
+	case quiet:
+		return logrus.ErrorLevel
+	case verbose:
+		return logrus.DebugLevel
+	}
+	return logrus.InfoLevel
+}
+
+// voice formats an entry for a person.
+type voice struct{}
+
+// Format implements logrus.Formatter. No control character gets through but the
+// newlines of the sentence itself.
+func (voice) Format(entry *logrus.Entry) ([]byte, error) {
+	var b strings.Builder
+	b.WriteString("runtests: ")
+	if entry.Level == logrus.WarnLevel {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(cleanLines(entry.Message))
+	b.WriteByte('\n')
+	if err, ok := entry.Data[logrus.ErrorKey].(error); ok {
+		if hint := hintOf(err); hint != "" {
+			b.WriteString("  hint: " + cleanLines(hint) + "\n")
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
+// cleanLines cleans each line of s for a terminal.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = report.Clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}

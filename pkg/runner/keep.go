@@ -1,0 +1,105 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/report"
+)
+
+// A kept container is CID when its test passed and CID-failed when it did not.
+// While one container takes the name of another, the other is CID-previous.
+const (
+	failedSuffix   = "-failed"
+	previousSuffix = "-previous"
+)
+
+// containerName is what the engine accepts as a container's name.
+var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// CheckKeep says whether a container can be kept under name at the end of a run,
+// so that nobody learns after an hour that it cannot.
+func CheckKeep(ctx context.Context, e Engine, name string) error {
+	if !containerName.MatchString(name) {
+		return fmt.Errorf("keep the container as %q: a container's name has letters, digits, '_', '.' and '-' only, at least two, and starts with a letter or a digit", name)
+	}
+	for _, name := range []string{name, name + failedSuffix} {
+		if _, _, err := replaceable(ctx, e, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A nameTakenError is a container that has the name and is not to be replaced.
+type nameTakenError struct{ name, why, hint string }
+
+func (e *nameTakenError) Error() string {
+	return fmt.Sprintf("keep the container as %q: there is one of that name already, and it %s", e.name, e.why)
+}
+
+// Hint says what to do about it.
+func (e *nameTakenError) Hint() string { return e.hint }
+
+// replaceable returns the container of that name, if there is one; it is an error
+// if it must not be replaced: because it is not ours, or because it runs.
+func replaceable(ctx context.Context, e Engine, name string) (engine.Summary, bool, error) {
+	old, ok, err := e.ContainerNamed(ctx, name)
+	if err != nil {
+		return old, false, fmt.Errorf("look for a container named %q: %w", name, err)
+	}
+	if !ok {
+		return old, false, nil
+	}
+	if _, ours := old.Labels[LabelRun]; !ours {
+		return old, true, &nameTakenError{name, "was not made by runtests", "choose another name, or remove it yourself: docker rm " + name}
+	}
+	if old.Running() {
+		return old, true, &nameTakenError{name, "is " + old.State, "stop it first: docker stop " + name}
+	}
+	return old, true, nil
+}
+
+// keep gives the container the name to keep it by. A test that passed in a
+// container that cannot be kept did not do what was asked: it is broken.
+func (r *Runner) keep(ctx context.Context, id string, result *report.Result) {
+	name := r.Keep
+	if result.Outcome != report.Passed {
+		name += failedSuffix
+	}
+	err := take(ctx, r.Engine, id, name)
+	if err == nil {
+		result.Container = name
+		return
+	}
+	if result.Outcome == report.Passed {
+		broken(ctx, result, fmt.Errorf("the test passed, but its container could not be kept: %w", err))
+	} else {
+		result.Notes = append(result.Notes, fmt.Sprintf("its container could not be kept: %v", err))
+	}
+	if err := r.Engine.Remove(ctx, id); err != nil {
+		result.Notes = append(result.Notes, fmt.Sprintf("its container is still there, the next run removes it: %v", err))
+	}
+}
+
+// take renames the container to name. The one that has the name is put aside
+// first and removed last: whenever this is cut off, restore can bring it back.
+func take(ctx context.Context, e Engine, id, name string) error {
+	old, taken, err := replaceable(ctx, e, name)
+	if err != nil {
+		return err
+	}
+	if !taken {
+		return e.Rename(ctx, id, name)
+	}
+	if err := e.Rename(ctx, old.ID, name+previousSuffix); err != nil {
+		return err
+	}
+	if err := e.Rename(ctx, id, name); err != nil {
+		return errors.Join(err, e.Rename(ctx, old.ID, name))
+	}
+	return e.Remove(ctx, old.ID)
+}

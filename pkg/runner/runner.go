@@ -1,0 +1,132 @@
+// Package runner carries out one run: it takes the steps of a suite, runs each in
+// a fresh container, several at a time when they do not disturb each other, and
+// fills in the facts. It goes on after a failure, and it leaves no container
+// behind but those it was told to keep.
+//
+// A test that does not pass is a Result, not an error: an error means that the
+// run itself could not go on.
+package runner
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/report"
+	"runtests/pkg/suite"
+)
+
+// Engine is what a run needs of a container engine.
+type Engine interface {
+	Run(ctx context.Context, c engine.Container, output io.Writer) (engine.Exit, error)
+	Remove(ctx context.Context, id string) error
+	Rename(ctx context.Context, id, name string) error
+	Containers(ctx context.Context, labels map[string]string) ([]engine.Summary, error)
+	ContainerNamed(ctx context.Context, name string) (engine.Summary, bool, error)
+	Image(ctx context.Context, ref string) (engine.Image, error)
+	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
+}
+
+// Observer is told what happens while it happens. Its methods are called from
+// several goroutines, and must not wait for a person or a terminal.
+type Observer interface {
+	// Started says that the step of that index in the run has begun. Its output
+	// can be followed in log until Finished.
+	Started(index int, result report.Result, log *Log)
+	// Finished says that the step has ended, after the record of it is on disk.
+	Finished(index int, result report.Result)
+}
+
+// Runner runs the steps of one run.
+type Runner struct {
+	Engine   Engine
+	Folder   *report.Folder
+	Observer Observer
+	Now      func() time.Time
+	Machine  string // tells this machine's containers from those of others on the same engine
+	CLI      string // the command a person would type: docker, podman
+	Remote   bool   // the engine is on another machine: test directories may be there only
+	Jobs     int    // steps at a time, at least 1
+	Keep     string // the name that the container of the only step is kept under; empty: none is kept
+
+	images imageStore
+	mu     sync.Mutex // guards run
+	run    *report.Run
+	saver  saver
+}
+
+// Run carries out steps and fills in run.Steps, in the order of steps. It returns
+// when all have ended; when ctx ends first, what runs is stopped (TERM, the step's
+// grace, KILL) and what has not started is marked interrupted.
+//
+// The error, if any, says that the record on disk is not up to date.
+func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) error {
+	r.run = run
+	r.run.Steps = r.Plan(steps)
+	r.saver.save = r.save
+	schedule(ctx, r.Jobs, claimsOf(steps), func(i int) {
+		r.finish(i, r.step(ctx, i, steps[i]))
+	})
+	r.interruptRest()
+	return r.saver.flush()
+}
+
+// Plan returns the results of steps as they are before anything ran.
+func (r *Runner) Plan(steps []suite.Step) []report.Result {
+	results := make([]report.Result, len(steps))
+	for i, step := range steps {
+		results[i] = r.planned(step)
+	}
+	return results
+}
+
+func (r *Runner) planned(step suite.Step) report.Result {
+	return report.Result{
+		Name:    step.Name,
+		Kind:    report.Test,
+		Test:    step.Test,
+		Image:   step.Image,
+		Command: step.Container.CommandLine(r.CLI, r.Keep),
+	}
+}
+
+// finish records the end of a step, on disk first and then to whoever watches.
+func (r *Runner) finish(index int, result report.Result) {
+	_ = r.record(index, result).wait() // Run returns the error of the last save
+	r.Observer.Finished(index, result)
+}
+
+// record sets what is known of a step, and asks for it to be saved.
+func (r *Runner) record(index int, result report.Result) *saved {
+	r.mu.Lock()
+	r.run.Steps[index] = result
+	r.mu.Unlock()
+	return r.saver.request()
+}
+
+// interruptRest marks the steps that never started.
+func (r *Runner) interruptRest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.run.Steps {
+		if result := &r.run.Steps[i]; result.Outcome == "" {
+			result.Outcome = report.Interrupted
+			result.Reason = "not started: the run was interrupted"
+		}
+	}
+}
+
+// save writes the record as it is now.
+func (r *Runner) save() error {
+	r.mu.Lock()
+	snapshot := *r.run
+	snapshot.Steps = append([]report.Result(nil), r.run.Steps...)
+	r.mu.Unlock()
+	if err := r.Folder.Save(&snapshot); err != nil {
+		return fmt.Errorf("save the record of the run: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/report"
+	"runtests/pkg/suite"
+)
+
+// cleanUpBound is how long removing a container may take once it has ended, in
+// addition to the engine's own bounds.
+const cleanUpBound = time.Minute
+
+// errTimeout is the cause of a step's context when its time is over.
+var errTimeout = errors.New("the step's time was over")
+
+// step runs one step, again as often as its retries allow, and returns its result.
+func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Result {
+	result := r.planned(step)
+	result.Started = r.Now()
+	r.record(index, result) // on disk soon: nothing waits for it
+	if err := r.ready(ctx, step); err != nil {
+		broken(ctx, &result, err)
+	} else {
+		r.attempts(ctx, index, step, &result)
+	}
+	result.Duration = report.Duration(r.Now().Sub(result.Started))
+	return result
+}
+
+// attempts runs the step until it passes, or its retries are used up.
+func (r *Runner) attempts(ctx context.Context, index int, step suite.Step, result *report.Result) {
+	for {
+		result.Attempts++
+		r.attempt(ctx, index, step, result)
+		if result.Outcome == report.Passed || ctx.Err() != nil || result.Attempts > step.Retries {
+			break
+		}
+	}
+	noteAttempts(result, step.Retries)
+}
+
+// ready says what stands in the way of running the step at all.
+func (r *Runner) ready(ctx context.Context, step suite.Step) error {
+	if step.Script && !r.elsewhere(step) {
+		if err := step.CheckScript(); err != nil {
+			return err
+		}
+	}
+	return r.images.ensure(ctx, r.Engine, step)
+}
+
+// elsewhere says that the step's directory is one of the engine's machine, which
+// is not this one: what is wrong with it only the engine can tell.
+func (r *Runner) elsewhere(step suite.Step) bool {
+	return r.Remote && step.Mount != suite.Copied
+}
+
+// attempt runs the step's container once and sets what result says of it.
+func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result *report.Result) {
+	result.Outcome, result.Reason, result.Hint, result.ExitStatus = "", "", "", nil
+	log, err := r.createLog(step, result.Attempts)
+	if err != nil {
+		broken(ctx, result, err)
+		return
+	}
+	defer log.close()
+	r.Observer.Started(index, *result, log)
+
+	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
+	exit, err := r.Engine.Run(stepCtx, r.container(step), log)
+	judge(stepCtx, step, exit, err, result)
+	cancel()
+	log.end()
+	result.ImageID = exit.ImageID
+	r.dispose(exit.ID, result)
+	describe(log, r.run.Lines, result)
+}
+
+// createLog makes the log of an attempt. It has the step's own name: the log of
+// the attempt before it, if any, steps aside.
+func (r *Runner) createLog(step suite.Step, attempt int) (*Log, error) {
+	name := r.Folder.LogFile(step.Name)
+	path := filepath.Join(r.Folder.Path, name)
+	if attempt > 1 {
+		if err := os.Rename(path, filepath.Join(r.Folder.Path, r.Folder.AttemptFile(step.Name, attempt-1))); err != nil {
+			return nil, fmt.Errorf("put the log of attempt %d aside: %w", attempt-1, err)
+		}
+	}
+	file, err := r.Folder.CreateLog(name)
+	if err != nil {
+		return nil, err
+	}
+	return newLog(file, path), nil
+}
+
+// container is the step's container with a name of its own and our labels.
+func (r *Runner) container(step suite.Step) engine.Container {
+	c := step.Container
+	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
+	c.Labels = map[string]string{
+		LabelRun:     r.Folder.Path,
+		LabelMachine: r.Machine,
+		LabelSuite:   r.run.Suite,
+		LabelStep:    step.Name,
+	}
+	if r.Keep != "" {
+		c.Labels[LabelKeep] = r.Keep
+		c.KeepLog = true
+	}
+	return c
+}
+
+// dispose removes the container of an attempt, or puts it under the name to keep it by.
+func (r *Runner) dispose(id string, result *report.Result) {
+	if id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpBound)
+	defer cancel()
+	if r.Keep != "" && result.Outcome != report.Interrupted {
+		r.keep(ctx, id, result)
+		return
+	}
+	if err := r.Engine.Remove(ctx, id); err != nil {
+		result.Notes = append(result.Notes, fmt.Sprintf("its container is still there, the next run removes it: %v", err))
+	}
+}
+
+// describe adds to result what there is to say of its log.
+func describe(log *Log, lines int, result *report.Result) {
+	size, count := log.Size()
+	result.Log = report.Log{File: filepath.Base(log.Path()), Bytes: size, Lines: count}
+	tail, err := log.tail(lines)
+	if err != nil {
+		result.Notes = append(result.Notes, fmt.Sprintf("the end of its log could not be read: %v", err))
+	}
+	result.Log.Tail = tail
+}
+
+func noteAttempts(result *report.Result, retries int) {
+	if result.Attempts < 2 {
+		return
+	}
+	verb := "passed on"
+	if result.Outcome != report.Passed {
+		verb = "ended with"
+	}
+	result.Notes = append(result.Notes, fmt.Sprintf("%s attempt %d of %d", verb, result.Attempts, retries+1))
+}
+
+// safeName is name with what a container's name cannot hold replaced.
+func safeName(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x80 && (c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return c
+		}
+		return '_'
+	}, name)
+}
+
+func random() string {
+	b := make([]byte, 4)
+	rand.Read(b) // never fails: crypto/rand, since Go 1.24
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,231 @@
+// Package tests holds the user stories: what a person, cron or another program
+// sees of runtests, told as scripts and run with the compiled program against a
+// real container engine (script/*.txtar, one file per subject).
+package tests
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// baseImage is made of Debian's busybox by scripts/base-images.
+const baseImage = "runtests-busybox"
+
+// storyBound is how long the engine may take to answer the questions of a story itself.
+const storyBound = time.Minute
+
+var binDir, rootDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "runtests-stories-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binDir = dir
+	if rootDir, err = filepath.Abs(".."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := prepare(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "the stories cannot be told:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// prepare builds the program and sees that the engine and the base image are there.
+func prepare(dir string) error {
+	for name, args := range map[string][]string{
+		"runtests":      {"build", "-race", "-o", filepath.Join(dir, "runtests"), "../cmd/runtests"},
+		"runtests-fast": {"build", "-o", filepath.Join(dir, "runtests-fast"), "../cmd/runtests"},
+	} {
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+	}
+	if out, err := docker("image", "inspect", "--format", "{{.Id}}", baseImage); err != nil {
+		return fmt.Errorf("look for the image %s on the engine (make test starts one and makes the image): %w\n%s", baseImage, err, out)
+	}
+	return nil
+}
+
+func docker(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storyBound)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func TestStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "script",
+		Setup:               setup,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status":     cmdStatus,
+			"smtpd":      cmdSMTPD,
+			"mails":      cmdMails,
+			"container":  cmdContainer,
+			"leftovers":  cmdLeftovers,
+			"eventually": cmdEventually,
+			"same":       cmdSame,
+		},
+	})
+}
+
+// setup gives a story its own home and names that no other story uses.
+func setup(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, ".home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	id := make([]byte, 4)
+	rand.Read(id)
+	env.Setenv("HOME", home)
+	env.Setenv("PATH", binDir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	env.Setenv("IMAGE", baseImage)
+	env.Setenv("ROOT", rootDir)
+	env.Setenv("ID", "story-"+hex.EncodeToString(id))
+	env.Setenv("TZ", "Europe/Paris")
+	env.Setenv("LC_ALL", "C.UTF-8")
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		env.Setenv("DOCKER_HOST", host)
+	}
+	env.Values[storyKey{}] = &story{}
+	env.Defer(func() { removeAll(env.WorkDir, env.Getenv("ID")) })
+	return nil
+}
+
+// removeAll removes what a story made: the containers of its runs, and those that
+// bear its name.
+func removeAll(workDir, id string) {
+	out, err := docker("ps", "-aq", "--filter", "name="+id)
+	if err != nil {
+		return
+	}
+	ids := strings.Fields(out)
+	ids = append(ids, containersOf(workDir)...)
+	if len(ids) > 0 {
+		docker(append([]string{"rm", "-fv"}, ids...)...)
+	}
+}
+
+// containersOf returns the containers of the runs whose folders are below workDir.
+func containersOf(workDir string) []string {
+	out, err := docker("ps", "-a", "--filter", "label=runtests.run", "--format", `{{.ID}} {{.Label "runtests.run"}}`)
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for line := range strings.Lines(out) {
+		if id, folder, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(folder, workDir) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// status N PROGRAM [ARG...]: run it; its exit status must be N.
+func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N program [arg...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// container NAME [STATE]: the engine has a container of exactly that name, in
+// that state; with !, it has none.
+func cmdContainer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: [!] container name [state]")
+	}
+	out, err := docker("container", "ls", "-a", "--filter", "name=^/?"+args[0]+"$", "--format", "{{.State}}")
+	if err != nil {
+		ts.Fatalf("list containers: %v\n%s", err, out)
+	}
+	switch {
+	case neg && out != "":
+		ts.Fatalf("container %s is there (%s)", args[0], out)
+	case !neg && out == "":
+		ts.Fatalf("no container %s", args[0])
+	case len(args) == 2 && out != args[1]:
+		ts.Fatalf("container %s is %s, want %s", args[0], out, args[1])
+	}
+}
+
+// leftovers N: the runs of this story have left N containers.
+func cmdLeftovers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: leftovers n")
+	}
+	if got := len(containersOf(ts.Getenv("WORK"))); strconv.Itoa(got) != args[0] {
+		ts.Fatalf("%d containers are left, want %s", got, args[0])
+	}
+}
+
+// eventually PROGRAM [ARG...]: run it again and again until it succeeds, within a minute.
+func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually program [arg...]")
+	}
+	deadline := time.NewTimer(storyBound)
+	defer deadline.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			ts.Fatalf("not within %v: %v", storyBound, err)
+		case <-again.C:
+		}
+	}
+}
+
+// same FILE FILE: the two files have the same bytes.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] same file file")
+	}
+	a, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if bytes.Equal(a, b) == neg {
+		ts.Fatalf("%s (%d bytes) and %s (%d bytes): same is %v", args[0], len(a), args[1], len(b), !neg)
+	}
+}
