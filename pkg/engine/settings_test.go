@@ -35,13 +35,13 @@ func TestMACAddress(t *testing.T) {
 
 func TestMACAddressByVersion(t *testing.T) {
 	c := Container{Image: "img", MacAddress: "aa:bb:cc:dd:ee:ff"}
-	old, err := c.createOptions(false)
+	old, err := c.createOptions("")
 	if err != nil || old.Config.MacAddress != "aa:bb:cc:dd:ee:ff" || old.NetworkingConfig != nil {
 		t.Errorf("1.43: %+v, %v", old, err)
 	}
 	for mode, key := range map[string]string{"": "bridge", "default": "bridge", "ci": "ci"} {
 		c.NetworkMode = mode
-		current, err := c.createOptions(true)
+		current, err := c.createOptions("bridge")
 		if err != nil || current.Config.MacAddress != "" || current.HostConfig.NetworkMode != key || current.NetworkingConfig.EndpointsConfig[key].MacAddress != "aa:bb:cc:dd:ee:ff" {
 			t.Errorf("1.44 on %q: %+v, %v", mode, current, err)
 		}

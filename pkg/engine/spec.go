@@ -14,9 +14,9 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 )
 
-// createOptions says in the API's words what c says in ours; endpointMAC says that a MAC
-// address belongs to the network endpoint.
-func (c Container) createOptions(endpointMAC bool) (docker.CreateContainerOptions, error) {
+// createOptions says in the API's words what c says in ours; network is the one
+// it gets by default where a MAC address belongs to the endpoint, empty where it does not.
+func (c Container) createOptions(network string) (docker.CreateContainerOptions, error) {
 	none := docker.CreateContainerOptions{}
 	host, err := c.hostConfig()
 	if err != nil {
@@ -44,12 +44,12 @@ func (c Container) createOptions(endpointMAC bool) (docker.CreateContainerOption
 	if err != nil {
 		return none, fmt.Errorf("read the MAC address %q: %w", c.MacAddress, err)
 	}
-	if !endpointMAC {
+	if network == "" {
 		options.Config.MacAddress = mac.String()
 		return options, nil
 	}
 	if host.NetworkMode == "" || host.NetworkMode == "default" {
-		host.NetworkMode = "bridge" // the endpoint's key must be the name that the mode says
+		host.NetworkMode = network // the endpoint's key must be the name that the mode says
 	}
 	options.NetworkingConfig = &docker.NetworkingConfig{EndpointsConfig: map[string]*docker.EndpointConfig{
 		host.NetworkMode: {MacAddress: mac.String()},

@@ -37,10 +37,17 @@ func mustAPIVersion(s string) apiVersion {
 // endpoint; before it, to the container, and the endpoint's is silently ignored.
 var endpointMACSince = mustAPIVersion("1.44")
 
-// endpointMAC says that the engine takes a MAC address with the network endpoint. Podman
-// does whatever version it speaks, and ignores the container's.
-func (e *Engine) endpointMAC() bool {
-	return e.info.Name == podman || !e.api.less(endpointMACSince)
+// endpointNetwork is the network that a container gets by default, on an engine that takes
+// a MAC address with the endpoint; empty on one that takes it with the container. Podman
+// ignores the container's, whatever version it speaks.
+func (e *Engine) endpointNetwork() string {
+	switch {
+	case e.info.Name == podman:
+		return "podman"
+	case e.api.less(endpointMACSince):
+		return ""
+	}
+	return "bridge"
 }
 
 // negotiate returns the version to speak with an engine that speaks lowest to highest:
