@@ -139,12 +139,12 @@ func dryRun(w *world, steps []suite.Step, keep string) error {
 
 // sweep removes what dead runs left, and returns what the reader of the report must know of it.
 func (w *world) sweep(ctx context.Context, e *engine.Engine) (notes []string) {
-	removed, err := runner.Sweep(ctx, e, machine(), report.Alive)
+	removed, errs := runner.Sweep(ctx, e, machine(), report.Alive)
 	for _, c := range removed {
 		notes = append(notes, fmt.Sprintf("removed the container %s of the run %s, which was cut off", c.Name, c.Labels[runner.LabelRun]))
 	}
-	if err != nil {
-		notes = append(notes, fmt.Sprintf("not removed: %v", err))
+	for _, err := range errs {
+		notes = append(notes, err.Error())
 	}
 	return notes
 }

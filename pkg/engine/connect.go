@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -129,17 +130,29 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	if e.base, err = docker.NewVersionedClient(unusedEndpoint, version.String()); err != nil {
 		return nil, err
 	}
-	// The library asks for the version again with its first call, and keeps it: done
-	// here, once, as it does so without a lock.
-	if e.base, err = e.pinged(ctx); err != nil {
+	if e.base, err = e.primed(ctx, answer.Get("ApiVersion")); err != nil {
 		return nil, explain(ctx, err)
 	}
 	return e, nil
 }
 
-func (e *Engine) pinged(ctx context.Context) (*docker.Client, error) {
+// primed is a client that knows the engine's version. The library asks for it with its
+// first call, and keeps it without a lock; so that call is made here, once, and
+// answered by ourselves: the engine takes 10 ms to say what it has just said.
+func (e *Engine) primed(ctx context.Context, version string) (*docker.Client, error) {
 	client := e.client(ctx)
+	client.HTTPClient.Transport = saidAlready(fmt.Sprintf(`{"ApiVersion":%q}`, version))
 	return client, client.PingWithContext(ctx)
+}
+
+// saidAlready is a transport that answers every request with itself.
+type saidAlready string
+
+func (s saidAlready) RoundTrip(request *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: request,
+		Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(s))), ContentLength: int64(len(s)),
+	}, nil
 }
 
 // unusedEndpoint makes the library leave every connection to our dialer.

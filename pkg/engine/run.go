@@ -55,10 +55,7 @@ func (e *Engine) Run(ctx context.Context, c Container, output io.Writer) (Exit, 
 	if r.output != nil {
 		<-r.output.done // nothing is written to output once Run has returned
 	}
-	if err != nil {
-		return r.exit, fmt.Errorf("run a container of %q: %w", c.Image, err)
-	}
-	return r.exit, nil
+	return r.exit, err
 }
 
 // running is one container on its way through Run.

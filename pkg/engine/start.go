@@ -29,7 +29,7 @@ func startFault(c Container, err error) error {
 	}
 	text := err.Error()
 	for _, f := range startFaults {
-		if match := f.sign.FindStringSubmatch(text); match != nil {
+		if match := regexp.MustCompile(f.sign).FindStringSubmatch(text); match != nil {
 			told, hint := f.tell(c, match)
 			return withHint(fmt.Errorf("%w: %s", ErrStart, told), hint)
 		}
@@ -40,39 +40,39 @@ func startFault(c Container, err error) error {
 // startFaults are the ways in which engines refuse to start a container, by what Docker
 // (20.10 to 28) with runc and Podman with crun say.
 var startFaults = []struct {
-	sign *regexp.Regexp
+	sign string // a regular expression; compiled where it is needed, as most runs need none
 	tell func(c Container, match []string) (told, hint string)
 }{
-	{regexp.MustCompile(`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`), func(_ Container, m []string) (string, string) {
+	{`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`, func(_ Container, m []string) (string, string) {
 		source := m[1] + m[2]
 		return fmt.Sprintf("%s is not there, on the engine's machine, to be mounted", source), "make " + source + ", or correct the volume"
 	}},
-	{regexp.MustCompile(`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`), func(_ Container, m []string) (string, string) {
+	{`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("the engine's machine has no device %s", m[1]+m[2]), "correct the devices of the test"
 	}},
-	{regexp.MustCompile(`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`), func(_ Container, m []string) (string, string) {
+	{`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
 	}},
-	{regexp.MustCompile(`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`), func(c Container, _ []string) (string, string) {
+	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is not in the image", c.command()), "write its path, or install it in the image"
 	}},
-	{regexp.MustCompile(`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`), func(_ Container, m []string) (string, string) {
+	{`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("the command %q is not in the container", m[1]), "see that the directory is mounted and that the file is in it"
 	}},
-	{regexp.MustCompile(`exec: "[^"]*": is a directory`), func(c Container, _ []string) (string, string) {
+	{`exec: "[^"]*": is a directory`, func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is a directory", c.command()), "name the file to execute"
 	}},
-	{regexp.MustCompile(`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`), func(c Container, _ []string) (string, string) {
+	{`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`, func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is not an executable file", c.command()), fmt.Sprintf("`chmod +x` on the file that is %s in the container", c.command())
 	}},
-	{regexp.MustCompile(`network (\S+) not found|unable to find network with name or ID (\S+): network not found`), func(_ Container, m []string) (string, string) {
+	{`network (\S+) not found|unable to find network with name or ID (\S+): network not found`, func(_ Container, m []string) (string, string) {
 		name := m[1] + m[2]
 		return fmt.Sprintf("there is no network %q", name), fmt.Sprintf("`docker network create %s`", name)
 	}},
-	{regexp.MustCompile(`unable to find user ([^:]+):`), func(_ Container, m []string) (string, string) {
+	{`unable to find user ([^:]+):`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
 	}},
-	{regexp.MustCompile(`setting interface \S+ MAC to \S+: ([^"\\]*)`), func(c Container, m []string) (string, string) {
+	{`setting interface \S+ MAC to \S+: ([^"\\]*)`, func(c Container, m []string) (string, string) {
 		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]), "the second digit of the first pair must be even"
 	}},
 }
@@ -86,13 +86,13 @@ func (c Container) command() string {
 }
 
 // runtimeNoise is what engine and runtime say about themselves before the fault.
-var runtimeNoise = regexp.MustCompile(`^(?:(?:failed to create (?:shim )?task(?: for container)?|failed to create shim|OCI runtime create failed|runc create failed|` +
-	`unable to start container process|container_linux\.go:\d+|starting container process caused|error during container init): )+`)
+const runtimeNoise = `^(?:(?:failed to create (?:shim )?task(?: for container)?|failed to create shim|OCI runtime create failed|runc create failed|` +
+	`unable to start container process|container_linux\.go:\d+|starting container process caused|error during container init): )+`
 
 // tidyRuntime drops the runtime's noise around a fault.
 func tidyRuntime(text string) string {
 	text = strings.TrimSuffix(strings.TrimSpace(text), ": unknown")
-	return runtimeNoise.ReplaceAllString(text, "")
+	return regexp.MustCompile(runtimeNoise).ReplaceAllString(text, "")
 }
 
 // execLine is all that a container prints whose command the kernel refuses to execute:

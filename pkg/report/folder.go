@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -150,7 +151,8 @@ func (f *Folder) replace(name string, r *Run, render func(io.Writer, *Run) error
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, file.Cleanup()) }()
-	if err := render(file, r); err != nil {
+	out := bufio.NewWriterSize(file, 64<<10) // the renderings write word by word
+	if err := errors.Join(render(out, r), out.Flush()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := file.CloseAtomicallyReplace(); err != nil {

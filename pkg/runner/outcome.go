@@ -46,10 +46,16 @@ func judge(ctx context.Context, step suite.Step, exit engine.Exit, err error, re
 	}
 }
 
-// broken says that the step could not be carried out because of err; or, when
-// the run has been interrupted, that this is why.
+// broken says that the step could not be carried out because of err; or, when err
+// is the end of its context before it started, that this is why.
 func broken(ctx context.Context, result *report.Result, err error) {
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) && errors.Is(err, context.Canceled) {
+	switch cause := context.Cause(ctx); {
+	case cause == nil || !errors.Is(err, cause):
+	case errors.Is(cause, errTimeout):
+		result.Outcome = report.Timeout
+		result.Reason = "its container had not started when its timeout was over"
+		return
+	default:
 		result.Outcome = report.Interrupted
 		result.Reason = "not started: the run was interrupted"
 		return

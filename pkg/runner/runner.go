@@ -70,7 +70,9 @@ func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) e
 	schedule(ctx, r.Jobs, claimsOf(steps), func(i int) {
 		r.finish(i, r.step(ctx, i, steps[i]))
 	})
-	r.interruptRest()
+	if r.interruptRest() {
+		r.saver.request()
+	}
 	return r.saver.flush()
 }
 
@@ -107,16 +109,18 @@ func (r *Runner) record(index int, result report.Result) *saved {
 	return r.saver.request()
 }
 
-// interruptRest marks the steps that never started.
-func (r *Runner) interruptRest() {
+// interruptRest marks the steps that never started, if there are any.
+func (r *Runner) interruptRest() (marked bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.run.Steps {
 		if result := &r.run.Steps[i]; result.Outcome == "" {
 			result.Outcome = report.Interrupted
 			result.Reason = "not started: the run was interrupted"
+			marked = true
 		}
 	}
+	return marked
 }
 
 // save writes the record as it is now.

@@ -11,6 +11,7 @@ type saver struct {
 	mu      sync.Mutex
 	running bool
 	next    *saved // the save that a request made now will be part of; nil: none is due
+	last    *saved // the save that was started last
 }
 
 // saved is one save; done is closed after it.
@@ -51,11 +52,23 @@ func (s *saver) work() {
 			s.mu.Unlock()
 			return
 		}
+		s.last = due
 		s.mu.Unlock()
 		due.err = s.save()
 		close(due.done)
 	}
 }
 
-// flush makes a last save and returns its error.
-func (s *saver) flush() error { return s.request().wait() }
+// flush returns, with its error, when the last save that was asked for has been made.
+func (s *saver) flush() error {
+	s.mu.Lock()
+	last := s.last
+	if s.next != nil {
+		last = s.next
+	}
+	s.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	return last.wait()
+}

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -21,14 +20,13 @@ const (
 
 // Sweep removes the containers that dead runs of this machine left: those whose
 // run is not alive any more. Kept containers stay; one that was put aside for a
-// successor that never took its name gets it back. It returns what it removed,
-// and goes on after an error.
-func Sweep(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (removed []engine.Summary, err error) {
+// successor that never took its name gets it back. It returns what it removed and
+// what went wrong, after which it goes on.
+func Sweep(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (removed []engine.Summary, errs []error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine})
 	if err != nil {
-		return nil, fmt.Errorf("look for what earlier runs left: %w", err)
+		return nil, []error{fmt.Errorf("look for what earlier runs left: %w", err)}
 	}
-	var errs []error
 	for _, c := range ours {
 		done, err := sweepOne(ctx, e, c, alive)
 		if err != nil {
@@ -38,7 +36,7 @@ func Sweep(ctx context.Context, e Engine, machine string, alive func(folder stri
 			removed = append(removed, c)
 		}
 	}
-	return removed, errors.Join(errs...)
+	return removed, errs
 }
 
 func sweepOne(ctx context.Context, e Engine, c engine.Summary, alive func(string) (bool, error)) (removed bool, err error) {

@@ -1,0 +1,139 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/suite"
+)
+
+func TestClash(t *testing.T) {
+	dir := t.TempDir()
+	inner, link := filepath.Join(dir, "a", "b"), filepath.Join(dir, "link")
+	if err := os.MkdirAll(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "a"), link); err != nil {
+		t.Fatal(err)
+	}
+	a := filepath.Join(dir, "a")
+	mount := func(source string, readOnly bool) engine.Container {
+		return engine.Container{Mounts: []engine.Mount{{Source: source, Target: "/test", ReadOnly: readOnly}}}
+	}
+	mac := func(address, network string) engine.Container {
+		return engine.Container{MacAddress: address, NetworkMode: network}
+	}
+	for _, test := range []struct {
+		name string
+		c, d engine.Container
+		want bool
+	}{
+		{"nothing in common", engine.Container{}, engine.Container{}, false},
+		{"one directory, both writable", mount(a, false), mount(a, false), true},
+		{"one directory, one writable", mount(a, false), mount(a, true), true},
+		{"one directory, both read-only", mount(a, true), mount(a, true), false},
+		{"one inside the other", mount(a, false), mount(inner, true), true},
+		{"the other inside the one", mount(inner, false), mount(a, true), true},
+		{"by a link", mount(link, false), mount(a, false), true},
+		{"through a link", mount(filepath.Join(link, "b"), false), mount(inner, false), true},
+		{"a longer name is not inside", mount(a, false), mount(a+"b", false), false},
+		{"below the root", mount("/", true), mount(a, false), true},
+		{"one volume", mount("cache", false), mount("cache", false), true},
+		{"one volume, read-only", mount("cache", true), mount("cache", true), false},
+		{"a volume named as a directory", mount("a", false), mount(a, false), false},
+		{"volumes without a name", mount("", false), mount("", false), false},
+		{"a device is made to be shared", mount("/dev/null", false), mount("/dev/null", false), false},
+		{"one MAC address on one network", mac("aa:bb:cc:dd:ee:ff", ""), mac("AA-BB-CC-DD-EE-FF", "bridge"), true},
+		{"one MAC address on two networks", mac("aa:bb:cc:dd:ee:ff", "one"), mac("aa:bb:cc:dd:ee:ff", "two"), false},
+		{"two MAC addresses", mac("aa:bb:cc:dd:ee:ff", ""), mac("aa:bb:cc:dd:ee:fe", ""), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			claims := claimsOf([]suite.Step{{Container: test.c}, {Container: test.d}})
+			if got := claims[0].clash(claims[1]); got != test.want {
+				t.Errorf("%v and %v: %v, want %v", claims[0], claims[1], got, test.want)
+			}
+			if claims[0].clash(claims[1]) != claims[1].clash(claims[0]) {
+				t.Error("one disturbs the other, but not the other way round")
+			}
+		})
+	}
+}
+
+// Whatever the claims, every step runs once, no two that clash run at a time, and
+// no more than jobs.
+func TestSchedule(t *testing.T) {
+	for round := range 200 {
+		jobs, steps := 1+rand.IntN(5), make([]claims, rand.IntN(20))
+		for i := range steps {
+			for range rand.IntN(3) {
+				steps[i] = append(steps[i], claim{"directory", fmt.Sprintf("/%d", rand.IntN(4)), rand.IntN(2) == 0})
+			}
+		}
+		var mu sync.Mutex
+		running, ran := map[int]bool{}, map[int]int{}
+		schedule(t.Context(), jobs, steps, func(i int) {
+			mu.Lock()
+			for other := range running {
+				if steps[i].clash(steps[other]) {
+					t.Errorf("round %d: %d and %d run at a time", round, i, other)
+				}
+			}
+			running[i] = true
+			ran[i]++
+			if len(running) > jobs {
+				t.Errorf("round %d: %d steps run at a time, not %d", round, len(running), jobs)
+			}
+			mu.Unlock()
+			mu.Lock()
+			delete(running, i)
+			mu.Unlock()
+		})
+		for i := range steps {
+			if ran[i] != 1 {
+				t.Errorf("round %d: step %d ran %d times", round, i, ran[i])
+			}
+		}
+	}
+}
+
+func TestScheduleStartsTheFirstFirst(t *testing.T) {
+	var order []int
+	schedule(t.Context(), 1, make([]claims, 10), func(i int) { order = append(order, i) })
+	if !slices.IsSorted(order) || len(order) != 10 {
+		t.Errorf("got %v", order)
+	}
+}
+
+// A step that must wait does not hold up those behind it.
+func TestScheduleGoesAround(t *testing.T) {
+	alone := claims{{"directory", "/a", true}}
+	third := make(chan struct{})
+	schedule(t.Context(), 2, []claims{alone, alone, nil}, func(i int) {
+		switch i {
+		case 0:
+			<-third // hangs, and the test with it, unless the third step starts
+		case 2:
+			close(third)
+		}
+	})
+}
+
+func TestScheduleEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := 0
+	schedule(ctx, 1, make([]claims, 10), func(int) {
+		if ran++; ran == 3 {
+			cancel()
+		}
+	})
+	if ran != 3 {
+		t.Errorf("%d steps ran, want 3", ran)
+	}
+}
