@@ -126,7 +126,7 @@ func removeAll(workDir, id string) {
 	ids := strings.Fields(out)
 	ids = append(ids, containersOf(workDir)...)
 	if len(ids) > 0 {
-		docker(append([]string{"rm", "-fv"}, ids...)...)
+		_, _ = docker(append([]string{"rm", "-fv"}, ids...)...)
 	}
 }
 

@@ -110,7 +110,7 @@ func TestDiscovery(t *testing.T) {
 			if info := e.Info(); info.Host != tt.host || info.Name == "" || info.Version == "" || info.OS != "linux" || info.Local != strings.HasPrefix(tt.host, "unix:") {
 				t.Errorf("got %+v", info)
 			}
-			exit, output, err := run(t, e, t.Context(), shell("echo through"))
+			exit, output, err := run(t.Context(), t, e, shell("echo through"))
 			if err != nil || output != "through\n" {
 				t.Errorf("%+v, %q, %v", exit, output, err)
 			}
@@ -305,7 +305,7 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, output, err := run(t, e, t.Context(), shell("echo through")); err != nil || output != "through\n" {
+			if _, output, err := run(t.Context(), t, e, shell("echo through")); err != nil || output != "through\n" {
 				t.Errorf("%q, %v", output, err)
 			}
 		})

@@ -71,7 +71,7 @@ func TestCopyOfWhatIsNotThere(t *testing.T) {
 	e := connect(t)
 	c := shell("true")
 	c.Copies = []Copy{{Source: "/no/such/dir", Target: "/test"}}
-	exit, _, err := run(t, e, t.Context(), c)
+	exit, _, err := run(t.Context(), t, e, c)
 	if !errors.Is(err, fs.ErrNotExist) || exit.ID == "" {
 		t.Errorf("got %+v, %v", exit, err)
 	}

@@ -17,7 +17,7 @@ func testImage() string {
 	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
 		return image
 	}
-	return "runtests-base:busybox"
+	return "runtests-busybox"
 }
 
 // label marks every container of this execution of the tests.
@@ -69,7 +69,7 @@ func command(args ...string) Container {
 }
 
 // run runs c and removes it.
-func run(t testing.TB, e *Engine, ctx context.Context, c Container) (Exit, string, error) {
+func run(ctx context.Context, t testing.TB, e *Engine, c Container) (Exit, string, error) {
 	t.Helper()
 	var output bytes.Buffer
 	exit, err := e.Run(ctx, c, &output)
@@ -84,7 +84,7 @@ func run(t testing.TB, e *Engine, ctx context.Context, c Container) (Exit, strin
 // mustRun runs c, which must be possible.
 func mustRun(t testing.TB, e *Engine, c Container) (Exit, string) {
 	t.Helper()
-	exit, output, err := run(t, e, t.Context(), c)
+	exit, output, err := run(t.Context(), t, e, c)
 	if err != nil {
 		t.Fatalf("run %q: %v", c.Command, err)
 	}

@@ -160,7 +160,7 @@ func (r *running) follow(ctx context.Context) error {
 	case end = <-ended:
 	case <-r.output.done:
 		var err error
-		if end, err = r.endOfOutput(ctx, ended); err != nil {
+		if end, err = r.endOfOutput(ended); err != nil {
 			return err
 		}
 	case <-ctx.Done():
@@ -181,7 +181,7 @@ const podmanLag = 2 * time.Second
 // endOfOutput is for a container whose output ended before the engine said that it ended.
 // Mostly it says so at once; when the container still runs, the rest of what it
 // prints is lost.
-func (r *running) endOfOutput(ctx context.Context, ended <-chan waited) (waited, error) {
+func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	state, err := r.engine.inspect(r.life, r.exit.ID)
 	if err != nil {
 		return waited{}, err

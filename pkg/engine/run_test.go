@@ -34,7 +34,7 @@ func TestFastOutputIsComplete(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			want := fmt.Sprintf("line %d\nand more\n", i)
-			exit, got, err := run(t, e, t.Context(), shell("echo line "+fmt.Sprint(i)+"; echo and more"))
+			exit, got, err := run(t.Context(), t, e, shell("echo line "+fmt.Sprint(i)+"; echo and more"))
 			if err != nil || exit.Code != 0 || got != want {
 				t.Errorf("container %d: %q, %+v, %v", i, got, exit, err)
 			}
@@ -112,7 +112,7 @@ func TestContextOverBeforeTheStart(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
 	cancel(cause)
-	exit, _, err := run(t, e, ctx, shell("true"))
+	exit, _, err := run(ctx, t, e, shell("true"))
 	if !errors.Is(err, cause) || exit.ID != "" {
 		t.Errorf("got %+v, %v", exit, err)
 	}
@@ -180,7 +180,7 @@ func TestCannotStart(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, output, err := run(t, e, t.Context(), tt.container)
+			_, output, err := run(t.Context(), t, e, tt.container)
 			if err == nil {
 				t.Fatalf("it ran, and printed %q", output)
 			}
@@ -212,7 +212,7 @@ func TestNameTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := run(t, e, t.Context(), c); !errors.Is(err, ErrNameTaken) {
+	if _, _, err := run(t.Context(), t, e, c); !errors.Is(err, ErrNameTaken) {
 		t.Errorf("second container: %v", err)
 	}
 	if err := e.Remove(t.Context(), first.ID); err != nil {
@@ -267,7 +267,7 @@ func TestTimeouts(t *testing.T) {
 	e := connect(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	exit, _, err := run(t, e, ctx, shell("while :; do echo busy; done"))
+	exit, _, err := run(ctx, t, e, shell("while :; do echo busy; done"))
 	if err != nil || !exit.Stopped {
 		t.Errorf("got %+v, %v", exit, err)
 	}

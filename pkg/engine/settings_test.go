@@ -121,7 +121,7 @@ func TestSeccompProfile(t *testing.T) {
 	c := command("true")
 	for option, ok := range map[string]bool{"seccomp=" + file: true, "seccomp:unconfined": true, "no-new-privileges:true": true, "seccomp=/no/such": false, "seccomp=/etc/hostname": false} {
 		c.SecurityOpt = []string{option}
-		if _, _, err := run(t, e, t.Context(), c); (err == nil) != ok {
+		if _, _, err := run(t.Context(), t, e, c); (err == nil) != ok {
 			t.Errorf("%s: %v", option, err)
 		}
 	}
@@ -221,7 +221,7 @@ func BenchmarkOutput(b *testing.B) {
 func BenchmarkContainer(b *testing.B) {
 	e := connect(b)
 	for b.Loop() {
-		if exit, _, err := run(b, e, b.Context(), command("true")); err != nil || exit.Code != 0 {
+		if exit, _, err := run(b.Context(), b, e, command("true")); err != nil || exit.Code != 0 {
 			b.Fatal(err)
 		}
 	}

@@ -105,13 +105,13 @@ func TestSSH(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "data"), strings.Repeat("0123456789abcde\n", 1<<16))
 	c.Copies = []Copy{{Source: dir, Target: "/test"}}
-	exit, output, err := run(t, e, t.Context(), c)
+	exit, output, err := run(t.Context(), t, e, c)
 	if err != nil || exit.Code != 3 || len(output) != 1<<20+len("through\n") {
 		t.Errorf("%+v, %d bytes, %v", exit, len(output), err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if exit, _, err := run(t, e, ctx, shell("sleep 60")); err != nil && !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) || exit.Code == 0 && exit.Stopped {
+	if exit, _, err := run(ctx, t, e, shell("sleep 60")); err != nil && !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) || exit.Code == 0 && exit.Stopped {
 		t.Errorf("stopped through ssh: %+v, %v", exit, err)
 	}
 	wrong := "ssh://nobody-such@" + strings.TrimPrefix(host, "ssh://"+me.Username+"@")

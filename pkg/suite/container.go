@@ -85,7 +85,7 @@ var containerKeys = map[string]setter[settings]{
 	"devices":           textsKey(false, matching(devicePattern, "must be HOST[:CONTAINER[:rwm]], absolute paths"), func(s *settings) *[]string { return &s.Devices }),
 	"init":              boolKey(func(s *settings) *bool { return &s.Init }),
 	"privileged":        boolKey(func(s *settings) *bool { return &s.Privileged }),
-	"read_only":         boolKey(func(s *settings) *bool { return &s.Container.ReadOnly }),
+	"read_only":         boolKey(func(s *settings) *bool { return &s.ReadOnly }),
 }
 
 // defaultsKeys and testKeys are those of `defaults` and of a test.

@@ -265,7 +265,7 @@ func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 		}
 		return n
 	}
-	if s.mount == Copied && s.Container.ReadOnly {
+	if s.mount == Copied && s.ReadOnly {
 		e.d.fail(where("mount", "read_only"), "use mount: ro, or read_only: false",
 			"mount: copy cannot be with read_only: true, because the copy would be inside of what is read-only")
 	}
