@@ -74,7 +74,7 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 		default:
 			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
 			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
-			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) {
+			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
 				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -83,17 +84,20 @@ type sections struct {
 }
 
 var suiteKeys = keys[sections]{
-	what: "the suite", extensions: true, later: []string{"deploy", "ping", "run_timeout", "max_log"},
+	what: "the suite", extensions: true, later: []string{"deploy"},
 	set: map[string]setter[sections]{
-		"name":      textKey(name, func(s *sections) *string { return &s.Name }),
-		"logs":      textKey(filePath, func(s *sections) *string { return &s.Logs }),
-		"lines":     intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
-		"jobs":      intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
-		"keep_runs": intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
-		"defaults":  keep(func(s *sections) **yaml.Node { return &s.defaults }),
-		"images":    keep(func(s *sections) **yaml.Node { return &s.images }),
-		"tests":     keep(func(s *sections) **yaml.Node { return &s.tests }),
-		"mail":      keep(func(s *sections) **yaml.Node { return &s.mail }),
+		"name":        textKey(name, func(s *sections) *string { return &s.Name }),
+		"logs":        textKey(filePath, func(s *sections) *string { return &s.Logs }),
+		"lines":       intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
+		"jobs":        intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
+		"keep_runs":   intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
+		"max_log":     sizeKey(minMaxLog, func(s *sections) *int64 { return &s.MaxLog }),
+		"run_timeout": durationKey(time.Nanosecond, func(s *sections) *time.Duration { return &s.RunTimeout }),
+		"ping":        setPing,
+		"defaults":    keep(func(s *sections) **yaml.Node { return &s.defaults }),
+		"images":      keep(func(s *sections) **yaml.Node { return &s.images }),
+		"tests":       keep(func(s *sections) **yaml.Node { return &s.tests }),
+		"mail":        keep(func(s *sections) **yaml.Node { return &s.mail }),
 	},
 }
 
@@ -101,9 +105,22 @@ func keep(field func(*sections) **yaml.Node) setter[sections] {
 	return func(_ *decoder, to *sections, n *yaml.Node) { *field(to) = n }
 }
 
+// minMaxLog leaves room for a head and a tail that tell what happened.
+const minMaxLog = 64 << 10
+
+// setPing reads a URL that is not printed, not even when it is wrong: who knows it can
+// say that a run went well. An empty one, as of a variable that is not set, is none.
+func setPing(d *decoder, s *sections, n *yaml.Node) {
+	d.secret = true
+	defer func() { d.secret = false }()
+	if text, ok := d.text(n, pingURL); ok {
+		s.Ping = text
+	}
+}
+
 // newSuite is a suite with nothing said about it.
 func newSuite(file, dir string) Suite {
-	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30}
+	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, MaxLog: 1 << 30}
 	if wrong, _ := name(s.Name); wrong != "" {
 		s.Name = "runtests"
 	}

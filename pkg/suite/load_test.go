@@ -128,7 +128,7 @@ func TestSampleOfTheContract(t *testing.T) {
 		}
 	}
 	want := &Suite{
-		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30,
+		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30, MaxLog: 1 << 30,
 		Steps: []Step{
 			step("ecs", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
 			step("ecs", "specfun-ubuntu-deps", "specfun-ubuntu-deps", PullMissing),
@@ -229,6 +229,33 @@ func TestContainerKeys(t *testing.T) {
 				t.Errorf("Script = %v, want %v", s.Steps[0].Script, script)
 			}
 		})
+	}
+}
+
+// The limits of a whole run, and who is told of it.
+func TestRunKeys(t *testing.T) {
+	environment["PING_URL"] = "https://hc.example.org/t0ken-word"
+	t.Cleanup(func() { delete(environment, "PING_URL") })
+	s, _ := mustLoad(t, "run_timeout: 6h\nmax_log: 200m\nping: ${PING_URL}\n", Overrides{})
+	if s.RunTimeout != 6*time.Hour || s.MaxLog != 200<<20 || s.Ping != "https://hc.example.org/t0ken-word" {
+		t.Errorf("%+v", s)
+	}
+	if s.PingHost() != "https://hc.example.org" {
+		t.Error("for people:", s.PingHost())
+	}
+	s, _ = mustLoad(t, "ping: ${NOT_SET:-}\n", Overrides{})
+	if s.Ping != "" || s.PingHost() != "" || s.RunTimeout != 0 || s.MaxLog != 1<<30 {
+		t.Errorf("defaults: %+v", s)
+	}
+	for _, ping := range []string{
+		"hc.example.org/t0ken-word", "ftp://h/t0ken-word", "http:///t0ken-word", "'http://h/%zz#t0ken-word'", "[http://h/t0ken-word]", "{a: t0ken-word}", "'http://h /t0ken-word'",
+	} {
+		for _, key := range []string{"ping", "PING", "pong"} {
+			_, _, err := load(t, key+": "+ping+"\n", Overrides{})
+			if err == nil || strings.Contains(err.Error(), "t0ken-word") {
+				t.Errorf("%s: %s: %v", key, ping, err)
+			}
+		}
 	}
 }
 

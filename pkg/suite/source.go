@@ -50,8 +50,9 @@ func (s source) clamp(line, column int) (int, int) {
 }
 
 var (
-	// passwordValue is what an excerpt may not show: the value of a key or variable with a secret's name.
-	passwordValue = regexp.MustCompile(`(?i)([\w.-]*(?:pass|pas+w|pwd|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*["']?\s*[:=]\s*)(\S.*)$`)
+	// passwordValue is what an excerpt may not show: the value of a key or
+	// variable with a secret's name, and the URL of a ping.
+	passwordValue = regexp.MustCompile(`(?i)((?:\bping|[\w.-]*(?:pass|pas+w|pwd|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*)["']?\s*[:=]\s*)(\S.*)$`)
 	// variableOnly is a value that names a variable and holds nothing itself.
 	variableOnly = regexp.MustCompile(`^["']?\$(?:\w+|\{\w+\})["']?\s*[,}\]]*\s*$`)
 	userInfo     = regexp.MustCompile(`(://[^:/@\s]*:)[^@\s]*@`)
