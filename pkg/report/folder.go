@@ -187,7 +187,7 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 	if filepath.Base(name) != name || name == "." || name == ".." {
 		return nil, fmt.Errorf("create log %q: not a file name", name)
 	}
-	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
+	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
