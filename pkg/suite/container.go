@@ -321,7 +321,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 		return
 	}
 	file := d.from.abs(f.path)
-	data, err := readBounded(file, maxEnvFile)
+	data, err := d.files.read(file, maxEnvFile)
 	if err != nil {
 		if f.required || !isNotExist(err) {
 			d.fail(n, "", "read env_file %s: %v", quoted(f.path), err)

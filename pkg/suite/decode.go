@@ -36,6 +36,7 @@ type decoder struct {
 	source   source
 	env      Env
 	from     place
+	files    files
 	problems []Problem
 	warnings []string
 	visits   int

@@ -179,16 +179,10 @@ func (d *decoder) directories(n *yaml.Node) []string {
 	if !filepath.IsAbs(pattern) {
 		full = filepath.Join(globEscape.Replace(d.from.dir), pattern)
 	}
-	matches, err := filepath.Glob(full)
+	dirs, err := d.files.directories(full)
 	if err != nil {
 		d.fail(n, "a * stands for any text, a ? for one character, [a-z] for a choice", "tests: %s is not a pattern", quoted(pattern))
 		return nil
-	}
-	var dirs []string
-	for _, m := range matches {
-		if info, err := os.Stat(m); err == nil && info.IsDir() && filepath.Base(m)[0] != '.' {
-			dirs = append(dirs, m)
-		}
 	}
 	if len(dirs) == 0 {
 		d.fail(n, "paths start from the directory of the suite file", "tests: no directory matches %s", quoted(pattern))
@@ -414,7 +408,7 @@ func (o outside) steps(dir string) ([]Step, error) {
 	if wrong, _ := name(test); wrong != "" {
 		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
-	d := &decoder{file: o.file}
+	d := &decoder{file: o.file, files: disk{}}
 	e := expander{d: d, names: map[string]bool{}, images: o.images, defaults: o.defaults, over: o.over}
 	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
 	if len(d.problems) > 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -50,7 +49,13 @@ func Load(file string, env Env, o Overrides) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: file, path: path, source: newSource(text), env: env, from: env.place(filepath.Dir(path))}
+	d := &decoder{file: file, path: path, env: env, from: env.place(filepath.Dir(path)), files: disk{}}
+	return d.load(text, over)
+}
+
+// load reads the text of the file.
+func (d *decoder) load(text string, over overrides) (*Suite, error) {
+	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
 		sortProblems(d.problems)
@@ -226,15 +231,13 @@ func (d *decoder) warn(format string, args ...any) {
 }
 
 func (d *decoder) warnIfWritable() {
-	info, err := os.Stat(d.path)
-	if err == nil && d.env.Root && info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 {
+	if mode, err := d.files.mode(d.path); err == nil && d.env.Root && mode.IsRegular() && mode.Perm()&0o022 != 0 {
 		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
 	}
 }
 
 func (d *decoder) warnIfReadable() {
-	info, err := os.Stat(d.path)
-	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 {
+	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o044 != 0 {
 		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
 	}
 }
