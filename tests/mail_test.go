@@ -14,7 +14,8 @@ import (
 
 // story is what a story's commands share.
 type story struct {
-	smtpd *smtptest.Server
+	smtpd  *smtptest.Server
+	engine *privateEngine
 }
 
 // storyKey is its key among testscript's values.

@@ -83,6 +83,7 @@ func TestStories(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":     cmdStatus,
+			"engine":     cmdEngine,
 			"smtpd":      cmdSMTPD,
 			"mails":      cmdMails,
 			"container":  cmdContainer,
