@@ -329,7 +329,7 @@ func TestLockSuite(t *testing.T) {
 	if !errors.As(err, &held) {
 		t.Fatalf("got %v", err)
 	}
-	if diff := cmp.Diff(&HeldError{Holder{123, since, "runtests run --mail"}}, held); diff != "" {
+	if diff := cmp.Diff(&HeldError{Holder: Holder{123, since, "runtests run --mail"}}, held); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got, want := err.Error(), "another run of this suite (pid 123) has been going on since 2026-11-22 03:00:04"; got != want {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // MaxRecordBytes is the size of the largest run.json that is read: more than a run
@@ -83,6 +84,24 @@ func Open(logs, run string) (*Run, error) {
 		return nil, err
 	}
 	return openPath(filepath.Join(logs, id))
+}
+
+// LastMailed is when a report was last mailed before the run id, as the newest record
+// before it that can be read has it; zero when none has been, or it is not known.
+func LastMailed(logs, id string) time.Time {
+	ids, err := List(logs)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, other := range ids {
+		if compareIDs(other, id) >= 0 {
+			continue
+		}
+		if run, err := openPath(filepath.Join(logs, other)); err == nil {
+			return run.Mailed
+		}
+	}
+	return time.Time{}
 }
 
 // choose finds the run that a person means.

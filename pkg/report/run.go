@@ -49,6 +49,7 @@ type Run struct {
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
 	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
+	Mailed   time.Time `json:"mailed,omitzero"`   // when a report of the suite was last mailed, this one or one before
 	Lines    int       `json:"lines"`             // log lines kept per step
 	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
 	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
