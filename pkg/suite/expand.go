@@ -196,6 +196,7 @@ var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 func (e *expander) add(n *yaml.Node, test, dir string, s settings) {
 	e.tests = append(e.tests, test)
 	e.checkTogether(n, &s)
+	e.checkSockets(n, dir, &s)
 	uses := e.imagesOf(n, s)
 	given := s.at["image"] != nil || e.defaults.at["image"] != nil // and then it was at fault itself
 	if len(uses) == 0 && !given {
@@ -280,6 +281,40 @@ func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 	}
 }
 
+// checkSockets reports a mount that has an engine's socket in it: a suite gives the
+// engine away by naming its socket, not by mounting a directory above it.
+func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
+	volumes := mergeVolumes(s.volumes, e.over.volumes)
+	if s.mount != Copied {
+		volumes = append(volumes, volume{mount: engine.Mount{Source: dir, Target: testDir}})
+	}
+	sockets := engineSockets(e.d.env.Lookup)
+	if slices.ContainsFunc(volumes, func(v volume) bool { return slices.Contains(sockets, v.mount.Source) }) {
+		return
+	}
+	for _, v := range volumes {
+		if !v.mount.Bind() {
+			continue
+		}
+		socket, found := socketBelow(v.mount.Source, sockets)
+		if !found {
+			socket, found = socketBelow(e.d.files.resolve(v.mount.Source), sockets)
+		}
+		if !found {
+			continue
+		}
+		at := s.at["volumes"]
+		if v.target() == testDir {
+			at = s.at["dir"]
+		}
+		if at == nil {
+			at = n
+		}
+		e.d.fail(at, "mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
+			"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(v.mount.Source), socket)
+	}
+}
+
 // newStep is a test on one image; the suite's and the command line's settings are in it.
 func newStep(test, imageName, dir string, img image, s settings, over overrides) Step {
 	step := Step{
@@ -304,6 +339,7 @@ func newStep(test, imageName, dir string, img image, s settings, over overrides)
 	if len(c.Command) == 0 {
 		c.Command = []string{testDir + "/test.sh"}
 	}
+	c.SecurityOpt = securityOptions(s.Container)
 	step.Script = c.Command[0] == testDir+"/test.sh"
 	given := make([]assignment, len(s.variables))
 	for i, v := range s.variables {
@@ -354,7 +390,7 @@ func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	}
 	s := newSuite("", env.Dir)
 	s.Logs = filepath.Join(env.Dir, s.Logs)
-	s.outside = outside{defaults: initialSettings(), over: over}
+	s.outside = outside{defaults: initialSettings(), over: over, env: env}
 	var faults []error
 	for _, dir := range dirs {
 		if err := s.addDirectory(dir, env.Dir); err != nil {
@@ -400,6 +436,7 @@ type outside struct {
 	images   images
 	defaults settings
 	over     overrides
+	env      Env
 }
 
 // steps returns the steps of a test directory, an absolute path.
@@ -408,7 +445,7 @@ func (o outside) steps(dir string) ([]Step, error) {
 	if wrong, _ := name(test); wrong != "" {
 		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
-	d := &decoder{file: o.file, files: disk{}}
+	d := &decoder{file: o.file, env: o.env, files: disk{}}
 	e := expander{d: d, names: map[string]bool{}, images: o.images, defaults: o.defaults, over: o.over}
 	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
 	if len(d.problems) > 0 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,6 +59,7 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
+		d.hideSecrets()
 		sortProblems(d.problems)
 		return nil, &Errors{d.problems}
 	}
@@ -147,7 +149,8 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	d.within("tests", raw.tests, e.read)
 	d.within("mail", raw.mail, func(n *yaml.Node) { s.Mail = d.mail(n) })
 	s.Steps = e.steps
-	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file}
+	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file, env: d.env}
+	s.Secrets = d.secretsOf(s)
 	return s
 }
 
@@ -227,12 +230,28 @@ func (d *decoder) checkCharacters(text string) bool {
 }
 
 func (d *decoder) warn(format string, args ...any) {
-	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(d.warnings, text) {
+		d.warnings = append(d.warnings, text)
+	}
 }
 
 func (d *decoder) warnIfWritable() {
-	if mode, err := d.files.mode(d.path); err == nil && d.env.Root && mode.IsRegular() && mode.Perm()&0o022 != 0 {
+	if !d.env.Root {
+		return
+	}
+	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o022 != 0 {
 		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+	}
+	dir := filepath.Dir(d.files.resolve(d.path))
+	if mode, err := d.files.mode(dir); err == nil && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
+		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", printable(d.file), printable(dir))
+	}
+}
+
+// warnIfOpen warns of a file of secrets that has some of the permissions.
+func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
+	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
+		d.warn("the %s %s can be read by others: chmod 600 %s", what, printable(file), printable(file))
 	}
 }
 

@@ -118,6 +118,7 @@ func mailServer(text string) (string, error) {
 // by hand mails nothing, and has not the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
+		d.hide(n)
 		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
 		return
 	}
@@ -155,9 +156,7 @@ func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
 		return
 	}
 	m.Password = password
-	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&0o077 != 0 {
-		d.warn("the password file %s can be read by others: chmod 600 %s", printable(file), printable(file))
-	}
+	d.warnIfOpen("password file", file, 0o077)
 }
 
 func setCAFile(d *decoder, m *mailSection, n *yaml.Node) {

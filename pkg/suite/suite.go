@@ -31,6 +31,9 @@ type Suite struct {
 	Steps []Step // every test × image, in the file's order
 	Mail  *Mail  // nil when the suite has no mail section
 
+	// Secrets are the values that no report and no message may show.
+	Secrets []string
+
 	// Warnings are sentences about what works but is not safe, as a password file that others can read.
 	Warnings []string
 
