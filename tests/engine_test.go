@@ -18,13 +18,71 @@ import (
 )
 
 // privateEngine is a Docker daemon of a test's own, beside the machine's: it can be
-// frozen and killed without harm to anybody else.
+// frozen and killed without harm to anybody else. Its containerd is a service beside
+// it, as on Debian: it survives the daemon. Its network is another one too: a daemon
+// takes a bridge docker0 for its own, and removes it when it is to have none.
 type privateEngine struct {
 	dir     string // holds all that is its own; others may enter it
 	options []string
 
-	daemon *exec.Cmd
-	exited chan struct{} // closed when the daemon has ended
+	containerd, daemon *process
+}
+
+// process is a service of the engine.
+type process struct {
+	*exec.Cmd
+	exited chan struct{} // closed when it has ended
+}
+
+// spawn starts a service in new namespaces (CLONE_NEW…), with its output appended to
+// the file log.
+func spawn(namespaces uintptr, log, name string, args ...string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	p := &process{exec.Command(name, args...), make(chan struct{})}
+	p.Stdout, p.Stderr = out, out
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: namespaces} // a Ctrl-C is for the test
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = p.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// end sends a signal that ends the process, and waits for its end.
+func (p *process) end(s syscall.Signal) error {
+	if !p.running() {
+		return nil
+	}
+	if err := p.Process.Signal(s); err != nil {
+		return err
+	}
+	bound := time.NewTimer(storyBound)
+	defer bound.Stop()
+	select {
+	case <-p.exited:
+		return nil
+	case <-bound.C:
+		return fmt.Errorf("%s does not end on %v", p.Path, s)
+	}
 }
 
 // newPrivateEngine makes an engine that does not run yet. Its data is in a folder
@@ -50,35 +108,36 @@ func (e *privateEngine) host() string { return "unix://" + e.path("s") }
 
 // start starts the daemon and returns when it answers.
 func (e *privateEngine) start() error {
-	log, err := os.OpenFile(e.path("log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	args := []string{
-		"--data-root", e.path("data"), "--exec-root", e.path("exec"), "--pidfile", e.path("pid"), "--host", e.host(),
-		"--config-file", e.path("daemon.json"), "--bridge=none", "--iptables=false", "--ip6tables=false",
-	}
-	if err := os.WriteFile(e.path("daemon.json"), []byte("{}\n"), 0o644); err != nil {
+	if err := e.startContainerd(); err != nil {
 		return err
 	}
 	// A daemon that was killed leaves its pid file; the pid may be somebody else's now.
-	if err := os.RemoveAll(e.path("pid")); err != nil {
+	if err := errors.Join(os.RemoveAll(e.path("pid")), os.WriteFile(e.path("daemon.json"), []byte("{}\n"), 0o644)); err != nil {
 		return err
 	}
-	e.daemon = exec.Command("dockerd", append(args, e.options...)...)
-	e.daemon.Stdout, e.daemon.Stderr = log, log
-	e.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := e.daemon.Start(); err != nil {
+	args := []string{
+		"--data-root", e.path("data"), "--exec-root", e.path("exec"), "--pidfile", e.path("pid"), "--host", e.host(),
+		"--containerd", e.path("c"), "--config-file", e.path("daemon.json"), "--iptables=false", "--ip6tables=false",
+	}
+	var err error
+	if e.daemon, err = spawn(syscall.CLONE_NEWNET, e.path("log"), "dockerd", append(args, e.options...)...); err != nil {
 		return err
 	}
-	exited, daemon := make(chan struct{}), e.daemon
-	e.exited = exited
-	go func() {
-		_ = daemon.Wait()
-		close(exited)
-	}()
 	return e.answers()
+}
+
+// startContainerd starts the daemon's containerd where it does not run.
+func (e *privateEngine) startContainerd() (err error) {
+	if e.containerd.running() {
+		return nil
+	}
+	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
+		e.path("croot"), e.path("cstate"), e.path("c"))
+	if err := os.WriteFile(e.path("c.toml"), []byte(config), 0o644); err != nil {
+		return err
+	}
+	e.containerd, err = spawn(0, e.path("clog"), "containerd", "--config", e.path("c.toml"))
+	return err
 }
 
 // answers waits until the daemon does.
@@ -93,7 +152,7 @@ func (e *privateEngine) answers() error {
 		}
 		select {
 		case <-again.C:
-		case <-e.exited:
+		case <-e.daemon.exited:
 			return fmt.Errorf("the engine gave up:\n%s", e.endOfLog())
 		case <-deadline.C:
 			return fmt.Errorf("the engine does not answer:\n%s", e.endOfLog())
@@ -137,54 +196,22 @@ var savedImage = sync.OnceValues(func() (string, error) {
 	return archive, nil
 })
 
-func (e *privateEngine) signal(s syscall.Signal) error { return e.daemon.Process.Signal(s) }
-
 // freeze stops the daemon in its tracks: its socket accepts, and nothing answers.
-func (e *privateEngine) freeze() error { return e.signal(syscall.SIGSTOP) }
+func (e *privateEngine) freeze() error { return e.daemon.Process.Signal(syscall.SIGSTOP) }
 
 // thaw lets it go on.
-func (e *privateEngine) thaw() error { return e.signal(syscall.SIGCONT) }
+func (e *privateEngine) thaw() error { return e.daemon.Process.Signal(syscall.SIGCONT) }
 
 // kill ends it as a crash does: its containers go on without it.
-func (e *privateEngine) kill() error { return e.end(syscall.SIGKILL) }
+func (e *privateEngine) kill() error { return e.daemon.end(syscall.SIGKILL) }
 
 // stop ends it as the machine's administrator does: it stops its containers.
-func (e *privateEngine) stop() error { return e.end(syscall.SIGTERM) }
-
-func (e *privateEngine) running() bool {
-	if e.exited == nil {
-		return false
-	}
-	select {
-	case <-e.exited:
-		return false
-	default:
-		return true
-	}
-}
-
-// end sends a signal that ends the daemon, and waits for its end.
-func (e *privateEngine) end(s syscall.Signal) error {
-	if !e.running() {
-		return nil
-	}
-	if err := e.signal(s); err != nil {
-		return err
-	}
-	bound := time.NewTimer(storyBound)
-	defer bound.Stop()
-	select {
-	case <-e.exited:
-		return nil
-	case <-bound.C:
-		return fmt.Errorf("the engine does not end on %v:\n%s", s, e.endOfLog())
-	}
-}
+func (e *privateEngine) stop() error { return e.daemon.end(syscall.SIGTERM) }
 
 // close removes the engine with all that it made.
 func (e *privateEngine) close() error {
 	var errs []error
-	if e.running() {
+	if e.daemon.running() {
 		errs = append(errs, e.thaw())
 		if ids, err := e.docker("ps", "-aq"); err == nil && ids != "" {
 			_, _ = e.docker(append([]string{"rm", "-fv"}, strings.Fields(ids)...)...)
@@ -193,12 +220,12 @@ func (e *privateEngine) close() error {
 			errs = append(errs, err, e.kill())
 		}
 	}
-	errs = append(errs, e.killRest(), e.unmountRest(), os.RemoveAll(e.dir))
+	errs = append(errs, e.containerd.end(syscall.SIGTERM), e.killRest(), e.unmountRest(), os.RemoveAll(e.dir))
 	return errors.Join(errs...)
 }
 
-// killRest ends the processes that a killed daemon left: its containerd and the
-// shims of its containers, which name its folder on their command lines.
+// killRest ends what a killed daemon left: the shims of its containers, which name
+// its folder on their command lines.
 func (e *privateEngine) killRest() error {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -206,7 +233,7 @@ func (e *privateEngine) killRest() error {
 	}
 	for _, path := range lines {
 		line, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(line, []byte(e.dir+"/")) || !bytes.HasPrefix(line, []byte("containerd")) && !bytes.Contains(line, []byte("containerd-shim")) {
+		if err != nil || !bytes.Contains(line, []byte(e.dir+"/")) || !bytes.Contains(line, []byte("containerd-shim")) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -299,4 +326,3 @@ func startEngine(t testing.TB, options ...string) *privateEngine {
 	}
 	return e
 }
-
