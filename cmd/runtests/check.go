@@ -51,7 +51,7 @@ type findings struct {
 
 // fact prints a line that begins with what it is about.
 func (f *findings) fact(about, format string, args ...any) {
-	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(f.mask.String(fmt.Sprintf(format, args...))))
 }
 
 // problem prints what is wrong, with its remedy.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
+
+	"runtests/pkg/report"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -47,6 +49,7 @@ type world struct {
 	log            *logrus.Logger
 	suiteFile      string // as given; empty: the default, if it is there
 	quiet, verbose bool
+	mask           report.Mask // the suite's secrets, once it was read
 }
 
 const description = `Runs each test directory of a suite in a fresh container, and reports "X success, Y failures" with the tails of what failed.

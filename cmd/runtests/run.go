@@ -138,6 +138,8 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.mask = report.NewMask(s.Secrets)
+	w.log.SetFormatter(voice{w.mask})
 	for _, warning := range s.Warnings {
 		w.log.Warn(warning)
 	}
@@ -146,7 +148,7 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 
 // dryRun prints what would be run.
 func dryRun(w *world, steps []suite.Step, keep string) error {
-	planner := runner.Runner{CLI: "docker", Keep: keep}
+	planner := runner.Runner{CLI: "docker", Keep: keep, Mask: w.mask}
 	for _, step := range planner.Plan(steps) {
 		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", step.Name, step.Command)
 	}
@@ -187,6 +189,7 @@ func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, ste
 		CLI:      cliOf(info),
 		Remote:   !info.Local,
 		Jobs:     s.Jobs,
+		Mask:     w.mask,
 		MaxLog:   s.MaxLog,
 		Keep:     c.Keep,
 	}

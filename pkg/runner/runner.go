@@ -47,12 +47,13 @@ type Runner struct {
 	Folder   *report.Folder
 	Observer Observer
 	Now      func() time.Time
-	Machine  string // tells this machine's containers from those of others on the same engine
-	CLI      string // the command a person would type: docker, podman
-	Remote   bool   // the engine is on another machine: test directories may be there only
-	Jobs     int    // steps at a time, at least 1
-	Keep     string // the name that the container of the only step is kept under; empty: none is kept
-	MaxLog   int64  // bytes of a log on disk at most, at least 64 KiB; 0: no limit
+	Machine  string      // tells this machine's containers from those of others on the same engine
+	CLI      string      // the command a person would type: docker, podman
+	Remote   bool        // the engine is on another machine: test directories may be there only
+	Jobs     int         // steps at a time, at least 1
+	Keep     string      // the name that the container of the only step is kept under; empty: none is kept
+	Mask     report.Mask // takes the suite's secrets out of the results
+	MaxLog   int64       // bytes of a log on disk at most, at least 64 KiB; 0: no limit
 	// Patience is how long the next step waits for an engine that went away; after
 	// that no step is started any more. Default: 2 minutes.
 	Patience time.Duration
@@ -107,12 +108,13 @@ func (r *Runner) planned(step suite.Step) report.Result {
 		Kind:    report.Test,
 		Test:    step.Test,
 		Image:   step.Image,
-		Command: step.Container.CommandLine(r.CLI, r.Keep),
+		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.Keep)),
 	}
 }
 
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
+	r.Mask.Result(&result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)
 }
