@@ -86,6 +86,8 @@ func TestStories(t *testing.T) {
 			"engine":     cmdEngine,
 			"smtpd":      cmdSMTPD,
 			"mails":      cmdMails,
+			"httpd":      cmdHTTPD,
+			"calls":      cmdCalls,
 			"container":  cmdContainer,
 			"leftovers":  cmdLeftovers,
 			"eventually": cmdEventually,
