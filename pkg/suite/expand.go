@@ -97,10 +97,25 @@ func (o Overrides) check(env Env) (overrides, error) {
 		}
 		over.volumes = mergeVolumes(over.volumes, []volume{v})
 	}
+	faults = append(faults, over.checkSockets(engineSockets(env.Lookup))...)
 	if len(faults) == 1 {
 		return over, faults[0]
 	}
 	return over, errors.Join(faults...)
+}
+
+// checkSockets returns what is wrong with the volumes of the command line, as that of
+// the expander does for a test's.
+func (o overrides) checkSockets(sockets []string) (faults []error) {
+	if nameSocket(o.volumes, sockets) {
+		return nil
+	}
+	for _, v := range o.volumes {
+		if err := checkSocket(v.mount, sockets, disk{}); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return faults
 }
 
 // expander makes steps of tests.
@@ -284,34 +299,26 @@ func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 // checkSockets reports a mount that has an engine's socket in it: a suite gives the
 // engine away by naming its socket, not by mounting a directory above it.
 func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
-	volumes := mergeVolumes(s.volumes, e.over.volumes)
-	if s.mount != Copied {
-		volumes = append(volumes, volume{mount: engine.Mount{Source: dir, Target: testDir}})
-	}
 	sockets := engineSockets(e.d.env.Lookup)
-	if slices.ContainsFunc(volumes, func(v volume) bool { return slices.Contains(sockets, v.mount.Source) }) {
+	if nameSocket(s.volumes, sockets) || nameSocket(e.over.volumes, sockets) {
 		return
 	}
-	for _, v := range volumes {
-		if !v.mount.Bind() {
-			continue
+	at := func(key string) *yaml.Node {
+		if node := s.at[key]; node != nil {
+			return node
 		}
-		socket, found := socketBelow(v.mount.Source, sockets)
-		if !found {
-			socket, found = socketBelow(e.d.files.resolve(v.mount.Source), sockets)
+		return n
+	}
+	for _, v := range s.volumes {
+		if err := checkSocket(v.mount, sockets, e.d.files); err != nil {
+			e.d.fail(at("volumes"), hintOf(err), "%v", err)
 		}
-		if !found {
-			continue
-		}
-		at := s.at["volumes"]
-		if v.target() == testDir {
-			at = s.at["dir"]
-		}
-		if at == nil {
-			at = n
-		}
-		e.d.fail(at, "mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
-			"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(v.mount.Source), socket)
+	}
+	if s.mount == Copied {
+		return
+	}
+	if err := checkSocket(engine.Mount{Source: dir}, sockets, e.d.files); err != nil {
+		e.d.fail(at("dir"), hintOf(err), "%v", err)
 	}
 }
 

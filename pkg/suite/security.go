@@ -109,3 +109,24 @@ func socketBelow(dir string, sockets []string) (string, bool) {
 	}
 	return "", false
 }
+
+// nameSocket says that one of the volumes is an engine's socket in words.
+func nameSocket(volumes []volume, sockets []string) bool {
+	return slices.ContainsFunc(volumes, func(v volume) bool { return slices.Contains(sockets, v.mount.Source) })
+}
+
+// checkSocket says that a mount has an engine's socket in it.
+func checkSocket(m engine.Mount, sockets []string, on files) error {
+	if !m.Bind() {
+		return nil
+	}
+	socket, found := socketBelow(m.Source, sockets)
+	if !found {
+		socket, found = socketBelow(on.resolve(m.Source), sockets)
+	}
+	if !found {
+		return nil
+	}
+	return fault("mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
+		"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(m.Source), socket)
+}
