@@ -63,19 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	w := &world{stdout: stdout, stderr: stderr, log: newLogger(stderr)}
 	exited := -1 // set when kong would leave: after --help or --version
-	parser, err := kong.New(&c,
-		kong.Name("runtests"),
-		kong.Description(description),
-		kong.Vars{"version": "runtests " + version},
+	parser := newParser(&c,
 		kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Exit(func(status int) { exited = status }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(w),
 	)
-	if err != nil {
-		panic(err) // the struct above is wrong: a mistake of ours, not of the user
-	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
@@ -86,6 +79,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	w.suiteFile, w.quiet, w.verbose = c.File, c.Quiet, c.Verbose
 	w.log.SetLevel(level(c.Quiet, c.Verbose))
 	return w.fail(parsed.Run())
+}
+
+// newParser reads command lines into c.
+func newParser(c *cli, more ...kong.Option) *kong.Kong {
+	parser, err := kong.New(c, append(more,
+		kong.Name("runtests"),
+		kong.Description(description),
+		kong.Vars{"version": "runtests " + version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)...)
+	if err != nil {
+		panic(err) // the struct above is wrong: a mistake of ours, not of the user
+	}
+	return parser
 }
 
 // forgetEmpty makes an empty variable count as not set, as in the original's

@@ -15,7 +15,7 @@ import (
 
 type showCommand struct {
 	ID     string `arg:"" optional:"" name:"run" help:"The run: its ID (the name of its folder), the beginning of one, or a path (default: the latest)."`
-	Mail   bool   `help:"Mail the run's report again, as a new message, to the suite's recipients; print nothing."`
+	Mail   bool   `help:"Mail the run's report again, as a new message, to the suite's recipients, in place of printing it."`
 	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format: ${enum}."`
 }
 
