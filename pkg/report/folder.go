@@ -194,6 +194,15 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 	return file, nil
 }
 
+// PutAside gives the log of an attempt at a step, counted from 1, its own name, so
+// that the next attempt can have the step's.
+func (f *Folder) PutAside(step string, attempt int) error {
+	if err := f.root.Rename(f.LogFile(step), f.AttemptFile(step, attempt)); err != nil {
+		return fmt.Errorf("put the log of attempt %d aside: %w", attempt, err)
+	}
+	return nil
+}
+
 // stem is what the names of a step's logs begin with.
 func (f *Folder) stem(step string) string {
 	f.mu.Lock()

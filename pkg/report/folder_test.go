@@ -369,3 +369,48 @@ func TestLockSuiteFollowsNoLink(t *testing.T) {
 		t.Error("a link was followed")
 	}
 }
+
+// A run's folder that is replaced by a link while the run goes on: what follows is
+// written where the folder went, and nothing where the link leads.
+func TestReplacedFolder(t *testing.T) {
+	logs, victim := t.TempDir(), t.TempDir()
+	f, err := Create(logs, launch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first, err := f.CreateLog(f.LogFile("a@b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	moved := filepath.Join(logs, "moved")
+	if err := os.Rename(f.Path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, f.Path); err != nil {
+		t.Fatal(err)
+	}
+	r := sampleRun()
+	second, err := func() (*os.File, error) {
+		if err := f.PutAside("a@b", 1); err != nil {
+			return nil, err
+		}
+		return f.CreateLog(f.LogFile("a@b"))
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := errors.Join(f.Save(r), f.WriteReports(r)); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(victim); err != nil || len(entries) > 0 {
+		t.Errorf("written through the link: %v, %v", entries, err)
+	}
+	for _, name := range []string{f.LogFile("a@b"), f.AttemptFile("a@b", 1), "run.json", "report.txt"} {
+		if _, err := os.Lstat(filepath.Join(moved, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}

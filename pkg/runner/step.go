@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -120,8 +119,8 @@ func (r *Runner) createLog(step suite.Step, attempt int) (*Log, error) {
 	name := r.Folder.LogFile(step.Name)
 	path := filepath.Join(r.Folder.Path, name)
 	if attempt > 1 {
-		if err := os.Rename(path, filepath.Join(r.Folder.Path, r.Folder.AttemptFile(step.Name, attempt-1))); err != nil {
-			return nil, fmt.Errorf("put the log of attempt %d aside: %w", attempt-1, err)
+		if err := r.Folder.PutAside(step.Name, attempt-1); err != nil {
+			return nil, err
 		}
 	}
 	file, err := r.Folder.CreateLog(name)
