@@ -150,7 +150,7 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 func dryRun(w *world, steps []suite.Step, keep string) error {
 	planner := runner.Runner{CLI: "docker", Keep: keep, Mask: w.mask}
 	for _, step := range planner.Plan(steps) {
-		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", step.Name, step.Command)
+		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", report.Clean(step.Name), cleanLines(step.Command))
 	}
 	return nil
 }
