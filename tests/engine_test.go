@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 // takes a bridge docker0 for its own, and removes it when it is to have none.
 type privateEngine struct {
 	dir     string // holds all that is its own; others may enter it
+	disk    string // the size of a disk of its own for images and containers, as mount(8) has it for a tmpfs; empty: none
 	options []string
 
 	containerd, daemon *process
@@ -111,6 +113,9 @@ func (e *privateEngine) start() error {
 	if err := e.startContainerd(); err != nil {
 		return err
 	}
+	if err := e.mountDisk(); err != nil {
+		return err
+	}
 	// A daemon that was killed leaves its pid file; the pid may be somebody else's now.
 	if err := errors.Join(os.RemoveAll(e.path("pid")), os.WriteFile(e.path("daemon.json"), []byte("{}\n"), 0o644)); err != nil {
 		return err
@@ -124,6 +129,20 @@ func (e *privateEngine) start() error {
 		return err
 	}
 	return e.answers()
+}
+
+// mountDisk gives the engine its own disk, if it is to have one and has it not yet.
+func (e *privateEngine) mountDisk() error {
+	if e.disk == "" {
+		return nil
+	}
+	data := e.path("data")
+	if err := os.Mkdir(data, 0o711); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return syscall.Mount("tmpfs", data, "tmpfs", 0, "size="+e.disk)
 }
 
 // startContainerd starts the daemon's containerd where it does not run.
@@ -268,8 +287,8 @@ func (e *privateEngine) unmountRest() error {
 	return errors.Join(errs...)
 }
 
-// engine start [OPTION...]|stop|kill|freeze|thaw: an engine of the story's own, with
-// these options of dockerd. From its start on DOCKER_HOST is its address, and
+// engine start [disk=SIZE] [OPTION...]|stop|kill|freeze|thaw: an engine of the story's
+// own, with these options of dockerd, on a small disk. From its start on DOCKER_HOST is its address, and
 // ENGINE_DIR a folder that others may enter; it has the base image.
 func cmdEngine(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -277,8 +296,13 @@ func cmdEngine(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	story := ts.Value(storyKey{}).(*story)
 	if args[0] == "start" && story.engine == nil {
-		e, err := newPrivateEngine(args[1:]...)
+		options, disk := args[1:], ""
+		if len(options) > 0 && strings.HasPrefix(options[0], "disk=") {
+			disk, options = strings.TrimPrefix(options[0], "disk="), options[1:]
+		}
+		e, err := newPrivateEngine(options...)
 		ts.Check(err)
+		e.disk = disk
 		story.engine = e
 		ts.Defer(func() {
 			if err := e.close(); err != nil {
@@ -307,6 +331,21 @@ func cmdEngine(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("engine: unknown command %q", args[0])
 	}
+}
+
+// disk SIZE DIR: a small disk of the story's own at DIR, which is made.
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: disk size dir")
+	}
+	dir := ts.MkAbs(args[1])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+args[0]))
+	ts.Defer(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			ts.Logf("unmount %s: %v", dir, err)
+		}
+	})
 }
 
 // startEngine gives a test an engine of its own, with the base image.
