@@ -6,6 +6,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
+# How long make soak does its worst, after 200 kills.
+SOAKTIME ?= 10m
 # A package's tests together; the longest is the stories on a slow engine.
 TESTTIME ?= 20m
 
@@ -14,7 +16,7 @@ GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 SCRIPTS      := $(filter-out scripts/README.md,$(wildcard scripts/*)) .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
-.PHONY: help build demo test lint bench test-engines fuzz install clean
+.PHONY: help build demo test lint bench test-engines fuzz soak install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,11 @@ test-engines: build ## the stories on other engines: Docker 26.1 and 28.5, Podma
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
+
+soak: ## 200 kills, then kills, signals, engine and mail faults at random for SOAKTIME (10m); root; prints figures
+	@scripts/packages test
+	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
+	RUNTESTS_KILLS=200 SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 24h -v -run 'TestKilledAtAnyMoment|TestSoak' ./tests/
 
 install: ## binary, man page and crontab.example under PREFIX (/usr/local), below DESTDIR
 	@[[ -x bin/runtests ]] || { echo 'make install: there is no bin/runtests yet: run make build first' >&2; exit 1; }

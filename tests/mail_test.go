@@ -14,7 +14,9 @@ import (
 
 // story is what a story's commands share.
 type story struct {
-	smtpd *smtptest.Server
+	smtpd  *smtptest.Server
+	engine *privateEngine
+	httpd  *httpServer
 }
 
 // storyKey is its key among testscript's values.
@@ -54,6 +56,18 @@ func setOption(o *smtptest.Options, arg string) error {
 		o.User, o.Password, _ = strings.Cut(value, ":")
 	case "mechanism":
 		o.Mechanisms = []string{value}
+	case "authreply":
+		reply, err := replyOf(value)
+		o.AuthReply = reply
+		return err
+	case "refusesender":
+		reply, err := replyOf(value)
+		o.RefuseSender = reply
+		return err
+	case "maxsize":
+		n, err := strconv.ParseInt(value, 10, 64)
+		o.MaxSize = n
+		return err
 	case "plainauth":
 		o.PlainAuth = true
 	case "refuse":
@@ -63,9 +77,8 @@ func setOption(o *smtptest.Options, arg string) error {
 		o.Greylist = n
 		return err
 	case "refusedata":
-		code, text, _ := strings.Cut(value, "-")
-		n, err := strconv.Atoi(code)
-		o.RefuseData = &smtptest.Reply{Code: n, Text: text}
+		reply, err := replyOf(value)
+		o.RefuseData = reply
 		return err
 	case "expired":
 		o.Expired = true
@@ -85,6 +98,13 @@ func setOption(o *smtptest.Options, arg string) error {
 		return fmt.Errorf("smtpd: unknown option %q", arg)
 	}
 	return nil
+}
+
+// replyOf reads CODE-WORD.
+func replyOf(s string) (*smtptest.Reply, error) {
+	code, text, _ := strings.Cut(s, "-")
+	n, err := strconv.Atoi(code)
+	return &smtptest.Reply{Code: n, Text: text}, err
 }
 
 // mails N: the server has taken N messages in all. They are written to mail-1.eml,

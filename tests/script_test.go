@@ -83,8 +83,12 @@ func TestStories(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":     cmdStatus,
+			"disk":       cmdDisk,
+			"engine":     cmdEngine,
 			"smtpd":      cmdSMTPD,
 			"mails":      cmdMails,
+			"httpd":      cmdHTTPD,
+			"calls":      cmdCalls,
 			"container":  cmdContainer,
 			"leftovers":  cmdLeftovers,
 			"eventually": cmdEventually,
@@ -131,7 +135,10 @@ func removeAll(workDir, id string) {
 }
 
 // containersOf returns the containers of the runs whose folders are below workDir.
-func containersOf(workDir string) []string {
+func containersOf(workDir string) []string { return containersOn(docker, workDir) }
+
+// containersOn is containersOf on the engine that this docker command talks to.
+func containersOn(docker func(args ...string) (string, error), workDir string) []string {
 	out, err := docker("ps", "-a", "--filter", "label=runtests.run", "--format", `{{.ID}} {{.Label "runtests.run"}}`)
 	if err != nil {
 		return nil

@@ -34,6 +34,9 @@ func (c *checkCommand) Run(ctx context.Context, w *world) error {
 	if s.Mail != nil {
 		found.mail(ctx, s, c.SendTestMail)
 	}
+	if s.Ping != "" {
+		found.fact("ping", "%s is told of each run", s.PingHost())
+	}
 	if found.problems > 0 {
 		return exitStatus(exitNothingRun)
 	}
@@ -48,7 +51,7 @@ type findings struct {
 
 // fact prints a line that begins with what it is about.
 func (f *findings) fact(about, format string, args ...any) {
-	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(f.mask.String(fmt.Sprintf(format, args...))))
 }
 
 // problem prints what is wrong, with its remedy.
@@ -140,6 +143,10 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 		f.problem("spool", err)
 	}
 	for _, one := range waiting {
+		if one.Err != nil {
+			f.problem("spool", fmt.Errorf("read %s: %w", one.Path, one.Err))
+			continue
+		}
 		f.fact("spool", "the report of %s waits: %s", one.Date.Local().Format(time.DateTime), one.Subject)
 	}
 	if send {

@@ -61,15 +61,15 @@ func (m *mailer) subject(run *report.Run) string {
 	return strings.TrimSpace(strings.TrimSpace(m.config.SubjectPrefix) + " " + run.Subject())
 }
 
-// deliver mails the report, after those that wait in the spool. It returns an
-// error when the server took the report for nobody; what may go better later is
-// then in the spool.
+// deliver mails the report. It is in the spool while that goes on, so that a machine
+// that dies meanwhile loses nothing, and stays there for those whom it may reach
+// later. The error says that the server took it for nobody.
 func (w *world) deliver(ctx context.Context, m *mailer, run *report.Run, retry time.Duration) error {
-	w.flushSpool(ctx, m)
 	envelope, err := m.message(run, time.Now())
 	if err != nil {
 		return err
 	}
+	spoolErr := m.spool.Add(envelope)
 	delivery, err := m.server.Deliver(ctx, envelope, mail.Retry{For: retry, Report: func(attempt int, err error, pause time.Duration) {
 		w.log.Debugf("attempt %d to mail the report: %v; again in %s", attempt, err, pause.Round(time.Second))
 	}})
@@ -78,7 +78,13 @@ func (w *world) deliver(ctx context.Context, m *mailer, run *report.Run, retry t
 			w.log.WithError(refused.Err).Warnf("the report was not mailed to %s: %v", refused.Address, refused.Err)
 		}
 	}
-	if pending := delivery.Pending(); len(pending) > 0 {
+	pending := delivery.Pending()
+	switch {
+	case len(pending) == 0 && spoolErr == nil:
+		if spoolErr := m.spool.Remove(envelope); spoolErr != nil {
+			w.log.Warnf("the report may be mailed once more: %v", spoolErr)
+		}
+	case len(pending) > 0:
 		if spoolErr := m.spool.Add(envelope.Only(pending)); spoolErr != nil {
 			return errors.Join(err, spoolErr)
 		}
@@ -87,8 +93,11 @@ func (w *world) deliver(ctx context.Context, m *mailer, run *report.Run, retry t
 	return err
 }
 
-// flushSpool mails what earlier runs could not.
+// flushSpool mails what earlier runs could not, as far as the time allows in which this
+// run's own report may be retried.
 func (w *world) flushSpool(ctx context.Context, m *mailer) {
+	ctx, cancel := context.WithTimeout(ctx, m.config.RetryFor+m.config.Timeout)
+	defer cancel()
 	flushed, err := m.spool.Flush(ctx, m.server.Send)
 	if err != nil {
 		w.say(err)

@@ -25,6 +25,7 @@ func (exitStatus) Error() string { return "exit" }
 func (w *world) fail(err error) int {
 	var status exitStatus
 	var held *report.HeldError
+	var interrupted *signalError
 	switch {
 	case err == nil:
 		return exitPassed
@@ -33,6 +34,9 @@ func (w *world) fail(err error) int {
 	case errors.As(err, &held):
 		w.say(err)
 		return exitHeld
+	case errors.As(err, &interrupted):
+		w.say(err)
+		return interrupted.status()
 	}
 	w.say(err)
 	return exitNothingRun

@@ -30,21 +30,21 @@ func level(quiet, verbose bool) logrus.Level {
 }
 
 // voice formats an entry for a person.
-type voice struct{}
+type voice struct{ mask report.Mask }
 
 // Format implements logrus.Formatter. No control character gets through but the
 // newlines of the sentence itself.
-func (voice) Format(entry *logrus.Entry) ([]byte, error) {
+func (v voice) Format(entry *logrus.Entry) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("runtests: ")
 	if entry.Level == logrus.WarnLevel {
 		b.WriteString("warning: ")
 	}
-	b.WriteString(cleanLines(entry.Message))
+	b.WriteString(cleanLines(v.mask.String(entry.Message)))
 	b.WriteByte('\n')
 	if err, ok := entry.Data[logrus.ErrorKey].(error); ok {
 		if hint := hintOf(err); hint != "" {
-			b.WriteString("  hint: " + cleanLines(hint) + "\n")
+			b.WriteString("  hint: " + cleanLines(v.mask.String(hint)) + "\n")
 		}
 	}
 	return []byte(b.String()), nil

@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
+
+	"runtests/pkg/report"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -47,6 +49,7 @@ type world struct {
 	log            *logrus.Logger
 	suiteFile      string // as given; empty: the default, if it is there
 	quiet, verbose bool
+	mask           report.Mask // the suite's secrets, once it was read
 }
 
 const description = `Runs each test directory of a suite in a fresh container, and reports "X success, Y failures" with the tails of what failed.
@@ -60,19 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	w := &world{stdout: stdout, stderr: stderr, log: newLogger(stderr)}
 	exited := -1 // set when kong would leave: after --help or --version
-	parser, err := kong.New(&c,
-		kong.Name("runtests"),
-		kong.Description(description),
-		kong.Vars{"version": "runtests " + version},
+	parser := newParser(&c,
 		kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Exit(func(status int) { exited = status }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(w),
 	)
-	if err != nil {
-		panic(err) // the struct above is wrong: a mistake of ours, not of the user
-	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
@@ -83,6 +79,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	w.suiteFile, w.quiet, w.verbose = c.File, c.Quiet, c.Verbose
 	w.log.SetLevel(level(c.Quiet, c.Verbose))
 	return w.fail(parsed.Run())
+}
+
+// newParser reads command lines into c.
+func newParser(c *cli, more ...kong.Option) *kong.Kong {
+	parser, err := kong.New(c, append(more,
+		kong.Name("runtests"),
+		kong.Description(description),
+		kong.Vars{"version": "runtests " + version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)...)
+	if err != nil {
+		panic(err) // the struct above is wrong: a mistake of ours, not of the user
+	}
+	return parser
 }
 
 // forgetEmpty makes an empty variable count as not set, as in the original's

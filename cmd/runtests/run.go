@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"strings"
 	"time"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/ping"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -33,7 +32,10 @@ type runCommand struct {
 	Timeout    time.Duration `placeholder:"DURATION" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time, as in 90s or 2h (default: the suite's timeout, or 1h)."`
 	Mail       bool          `env:"RUNTESTS_MAIL" help:"Mail the report, and print nothing unless something is wrong."`
 	Report     string        `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format of the report on stdout: ${enum}."`
+	Wait       time.Duration `placeholder:"DURATION" env:"RUNTESTS_WAIT" help:"Wait up to this time for another run of the suite to end (default: do not wait)."`
 	DryRun     bool          `help:"Print the steps and their commands; run nothing."`
+
+	monitor *ping.Monitor // is told of the run; nil: nobody is
 }
 
 // Run implements the command.
@@ -45,6 +47,18 @@ func (c *runCommand) Run(ctx context.Context, w *world) error {
 	if c.DryRun {
 		return dryRun(w, steps, c.Keep)
 	}
+	if err := c.watch(s); err != nil {
+		return err
+	}
+	err = c.onEngine(ctx, w, s, steps)
+	if nothingRun(err) && ctx.Err() == nil {
+		c.ping(ctx, w, ping.Failure, err.Error())
+	}
+	return err
+}
+
+// onEngine connects to the engine, takes the suite's lock, and carries out the run.
+func (c *runCommand) onEngine(ctx context.Context, w *world, s *suite.Suite, steps []suite.Step) error {
 	e, err := engine.Connect(ctx, engine.Options{})
 	if err != nil {
 		return err
@@ -55,20 +69,22 @@ func (c *runCommand) Run(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	started := time.Now()
 	if s.File != "" {
-		lock, err := report.LockSuite(s.Logs, report.Holder{PID: os.Getpid(), Since: time.Now(), Command: strings.Join(os.Args, " ")})
+		lock, err := c.hold(ctx, w, s)
 		if err != nil {
 			return err
 		}
 		defer lock.Close()
+		started = lock.Since()
 	}
-	return c.carryOut(ctx, w, s, steps, e)
+	return c.carryOut(ctx, w, s, steps, e, started)
 }
 
 // plan reads the suite, chooses its steps, and checks what the command line asks of them.
 func (c *runCommand) plan(w *world) (*suite.Suite, []suite.Step, error) {
-	if c.Jobs < 0 || c.Lines < 0 || c.Timeout < 0 {
-		return nil, nil, errors.New("--jobs, --lines and --timeout take no negative value")
+	if c.Jobs < 0 || c.Lines < 0 || c.Timeout < 0 || c.Wait < 0 {
+		return nil, nil, errors.New("--jobs, --lines, --timeout and --wait take no negative value")
 	}
 	overrides := suite.Overrides{Image: c.Image, Timeout: c.Timeout, Volumes: c.Volume, MacAddress: c.MacAddress}
 	s, steps, err := w.load(overrides, c.Targets)
@@ -122,6 +138,8 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.mask = report.NewMask(s.Secrets)
+	w.log.SetFormatter(voice{w.mask})
 	for _, warning := range s.Warnings {
 		w.log.Warn(warning)
 	}
@@ -130,34 +148,21 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 
 // dryRun prints what would be run.
 func dryRun(w *world, steps []suite.Step, keep string) error {
-	planner := runner.Runner{CLI: "docker", Keep: keep}
+	planner := runner.Runner{CLI: "docker", Keep: keep, Mask: w.mask}
 	for _, step := range planner.Plan(steps) {
-		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", step.Name, step.Command)
+		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", report.Clean(step.Name), cleanLines(step.Command))
 	}
 	return nil
 }
 
-// sweep removes what dead runs left, and returns what the reader of the report must know of it.
-func (w *world) sweep(ctx context.Context, e *engine.Engine) (notes []string) {
-	removed, errs := runner.Sweep(ctx, e, machine(), report.Alive)
-	for _, c := range removed {
-		notes = append(notes, fmt.Sprintf("removed the container %s of the run %s, which was cut off", c.Name, c.Labels[runner.LabelRun]))
-	}
-	for _, err := range errs {
-		notes = append(notes, err.Error())
-	}
-	return notes
-}
-
 // carryOut runs the steps, tells of them, and returns the exit status as an error.
-func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, steps []suite.Step, e *engine.Engine) error {
-	notes := w.sweep(ctx, e)
-	started := time.Now()
+func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, steps []suite.Step, e *engine.Engine, started time.Time) error {
 	folder, err := report.Create(s.Logs, started)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
+	c.ping(ctx, w, ping.Start, s.Name)
 
 	info := e.Info()
 	facts := &report.Run{
@@ -170,8 +175,9 @@ func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, ste
 		Program: "runtests " + version,
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
+		Mailed:  report.LastMailed(s.Logs, folder.ID),
 		Lines:   s.Lines,
-		Notes:   notes,
+		Notes:   append(w.cutOff(s, folder.ID), w.sweep(ctx, e)...),
 	}
 	shown := w.newDisplay(len(steps), c.Mail)
 	r := &runner.Runner{
@@ -183,89 +189,42 @@ func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, ste
 		CLI:      cliOf(info),
 		Remote:   !info.Local,
 		Jobs:     s.Jobs,
+		Mask:     w.mask,
+		MaxLog:   s.MaxLog,
 		Keep:     c.Keep,
 	}
-	announced := context.AfterFunc(ctx, func() { w.log.Errorf("%v: stopping what runs; once more to leave at once", context.Cause(ctx)) })
-	err = r.Run(ctx, facts, steps)
+	runCtx, stop := limited(ctx, s.RunTimeout)
+	announced := context.AfterFunc(runCtx, func() { c.announce(w, context.Cause(runCtx)) })
+	err = r.Run(runCtx, facts, steps)
 	announced()
 	shown.end()
+	stop()
 	return c.conclude(ctx, w, s, folder, facts, err)
 }
 
-// conclude tells of the run: on disk, then by mail or on stdout.
-func (c *runCommand) conclude(ctx context.Context, w *world, s *suite.Suite, folder *report.Folder, run *report.Run, saved error) error {
-	if saved != nil {
-		w.say(saved)
-	}
-	run.Finished = time.Now()
-	var interrupted *signalError
-	if errors.As(context.Cause(ctx), &interrupted) {
-		run.Signal = interrupted.name()
-	}
-	if err := errors.Join(folder.Save(run), folder.WriteReports(run)); err != nil {
-		w.say(fmt.Errorf("save the run: %w", err))
-	}
-	delivered := c.tell(ctx, w, s, run)
-	if _, err := report.Prune(s.Logs, s.KeepRuns); err != nil {
-		w.log.Warnf("remove old runs: %v", err)
-	}
-	_, failures := run.Counts()
+// announce says why the run stops before its end.
+func (c *runCommand) announce(w *world, cause error) {
+	var over *runner.RunTimeoutError
 	switch {
-	case interrupted != nil:
-		return exitStatus(interrupted.status())
-	case failures > 0:
-		return exitStatus(exitNotPassed)
-	case !delivered:
-		return exitStatus(exitNotDelivered)
+	case !errors.As(cause, &over):
+		w.log.Errorf("%v: stopping what runs; once more to leave at once", cause)
+	case c.Mail:
+		w.log.Debugf("%v: stopping what runs", cause)
+	default:
+		w.log.Warnf("%v: stopping what runs", cause)
 	}
-	return nil
 }
 
-// tell delivers the report: by mail with --mail, on stdout otherwise, and there
-// too when the mail was not accepted, so that cron delivers it.
-func (c *runCommand) tell(ctx context.Context, w *world, s *suite.Suite, run *report.Run) (delivered bool) {
-	mailed := c.Mail
-	if mailed {
-		err := w.mail(ctx, s, run)
-		if err == nil {
-			return true
-		}
-		w.say(fmt.Errorf("the report was not mailed: %w", err))
+// limited returns a context that ends, as one that was interrupted does, after
+// bound; 0 is none.
+func limited(parent context.Context, bound time.Duration) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	if bound <= 0 {
+		return ctx, func() { cancel(nil) }
 	}
-	if err := report.Render(w.stdout, c.Report, run); err != nil {
-		w.say(fmt.Errorf("write the report to stdout: %w", err))
-		return false
+	timer := time.AfterFunc(bound, func() { cancel(&runner.RunTimeoutError{Limit: bound}) })
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
 	}
-	return !mailed
-}
-
-// mail mails the report when the suite's policy says so. An interrupted run is not
-// held up by a server that is away: it makes one attempt.
-func (w *world) mail(ctx context.Context, s *suite.Suite, run *report.Run) error {
-	m, err := newMailer(s)
-	if err != nil {
-		return err
-	}
-	if !due(s, run) {
-		w.flushSpool(ctx, m)
-		return nil
-	}
-	retry := s.Mail.RetryFor
-	if ctx.Err() != nil {
-		retry = 0
-		ctx = context.WithoutCancel(ctx)
-	}
-	return w.deliver(ctx, m, run, retry)
-}
-
-// due says whether the suite's policy wants this run mailed.
-func due(s *suite.Suite, run *report.Run) bool {
-	switch _, failures := run.Counts(); s.Mail.Send {
-	case suite.SendFailure:
-		return failures > 0
-	case suite.SendChange:
-		before, err := report.Before(s.Logs, run.ID)
-		return err != nil || report.Changed(before, run)
-	}
-	return true
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -11,11 +15,15 @@ import (
 
 type showCommand struct {
 	ID     string `arg:"" optional:"" name:"run" help:"The run: its ID (the name of its folder), the beginning of one, or a path (default: the latest)."`
+	Mail   bool   `help:"Mail the run's report again, as a new message, to the suite's recipients, in place of printing it."`
 	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format: ${enum}."`
 }
 
 // Run implements the command.
-func (c *showCommand) Run(w *world) error {
+func (c *showCommand) Run(ctx context.Context, w *world) error {
+	if c.Mail {
+		return c.resend(ctx, w)
+	}
 	logs, err := w.logsFolder()
 	if err != nil {
 		return err
@@ -25,6 +33,42 @@ func (c *showCommand) Run(w *world) error {
 		return err
 	}
 	return report.Render(w.stdout, c.Report, run)
+}
+
+// resend mails the report of a past run. A person is there to try again: it makes one
+// attempt and spools nothing.
+func (c *showCommand) resend(ctx context.Context, w *world) error {
+	s, err := w.loadSuite(suite.Overrides{})
+	if err != nil {
+		return err
+	}
+	if s.Mail == nil {
+		return errors.New("--mail needs a mail section in the suite file")
+	}
+	run, err := report.Open(s.Logs, c.ID)
+	if err != nil {
+		return err
+	}
+	m, err := newMailer(s)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	run.Notes = append([]string{"sent again by hand on " + now.Format(time.DateTime)}, run.Notes...)
+	envelope, err := m.message(run, now)
+	if err != nil {
+		return err
+	}
+	delivery, err := m.server.Send(ctx, envelope)
+	if err != nil {
+		w.say(fmt.Errorf("the report was not mailed: %w", err))
+		return exitStatus(exitNotDelivered)
+	}
+	for _, refused := range delivery.Refused {
+		w.log.WithError(refused.Err).Warnf("the report was not mailed to %s: %v", refused.Address, refused.Err)
+	}
+	w.log.Infof("mailed the report of the run %s again, as a new message, to %s", run.ID, strings.Join(delivery.Accepted, ", "))
+	return nil
 }
 
 // logsFolder is where the suite's runs are, or those that ran without a suite file.

@@ -22,12 +22,16 @@ func (e *signalError) status() int { return 128 + int(e.signal) }
 
 // signalled returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The
 // second one leaves at once. A reader of our output that goes away (SIGPIPE) is
-// an error of the write, not the end of the run.
+// an error of the write, not the end of the run; nor is a terminal that does, for
+// who has said so with nohup.
 func signalled(parent context.Context, exit func(int)) (ctx context.Context, stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 2)
-	signal.Notify(received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(received, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(received, syscall.SIGHUP)
+	}
 	go func() {
 		for s := range received {
 			cause := &signalError{s.(syscall.Signal)}

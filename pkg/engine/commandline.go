@@ -94,14 +94,14 @@ func (c Container) arguments(name string) []string {
 	return append(append(words, c.Image), c.Command...)
 }
 
-// shownEnvironment are the variables with their values, of a secret one only its name: the
+// shownEnvironment are the variables with their values, of a secret or inherited one only its name: the
 // client takes its value from its own environment. What a file says is left to the file.
 func (c Container) shownEnvironment() []string {
 	var env []string
 	for _, v := range c.Env {
 		switch {
 		case v.FromFile && len(c.EnvFiles) > 0:
-		case v.Secret:
+		case v.Secret, v.Inherited:
 			env = append(env, v.Name)
 		default:
 			env = append(env, v.Name+"="+v.Value)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,11 +28,16 @@ type Options struct {
 	Getenv  func(string) string // default: os.Getenv
 	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds one ordinary call, and the silence of a stream that should
-	// be ending; default 30s. A call that makes the engine work on its disk (create,
+	// be ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as other clients of
+	// Docker have it, or 30s. A call that makes the engine work on its disk (create,
 	// start, remove) has four times as much.
 	CallTimeout time.Duration
 	// StallTimeout bounds the silence of a pull or of a copy; default 5m.
 	StallTimeout time.Duration
+	// LifeTimeout is how long an engine may give no sign of life while a container
+	// runs, before it counts as gone; default four times CallTimeout, as a machine
+	// that is short of memory is slow to answer.
+	LifeTimeout time.Duration
 }
 
 // Engine is a container engine that answered. Its methods may be called concurrently.
@@ -59,7 +65,10 @@ type Info struct {
 // else the first default socket that answers. When none does, the error (ErrNoEngine)
 // lists each place and why it did not answer.
 func Connect(ctx context.Context, options Options) (*Engine, error) {
-	options = options.withDefaults()
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	places, err := options.places()
 	if err != nil {
 		return nil, fmt.Errorf("find the container engine: %w", err)
@@ -81,7 +90,7 @@ func Connect(ctx context.Context, options Options) (*Engine, error) {
 	return nil, failures
 }
 
-func (o Options) withDefaults() Options {
+func (o Options) withDefaults() (Options, error) {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
@@ -93,12 +102,37 @@ func (o Options) withDefaults() Options {
 		o.HomeDir = home
 	}
 	if o.CallTimeout <= 0 {
-		o.CallTimeout = 30 * time.Second
+		var err error
+		if o.CallTimeout, err = callTimeout(o.Getenv(callTimeoutVariable)); err != nil {
+			return o, err
+		}
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 5 * time.Minute
 	}
-	return o
+	if o.LifeTimeout <= 0 {
+		o.LifeTimeout = 4 * o.CallTimeout
+	}
+	return o, nil
+}
+
+// callTimeoutVariable is the environment variable in which Compose and the Python
+// client of Docker look for the bound of a call, in seconds.
+const callTimeoutVariable = "DOCKER_CLIENT_TIMEOUT"
+
+// maxCallTimeout is a day, in seconds: more is no bound.
+const maxCallTimeout = 24 * 60 * 60
+
+// callTimeout reads the variable; empty: 30 seconds.
+func callTimeout(value string) (time.Duration, error) {
+	if value == "" {
+		return 30 * time.Second, nil
+	}
+	seconds, err := strconv.Atoi(value)
+	if err != nil || seconds < 1 || seconds > maxCallTimeout {
+		return 0, withHint(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // connect reaches the engine at p and agrees on a version with it.
@@ -201,10 +235,8 @@ func (e *Engine) Close() error { return nil }
 
 // Ping asks the engine for a sign of life, within the bound of one call.
 func (e *Engine) Ping(ctx context.Context) error {
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	if err := e.client(ctx).PingWithContext(ctx); err != nil {
-		return fmt.Errorf("reach the engine at %s: %w", e.info.Host, explain(ctx, err))
+	if err := e.pingWithin(ctx, e.options.CallTimeout); err != nil {
+		return fmt.Errorf("reach the engine at %s: %w", e.info.Host, err)
 	}
 	return nil
 }

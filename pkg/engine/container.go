@@ -50,6 +50,7 @@ type Container struct {
 type Variable struct {
 	Name, Value string
 	Secret      bool // its value is never printed
+	Inherited   bool // its value is the environment's, and so it is for who runs the command by hand
 	FromFile    bool // it comes from one of EnvFiles
 }
 

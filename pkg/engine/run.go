@@ -155,9 +155,13 @@ func (r *running) wait() <-chan waited {
 // follow waits for the end of the container, or of ctx.
 func (r *running) follow(ctx context.Context) error {
 	ended := r.wait()
+	watching, stopWatching := context.WithCancel(r.life)
+	defer stopWatching()
 	var end waited
 	select {
 	case end = <-ended:
+	case silence := <-r.engine.watch(watching, r.output):
+		return silence
 	case <-r.output.done:
 		var err error
 		if end, err = r.endOfOutput(ended); err != nil {

@@ -429,6 +429,18 @@ func TestSendIsCancelled(t *testing.T) {
 	}
 }
 
+// Whatever the reason for which somebody above gave up, the mail may be sent later.
+func TestSendIsInterrupted(t *testing.T) {
+	s := smtptest.Start(t, smtptest.Options{Silent: true})
+	why := errors.New("interrupted by SIGTERM")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	d, err := serverFor(t, s).Send(ctx, envelope(t))
+	if !errors.Is(err, why) || !Temporary(err) || len(d.Pending()) != 1 {
+		t.Errorf("%v %+v", err, d)
+	}
+}
+
 func TestSendRefusesAnEnvelopeThatCouldHoldCommands(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{})
 	for name, change := range map[string]func(*Envelope){

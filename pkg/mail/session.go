@@ -72,11 +72,18 @@ func (x *session) until(deadline time.Time, op string, f func() error) error {
 	}
 	switch {
 	case x.ctx.Err() != nil:
-		err = context.Cause(x.ctx)
+		err = x.ended()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = &boundError{fmt.Sprintf("no answer within %v", x.server.commandTimeout()), err}
 	}
 	return x.server.explain(op, err)
+}
+
+// ended is why the attempt's context has ended: its bound, or somebody above, for
+// whatever reason. The mail is none the worse for it.
+func (x *session) ended() error {
+	cause := context.Cause(x.ctx)
+	return &boundError{cause.Error(), cause}
 }
 
 // command sends a line and returns the reply, which must begin with the digits of expect.
@@ -99,7 +106,7 @@ func (x *session) dial() error {
 	if err != nil {
 		var timeout net.Error
 		if x.ctx.Err() != nil {
-			err = context.Cause(x.ctx)
+			err = x.ended()
 		} else if errors.As(err, &timeout) && timeout.Timeout() {
 			err = &boundError{fmt.Sprintf("no answer within %v", x.server.dialTimeout()), err}
 		}

@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -108,18 +110,40 @@ func (s Spool) Add(e Envelope) error {
 	if err != nil {
 		return fmt.Errorf("spool a mail: %w", err)
 	}
-	if len(names) >= MaxSpooled {
+	name := date.UTC().Format(spoolTime) + spoolSuffix(e.ID)
+	if len(names) >= MaxSpooled && !slices.Contains(names, name) {
 		return &configError{
 			text: fmt.Sprintf("spool a mail: %d messages wait in %s already", len(names), s.Dir),
 			hint: "find out with `runtests check` why the mail server takes none, or remove files there",
 		}
 	}
-	digest := sha256.Sum256([]byte(e.ID))
-	name := date.UTC().Format(spoolTime) + "-" + hex.EncodeToString(digest[:8]) + ".mail"
 	if err := s.write(filepath.Join(s.Dir, name), e, date); err != nil {
 		return fmt.Errorf("spool a mail: %w", err)
 	}
 	return nil
+}
+
+// Remove takes e out of the spool, for it was delivered or will never be. It need not be there.
+func (s Spool) Remove(e Envelope) error {
+	names, err := s.names()
+	if err != nil {
+		return fmt.Errorf("remove a mail from the spool: %w", err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, spoolSuffix(e.ID)) {
+			err = errors.Join(err, s.remove(filepath.Join(s.Dir, name)))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove a mail from the spool: %w", err)
+	}
+	return nil
+}
+
+// spoolSuffix is the end of the name of a message's file.
+func spoolSuffix(id string) string {
+	digest := sha256.Sum256([]byte(id))
+	return "-" + hex.EncodeToString(digest[:8]) + ".mail"
 }
 
 // List returns what waits, oldest first, what cannot be read included. A spool that

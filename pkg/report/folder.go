@@ -189,11 +189,20 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 	if filepath.Base(name) != name || name == "." || name == ".." {
 		return nil, fmt.Errorf("create log %q: not a file name", name)
 	}
-	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
+	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
 	return file, nil
+}
+
+// PutAside gives the log of an attempt at a step, counted from 1, its own name, so
+// that the next attempt can have the step's.
+func (f *Folder) PutAside(step string, attempt int) error {
+	if err := f.root.Rename(f.LogFile(step), f.AttemptFile(step, attempt)); err != nil {
+		return fmt.Errorf("put the log of attempt %d aside: %w", attempt, err)
+	}
+	return nil
 }
 
 // stem is what the names of a step's logs begin with.

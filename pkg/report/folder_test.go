@@ -329,7 +329,7 @@ func TestLockSuite(t *testing.T) {
 	if !errors.As(err, &held) {
 		t.Fatalf("got %v", err)
 	}
-	if diff := cmp.Diff(&HeldError{Holder{123, since, "runtests run --mail"}}, held); diff != "" {
+	if diff := cmp.Diff(&HeldError{Holder: Holder{123, since, "runtests run --mail"}}, held); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got, want := err.Error(), "another run of this suite (pid 123) has been going on since 2026-11-22 03:00:04"; got != want {
@@ -367,5 +367,50 @@ func TestLockSuiteFollowsNoLink(t *testing.T) {
 	}
 	if _, err := LockSuite(logs, Holder{}); err == nil {
 		t.Error("a link was followed")
+	}
+}
+
+// A run's folder that is replaced by a link while the run goes on: what follows is
+// written where the folder went, and nothing where the link leads.
+func TestReplacedFolder(t *testing.T) {
+	logs, victim := t.TempDir(), t.TempDir()
+	f, err := Create(logs, launch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first, err := f.CreateLog(f.LogFile("a@b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	moved := filepath.Join(logs, "moved")
+	if err := os.Rename(f.Path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, f.Path); err != nil {
+		t.Fatal(err)
+	}
+	r := sampleRun()
+	second, err := func() (*os.File, error) {
+		if err := f.PutAside("a@b", 1); err != nil {
+			return nil, err
+		}
+		return f.CreateLog(f.LogFile("a@b"))
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := errors.Join(f.Save(r), f.WriteReports(r)); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(victim); err != nil || len(entries) > 0 {
+		t.Errorf("written through the link: %v, %v", entries, err)
+	}
+	for _, name := range []string{f.LogFile("a@b"), f.AttemptFile("a@b", 1), "run.json", "report.txt"} {
+		if _, err := os.Lstat(filepath.Join(moved, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // MaxRecordBytes is the size of the largest run.json that is read: more than a run
@@ -83,6 +84,24 @@ func Open(logs, run string) (*Run, error) {
 		return nil, err
 	}
 	return openPath(filepath.Join(logs, id))
+}
+
+// LastMailed is when a report was last mailed before the run id, as the newest record
+// before it that can be read has it; zero when none has been, or it is not known.
+func LastMailed(logs, id string) time.Time {
+	ids, err := List(logs)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, other := range ids {
+		if compareIDs(other, id) >= 0 {
+			continue
+		}
+		if run, err := openPath(filepath.Join(logs, other)); err == nil {
+			return run.Mailed
+		}
+	}
+	return time.Time{}
 }
 
 // choose finds the run that a person means.
@@ -204,14 +223,15 @@ func decode(data []byte) (*Run, error) {
 // Prune removes the oldest runs in the folder logs beyond the newest keep, and
 // returns the IDs of those removed. It removes folders that are ours alone: named
 // as a run and with a record or a lock in them. It leaves the latest run, one that
-// is going on, and one of which nobody can tell; a keep below 1 removes nothing.
+// is going on, and one of which nobody can tell; a keep below 1 removes nothing. Of
+// the others it removes the temporary files of a run that was killed.
 func Prune(logs string, keep int) (removed []string, err error) {
 	ids, err := List(logs)
 	if err != nil || keep < 1 {
 		return nil, err
 	}
 	ids = slices.DeleteFunc(ids, func(id string) bool { return !ours(filepath.Join(logs, id)) })
-	if len(ids) <= keep {
+	if len(ids) == 0 {
 		return nil, nil
 	}
 	root, err := os.OpenRoot(logs)
@@ -219,9 +239,9 @@ func Prune(logs string, keep int) (removed []string, err error) {
 		return nil, fmt.Errorf("remove old runs: %w", err)
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	var faults []error
+	faults := []error{removeTemporary(root, logs, ids, time.Now())}
 	newest := latest(logs, ids)
-	for _, id := range ids[keep:] {
+	for _, id := range ids[min(keep, len(ids)):] {
 		alive, err := Alive(filepath.Join(logs, id))
 		if err == nil && !alive && id != newest {
 			if err = root.RemoveAll(id); err == nil { // through root: follows no link

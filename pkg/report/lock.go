@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,26 +25,68 @@ type Holder struct {
 // HeldError says that another run of the suite is going on.
 type HeldError struct {
 	Holder // the zero Holder when it had not yet said who it is
+
+	Waited time.Duration // how long it was waited for; 0: not at all
 }
 
 func (e *HeldError) Error() string {
-	if e.PID == 0 {
-		return "another run of this suite is going on"
+	text := "another run of this suite is going on"
+	if e.PID != 0 {
+		text = fmt.Sprintf("another run of this suite (pid %d) has been going on since %s",
+			e.PID, e.Since.Local().Format(timeLayout))
 	}
-	return fmt.Sprintf("another run of this suite (pid %d) has been going on since %s",
-		e.PID, e.Since.Local().Format(timeLayout))
+	if e.Waited > 0 {
+		text += ", and still was after a wait of " + Duration(e.Waited).String()
+	}
+	return text
 }
 
 // Hint tells what to do about it.
 func (e *HeldError) Hint() string {
-	return "wait until it has ended, or stop it"
+	return "wait until it has ended (--wait), or stop it"
 }
 
 // Lock is the lock of a suite: one run at a time. The kernel releases it when the
 // process dies. Its file stays: removing it would let two runs hold locks on two files.
 type Lock struct {
-	lock *flock.Flock
-	file *os.File
+	lock  *flock.Flock
+	file  *os.File
+	since time.Time
+}
+
+// Since is when the lock was taken.
+func (l *Lock) Since() time.Time { return l.since }
+
+// lockPoll is how often WaitSuite looks whether the lock is free.
+const lockPoll = 250 * time.Millisecond
+
+// WaitSuite takes the lock of a suite as LockSuite does, and waits for it up to
+// bound. Waiting is called once, before it waits. The error is a *HeldError when the
+// bound is over, and the cause of ctx when that ends first.
+func WaitSuite(ctx context.Context, logs string, holder Holder, bound time.Duration, waiting func(*HeldError)) (*Lock, error) {
+	lock, err := LockSuite(logs, holder)
+	var held *HeldError
+	if bound <= 0 || !errors.As(err, &held) {
+		return lock, err
+	}
+	waiting(held)
+	over := time.NewTimer(bound)
+	defer over.Stop()
+	again := time.NewTicker(lockPoll)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the other run of this suite: %w", context.Cause(ctx))
+		case <-over.C:
+			held.Waited = bound
+			return nil, held
+		case holder.Since = <-again.C:
+		}
+		if lock, err = LockSuite(logs, holder); !errors.As(err, &held) {
+			return lock, err
+		}
+	}
 }
 
 // LockSuite takes the lock of the suite whose logs folder is logs, which is made when
@@ -59,13 +102,13 @@ func LockSuite(logs string, holder Holder) (*Lock, error) {
 		return nil, fmt.Errorf("lock the suite: %w", err)
 	}
 	if !ok {
-		return nil, &HeldError{readHolder(path)}
+		return nil, &HeldError{Holder: readHolder(path)}
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the suite: %w", err), lock.Close())
 	}
-	l := &Lock{lock, file}
+	l := &Lock{lock, file, holder.Since}
 	if err := l.say(holder); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the suite: %w", err), l.Close())
 	}

@@ -49,6 +49,7 @@ type Run struct {
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
 	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
+	Mailed   time.Time `json:"mailed,omitzero"`   // when a report of the suite was last mailed, this one or one before
 	Lines    int       `json:"lines"`             // log lines kept per step
 	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
 	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
@@ -92,10 +93,11 @@ type Result struct {
 
 // Log is what is known of a step's log.
 type Log struct {
-	File  string `json:"file,omitempty"` // its name in the run's folder
-	Bytes int64  `json:"bytes"`
-	Lines int64  `json:"lines"` // a last line without a newline counts
-	Tail  Tail   `json:"tail,omitzero"`
+	File    string `json:"file,omitempty"`     // its name in the run's folder
+	Bytes   int64  `json:"bytes"`              // what the container wrote
+	Lines   int64  `json:"lines"`              // a last line without a newline counts
+	LeftOut int64  `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
+	Tail    Tail   `json:"tail,omitzero"`
 }
 
 // Counts returns how many steps passed and how many did not: together all that

@@ -23,11 +23,33 @@ type imageStore struct {
 	present map[string]func() error
 }
 
-// ensure returns when the step's image is on the engine, or why it is not.
-func (s *imageStore) ensure(ctx context.Context, e Engine, step suite.Step) error {
-	ref, platform := step.Container.Image, step.Container.Platform
-	key := fmt.Sprintf("%s %s %s", ref, platform, step.PullPolicy)
+// imageKey is what two steps have in common that need the same image in the same way.
+func imageKey(step suite.Step) string {
+	return fmt.Sprintf("%s %s %s", step.Container.Image, step.Container.Platform, step.PullPolicy)
+}
+
+// forget makes the next step that needs the same image look for it again.
+func (s *imageStore) forget(step suite.Step) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.present, imageKey(step))
+}
+
+// ensure returns when the step's image is on the engine, or why it is not. That the
+// engine did not answer says nothing of the image.
+func (s *imageStore) ensure(ctx context.Context, e Engine, step suite.Step) error {
+	err := s.lookup(ctx, e, step)()
+	if errors.Is(err, engine.ErrGone) {
+		s.forget(step)
+	}
+	return err
+}
+
+// lookup returns the one look for the step's image.
+func (s *imageStore) lookup(ctx context.Context, e Engine, step suite.Step) func() error {
+	ref, platform, key := step.Container.Image, step.Container.Platform, imageKey(step)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.present == nil {
 		s.present = map[string]func() error{}
 	}
@@ -36,8 +58,7 @@ func (s *imageStore) ensure(ctx context.Context, e Engine, step suite.Step) erro
 		look = sync.OnceValue(func() error { return provide(ctx, e, ref, platform, step.PullPolicy) })
 		s.present[key] = look
 	}
-	s.mu.Unlock()
-	return look()
+	return look
 }
 
 // provide pulls the image where the policy says so.

@@ -65,6 +65,7 @@ func (*cutOff) Run(context.Context, engine.Container, io.Writer) (engine.Exit, e
 }
 func (*cutOff) Image(context.Context, string) (engine.Image, error)   { return engine.Image{}, errDead }
 func (*cutOff) Pull(context.Context, string, string, io.Writer) error { return errDead }
+func (*cutOff) Ping(context.Context) error                            { return errDead }
 func (e *cutOff) names() []string {
 	var names []string
 	for _, c := range e.containers {

@@ -18,15 +18,25 @@ import (
 // said. A step is passed only when its container ended by itself, with exit
 // status 0, and the engine knows of nothing else.
 func judge(ctx context.Context, step suite.Step, exit engine.Exit, err error, result *report.Result) {
-	if err != nil {
+	late := "no end within its timeout of " + report.Duration(step.Timeout).String()
+	switch {
+	case errors.Is(err, errTimeout):
+		result.Outcome, result.Reason = report.Timeout, late+": the engine had not started it yet"
+		return
+	case err != nil:
 		broken(ctx, result, explain(step, err))
 		return
 	}
 	result.ExitStatus = &exit.Code
+	var runTimeout *RunTimeoutError
 	switch {
 	case exit.Stopped && errors.Is(context.Cause(ctx), errTimeout):
 		result.Outcome = report.Timeout
-		result.Reason = "no end within its timeout of " + report.Duration(step.Timeout).String() + ", " + stopped(step, exit)
+		result.Reason = late + ", " + stopped(step, exit)
+		result.ExitStatus = nil
+	case exit.Stopped && errors.As(context.Cause(ctx), &runTimeout):
+		result.Outcome = report.Timeout
+		result.Reason = runTimeout.Error() + ", " + stopped(step, exit)
 		result.ExitStatus = nil
 	case exit.Stopped:
 		result.Outcome = report.Interrupted
@@ -49,15 +59,9 @@ func judge(ctx context.Context, step suite.Step, exit engine.Exit, err error, re
 // broken says that the step could not be carried out because of err; or, when err
 // is the end of its context before it started, that this is why.
 func broken(ctx context.Context, result *report.Result, err error) {
-	switch cause := context.Cause(ctx); {
-	case cause == nil || !errors.Is(err, cause):
-	case errors.Is(cause, errTimeout):
-		result.Outcome = report.Timeout
-		result.Reason = "its container had not started when its timeout was over"
-		return
-	default:
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		result.Outcome = report.Interrupted
-		result.Reason = "not started: the run was interrupted"
+		result.Reason = notStarted(cause)
 		return
 	}
 	result.Outcome = report.Broken
@@ -66,6 +70,15 @@ func broken(ctx context.Context, result *report.Result, err error) {
 	if errors.As(err, &hinted) {
 		result.Hint = hinted.Hint()
 	}
+}
+
+// notStarted says why a step was not started in a run that ended because of cause.
+func notStarted(cause error) string {
+	var runTimeout *RunTimeoutError
+	if errors.As(cause, &runTimeout) {
+		return "not started: " + runTimeout.Error()
+	}
+	return "not started: the run was interrupted"
 }
 
 // stopped says how a container was brought to its end.

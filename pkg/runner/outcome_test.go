@@ -46,7 +46,7 @@ func TestJudge(t *testing.T) {
 		{"interrupted before its start", step, interrupt, engine.Exit{}, fmt.Errorf("create: %w", interrupt), report.Interrupted,
 			"not started: the run was interrupted"},
 		{"timeout before its start", step, errTimeout, engine.Exit{}, fmt.Errorf("create: %w", errTimeout), report.Timeout,
-			"its container had not started when its timeout was over"},
+			"no end within its timeout of 2h: the engine had not started it yet"},
 		{"the engine went away while it was interrupted", step, interrupt, engine.Exit{}, engine.ErrGone, report.Broken,
 			engine.ErrGone.Error()},
 		{"no such image", step, nil, engine.Exit{}, engine.ErrNoImage, report.Broken, "no such image"},

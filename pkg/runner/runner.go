@@ -28,6 +28,7 @@ type Engine interface {
 	ContainerNamed(ctx context.Context, name string) (engine.Summary, bool, error)
 	Image(ctx context.Context, ref string) (engine.Image, error)
 	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
+	Ping(ctx context.Context) error
 }
 
 // Observer is told what happens while it happens. Its methods are called from
@@ -46,21 +47,38 @@ type Runner struct {
 	Folder   *report.Folder
 	Observer Observer
 	Now      func() time.Time
-	Machine  string // tells this machine's containers from those of others on the same engine
-	CLI      string // the command a person would type: docker, podman
-	Remote   bool   // the engine is on another machine: test directories may be there only
-	Jobs     int    // steps at a time, at least 1
-	Keep     string // the name that the container of the only step is kept under; empty: none is kept
+	Machine  string      // tells this machine's containers from those of others on the same engine
+	CLI      string      // the command a person would type: docker, podman
+	Remote   bool        // the engine is on another machine: test directories may be there only
+	Jobs     int         // steps at a time, at least 1
+	Keep     string      // the name that the container of the only step is kept under; empty: none is kept
+	Mask     report.Mask // takes the suite's secrets out of the results
+	MaxLog   int64       // bytes of a log on disk at most, at least 64 KiB; 0: no limit
+	// Patience is how long the next step waits for an engine that went away; after
+	// that no step is started any more. Default: 2 minutes.
+	Patience time.Duration
 
-	images imageStore
-	mu     sync.Mutex // guards run
-	run    *report.Run
-	saver  saver
+	images  imageStore
+	outages outages
+	mu      sync.Mutex // guards run
+	run     *report.Run
+	saver   saver
+}
+
+// A RunTimeoutError is the cause of the context of a run whose time is over.
+type RunTimeoutError struct{ Limit time.Duration }
+
+func (e *RunTimeoutError) Error() string {
+	return fmt.Sprintf("the run's time of %s was over (run_timeout)", report.Duration(e.Limit))
 }
 
 // Run carries out steps and fills in run.Steps, in the order of steps. It returns
 // when all have ended; when ctx ends first, what runs is stopped (TERM, the step's
-// grace, KILL) and what has not started is marked interrupted.
+// grace, KILL) and what has not started is marked interrupted. A RunTimeoutError as
+// its cause makes what ran a timeout.
+//
+// An engine that goes away costs the steps that run on it: they are broken. The others
+// wait until it is back (Patience).
 //
 // The error, if any, says that the record on disk is not up to date.
 func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) error {
@@ -70,7 +88,8 @@ func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) e
 	schedule(ctx, r.Jobs, claimsOf(steps), func(i int) {
 		r.finish(i, r.step(ctx, i, steps[i]))
 	})
-	if r.interruptRest() {
+	_ = r.await(ctx) // for what the last step left; why it could not be removed is in its notes
+	if r.interruptRest(context.Cause(ctx)) {
 		r.saver.request()
 	}
 	return r.saver.flush()
@@ -91,12 +110,13 @@ func (r *Runner) planned(step suite.Step) report.Result {
 		Kind:    report.Test,
 		Test:    step.Test,
 		Image:   step.Image,
-		Command: step.Container.CommandLine(r.CLI, r.Keep),
+		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.Keep)),
 	}
 }
 
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
+	r.Mask.Result(&result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)
 }
@@ -109,14 +129,14 @@ func (r *Runner) record(index int, result report.Result) *saved {
 	return r.saver.request()
 }
 
-// interruptRest marks the steps that never started, if there are any.
-func (r *Runner) interruptRest() (marked bool) {
+// interruptRest marks the steps that never started, if there are any, because of cause.
+func (r *Runner) interruptRest(cause error) (marked bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.run.Steps {
 		if result := &r.run.Steps[i]; result.Outcome == "" {
 			result.Outcome = report.Interrupted
-			result.Reason = "not started: the run was interrupted"
+			result.Reason = notStarted(cause)
 			marked = true
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/docker/go-units"
 
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
@@ -26,9 +27,13 @@ var errTimeout = errors.New("the step's time was over")
 // step runs one step, again as often as its retries allow, and returns its result.
 func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Result {
 	result := r.planned(step)
+	if err := r.await(ctx); err != nil {
+		broken(ctx, &result, err)
+		return result
+	}
 	result.Started = r.Now()
 	r.record(index, result) // on disk soon: nothing waits for it
-	if err := r.ready(ctx, step); err != nil {
+	if err := r.prepare(ctx, step); err != nil {
 		broken(ctx, &result, err)
 	} else {
 		r.attempts(ctx, index, step, &result)
@@ -37,12 +42,25 @@ func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Re
 	return result
 }
 
+// prepare is ready, again when the engine went away meanwhile: nothing was run yet.
+func (r *Runner) prepare(ctx context.Context, step suite.Step) error {
+	err := r.ready(ctx, step)
+	if !errors.Is(err, engine.ErrGone) {
+		return err
+	}
+	r.notice(step.Name, err)
+	if err := r.await(ctx); err != nil {
+		return err
+	}
+	return r.ready(ctx, step)
+}
+
 // attempts runs the step until it passes, or its retries are used up.
 func (r *Runner) attempts(ctx context.Context, index int, step suite.Step, result *report.Result) {
 	for {
 		result.Attempts++
 		r.attempt(ctx, index, step, result)
-		if result.Outcome == report.Passed || ctx.Err() != nil || result.Attempts > step.Retries {
+		if result.Outcome == report.Passed || ctx.Err() != nil || result.Attempts > step.Retries || r.await(ctx) != nil {
 			break
 		}
 	}
@@ -76,14 +94,23 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	defer log.close()
 	r.Observer.Started(index, *result, log)
 
+	container := r.container(step)
+	r.outages.begin(container.Name)
+	defer r.outages.end(container.Name)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
-	exit, err := r.Engine.Run(stepCtx, r.container(step), log)
+	exit, err := r.Engine.Run(stepCtx, container, log)
 	judge(stepCtx, step, exit, err, result)
 	cancel()
-	log.end()
+	if err := log.end(); err != nil {
+		result.Notes = append(result.Notes, err.Error())
+	}
 	result.ImageID = exit.ImageID
-	r.dispose(exit.ID, result)
 	describe(log, r.run.Lines, result)
+	if errors.Is(err, engine.ErrNoImage) {
+		r.images.forget(step) // somebody removed it: the next step looks again
+	}
+	r.notice(step.Name, err)
+	r.dispose(ctx, exit.ID, result)
 }
 
 // createLog makes the log of an attempt. It has the step's own name: the log of
@@ -92,15 +119,15 @@ func (r *Runner) createLog(step suite.Step, attempt int) (*Log, error) {
 	name := r.Folder.LogFile(step.Name)
 	path := filepath.Join(r.Folder.Path, name)
 	if attempt > 1 {
-		if err := os.Rename(path, filepath.Join(r.Folder.Path, r.Folder.AttemptFile(step.Name, attempt-1))); err != nil {
-			return nil, fmt.Errorf("put the log of attempt %d aside: %w", attempt-1, err)
+		if err := r.Folder.PutAside(step.Name, attempt-1); err != nil {
+			return nil, err
 		}
 	}
 	file, err := r.Folder.CreateLog(name)
 	if err != nil {
 		return nil, err
 	}
-	return newLog(file, path), nil
+	return newLog(file, path, r.MaxLog), nil
 }
 
 // container is the step's container with a name of its own and our labels.
@@ -121,25 +148,35 @@ func (r *Runner) container(step suite.Step) engine.Container {
 }
 
 // dispose removes the container of an attempt, or puts it under the name to keep it by.
-func (r *Runner) dispose(id string, result *report.Result) {
+// It waits for an engine that went away, as long as the run is willing to.
+func (r *Runner) dispose(ctx context.Context, id string, result *report.Result) {
 	if id == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanUpBound)
+	if err := r.await(ctx); err != nil {
+		result.Notes = append(result.Notes, "its container is still there, the next run removes it")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
 	defer cancel()
 	if r.Keep != "" && result.Outcome != report.Interrupted {
 		r.keep(ctx, id, result)
 		return
 	}
 	if err := r.Engine.Remove(ctx, id); err != nil {
-		result.Notes = append(result.Notes, fmt.Sprintf("its container is still there, the next run removes it: %v", err))
+		r.notice(result.Name, err)
+		result.Notes = append(result.Notes, fmt.Sprintf("its container was still there at its end, it is removed by the next run at the latest: %v", err))
 	}
 }
 
 // describe adds to result what there is to say of its log.
 func describe(log *Log, lines int, result *report.Result) {
-	size, count := log.Size()
-	result.Log = report.Log{File: filepath.Base(log.Path()), Bytes: size, Lines: count}
+	size, count, leftOut := log.Size()
+	result.Log = report.Log{File: filepath.Base(log.Path()), Bytes: size, Lines: count, LeftOut: leftOut}
+	if leftOut > 0 {
+		result.Notes = append(result.Notes, fmt.Sprintf("it printed %s, and its log on disk lacks %s of that, from the middle (max_log)",
+			units.BytesSize(float64(size)), units.BytesSize(float64(leftOut))))
+	}
 	tail, err := log.tail(lines)
 	if err != nil {
 		result.Notes = append(result.Notes, fmt.Sprintf("the end of its log could not be read: %v", err))

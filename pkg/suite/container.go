@@ -245,11 +245,54 @@ func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	if isNull(p.value) {
 		return d.assignment(out, p.key, name, "", false, false)
 	}
+	if deref(p.value).Kind == yaml.MappingNode {
+		return d.longVariable(out, p)
+	}
 	text, ok := d.environmentValue(name, p.value)
 	if !ok {
 		return out
 	}
 	return d.assignment(out, p.key, name, text.text, true, text.hidden)
+}
+
+// longVariable is a variable that says itself whether it is secret, whatever its name.
+type longVariable struct {
+	secret *bool
+	value  *yaml.Node
+}
+
+var longVariableKeys = keys[longVariable]{what: "a variable", set: map[string]setter[longVariable]{
+	"secret": func(d *decoder, v *longVariable, n *yaml.Node) {
+		boolKey(func(v *longVariable) *bool { v.secret = new(bool); return v.secret })(d, v, n)
+	},
+	"value": func(_ *decoder, v *longVariable, n *yaml.Node) { v.value = n },
+}}
+
+func (d *decoder) longVariable(out []assignment, p pair) []assignment {
+	var long longVariable
+	before := len(d.problems)
+	d.secret = true // the keys are not read yet: the value may be one
+	longVariableKeys.decode(d, &long, p.value)
+	d.secret = false
+	if len(d.problems) > before {
+		d.hide(p.value)
+		return out
+	}
+	if long.value != nil && !isNull(long.value) {
+		d.secret = long.secret == nil || *long.secret
+		text, ok := d.scalar(long.value)
+		d.secret = false
+		if !ok {
+			return out
+		}
+		out = d.assignment(out, p.key, p.key.Value, text.text, true, text.hidden)
+	} else {
+		out = d.assignment(out, p.key, p.key.Value, "", false, false)
+	}
+	if long.secret != nil && len(out) > 0 && len(d.problems) == before {
+		out[len(out)-1].Secret = *long.secret
+	}
+	return out
 }
 
 // environmentValue reads the value of a variable; the variable's name tells whether it is secret.
@@ -272,7 +315,7 @@ func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string,
 	v := engine.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
 	if !given {
 		inherited, ok := d.lookup(name)
-		v.Value, v.Secret = inherited, true
+		v.Value, v.Inherited = inherited, true
 		return append(out, assignment{v, !ok})
 	}
 	return append(out, assignment{Variable: v})
@@ -321,7 +364,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 		return
 	}
 	file := d.from.abs(f.path)
-	data, err := readBounded(file, maxEnvFile)
+	data, err := d.files.read(file, maxEnvFile)
 	if err != nil {
 		if f.required || !isNotExist(err) {
 			d.fail(n, "", "read env_file %s: %v", quoted(f.path), err)
@@ -332,6 +375,9 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 	if err := p.parse(string(data)); err != nil {
 		d.failEnvFile(file, err)
 		return
+	}
+	if slices.ContainsFunc(p.known, func(v engine.Variable) bool { return secretName.MatchString(v.Name) }) {
+		d.warnIfOpen("env_file", file, 0o007)
 	}
 	s.EnvFiles = append(s.EnvFiles, file)
 	s.fromFiles = p.known

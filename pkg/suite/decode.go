@@ -36,11 +36,14 @@ type decoder struct {
 	source   source
 	env      Env
 	from     place
+	files    files
 	problems []Problem
 	warnings []string
 	visits   int
-	key      string // the key whose value is being read
-	secret   bool   // that value is not to be printed
+	key      string   // the key whose value is being read
+	secret   bool     // that value is not to be printed
+	secrets  []string // values of secret variables that the file used so far
+	hidden   []string // texts of the file that no excerpt may show
 }
 
 // setter reads a key's value into what the key belongs to.
@@ -74,7 +77,7 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 		default:
 			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
 			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
-			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) {
+			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
 				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
 			}
 		}
@@ -109,6 +112,16 @@ func quoted(text string) string {
 
 func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 	d.failAt(n.Line, n.Column, hint, format, args...)
+}
+
+// failValue is fail for a value: a secret one may stand on a line without its key.
+func (d *decoder) failValue(n *yaml.Node, hidden bool, hint, format string, args ...any) {
+	before := len(d.problems)
+	d.fail(n, hint, format, args...)
+	if hidden && len(d.problems) > before {
+		p := &d.problems[before]
+		p.Excerpt = maskFrom(p.Excerpt, p.Column)
+	}
 }
 
 func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
@@ -270,8 +283,11 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	if d.tooMany(n) {
 		return scalar{}, false
 	}
+	if d.hides() {
+		d.hide(n)
+	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.fail(n, "", "%s must have a single value, not %s", d.key, kindOf(n))
+		d.failValue(n, d.hides(), "", "%s must have a single value, not %s", d.key, kindOf(n))
 		return scalar{}, false
 	}
 	if !d.tagged(n, "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge") {
@@ -280,12 +296,22 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	v := variables{lookup: d.env.Lookup}
 	text, err := v.expand(n.Value, 0)
 	if err != nil {
-		d.failErr(n, err)
+		d.failValue(n, d.hides(), hintOf(err), "%s: %v", d.key, err)
 		return scalar{}, false
 	}
-	hidden := d.secret || secretName.MatchString(d.key) || slices.ContainsFunc(v.used, secretName.MatchString)
+	hidden := d.hides()
+	for _, name := range v.used {
+		if secretName.MatchString(name) {
+			value, _ := d.lookup(name)
+			d.secrets = append(d.secrets, value)
+			hidden = true
+		}
+	}
 	return scalar{n, text, hidden}, true
 }
+
+// hides says that the value of the key is not to be printed.
+func (d *decoder) hides() bool { return d.secret || secretName.MatchString(d.key) }
 
 // rule says what is wrong with a text: the words that follow the key, as "must be an
 // absolute path"; "" when nothing is.
@@ -298,7 +324,7 @@ func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 		return "", false
 	}
 	if wrong, hint := keeps(s.text); wrong != "" {
-		d.fail(s.node, hint, "%s %s%s", d.key, wrong, s.not())
+		d.failValue(s.node, s.hidden, hint, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true

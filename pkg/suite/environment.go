@@ -3,8 +3,6 @@ package suite
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,9 +10,6 @@ import (
 
 	"runtests/pkg/engine"
 )
-
-// maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
-const maxEnvFile = 1 << 20
 
 // secretName matches the names of keys and variables whose values are not printed.
 var secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase|$|_)|secret|token|credential|api_?key|private_?key|access_?key`)
@@ -191,40 +186,4 @@ func assign(base []engine.Variable, more []assignment) []engine.Variable {
 		merged = append(merged, a.Variable)
 	}
 	return slices.DeleteFunc(merged, func(v engine.Variable) bool { return unset[v.Name] })
-}
-
-// readBounded reads a regular file of at most limit bytes. Its errors do not name the file.
-func readBounded(file string, limit int64) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, bare(err)
-	}
-	switch {
-	case info.IsDir():
-		return nil, errors.New("it is a directory")
-	case !info.Mode().IsRegular() && !strings.HasPrefix(file, "/dev/"): // a named pipe waits for ever for its writer
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, bare(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, bare(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
-	}
-	return data, nil
-}
-
-// bare strips the path from an error of package os: the message around it names the file.
-func bare(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -97,10 +97,25 @@ func (o Overrides) check(env Env) (overrides, error) {
 		}
 		over.volumes = mergeVolumes(over.volumes, []volume{v})
 	}
+	faults = append(faults, over.checkSockets(engineSockets(env.Lookup))...)
 	if len(faults) == 1 {
 		return over, faults[0]
 	}
 	return over, errors.Join(faults...)
+}
+
+// checkSockets returns what is wrong with the volumes of the command line, as that of
+// the expander does for a test's.
+func (o overrides) checkSockets(sockets []string) (faults []error) {
+	if nameSocket(o.volumes, sockets) {
+		return nil
+	}
+	for _, v := range o.volumes {
+		if err := checkSocket(v.mount, sockets, disk{}); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return faults
 }
 
 // expander makes steps of tests.
@@ -179,16 +194,10 @@ func (d *decoder) directories(n *yaml.Node) []string {
 	if !filepath.IsAbs(pattern) {
 		full = filepath.Join(globEscape.Replace(d.from.dir), pattern)
 	}
-	matches, err := filepath.Glob(full)
+	dirs, err := d.files.directories(full)
 	if err != nil {
 		d.fail(n, "a * stands for any text, a ? for one character, [a-z] for a choice", "tests: %s is not a pattern", quoted(pattern))
 		return nil
-	}
-	var dirs []string
-	for _, m := range matches {
-		if info, err := os.Stat(m); err == nil && info.IsDir() && filepath.Base(m)[0] != '.' {
-			dirs = append(dirs, m)
-		}
 	}
 	if len(dirs) == 0 {
 		d.fail(n, "paths start from the directory of the suite file", "tests: no directory matches %s", quoted(pattern))
@@ -202,6 +211,7 @@ var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 func (e *expander) add(n *yaml.Node, test, dir string, s settings) {
 	e.tests = append(e.tests, test)
 	e.checkTogether(n, &s)
+	e.checkSockets(n, dir, &s)
 	uses := e.imagesOf(n, s)
 	given := s.at["image"] != nil || e.defaults.at["image"] != nil // and then it was at fault itself
 	if len(uses) == 0 && !given {
@@ -286,6 +296,32 @@ func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 	}
 }
 
+// checkSockets reports a mount that has an engine's socket in it: a suite gives the
+// engine away by naming its socket, not by mounting a directory above it.
+func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
+	sockets := engineSockets(e.d.env.Lookup)
+	if nameSocket(s.volumes, sockets) || nameSocket(e.over.volumes, sockets) {
+		return
+	}
+	at := func(key string) *yaml.Node {
+		if node := s.at[key]; node != nil {
+			return node
+		}
+		return n
+	}
+	for _, v := range s.volumes {
+		if err := checkSocket(v.mount, sockets, e.d.files); err != nil {
+			e.d.fail(at("volumes"), hintOf(err), "%v", err)
+		}
+	}
+	if s.mount == Copied {
+		return
+	}
+	if err := checkSocket(engine.Mount{Source: dir}, sockets, e.d.files); err != nil {
+		e.d.fail(at("dir"), hintOf(err), "%v", err)
+	}
+}
+
 // newStep is a test on one image; the suite's and the command line's settings are in it.
 func newStep(test, imageName, dir string, img image, s settings, over overrides) Step {
 	step := Step{
@@ -310,6 +346,7 @@ func newStep(test, imageName, dir string, img image, s settings, over overrides)
 	if len(c.Command) == 0 {
 		c.Command = []string{testDir + "/test.sh"}
 	}
+	c.SecurityOpt = securityOptions(s.Container)
 	step.Script = c.Command[0] == testDir+"/test.sh"
 	given := make([]assignment, len(s.variables))
 	for i, v := range s.variables {
@@ -360,7 +397,7 @@ func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	}
 	s := newSuite("", env.Dir)
 	s.Logs = filepath.Join(env.Dir, s.Logs)
-	s.outside = outside{defaults: initialSettings(), over: over}
+	s.outside = outside{defaults: initialSettings(), over: over, env: env}
 	var faults []error
 	for _, dir := range dirs {
 		if err := s.addDirectory(dir, env.Dir); err != nil {
@@ -406,6 +443,7 @@ type outside struct {
 	images   images
 	defaults settings
 	over     overrides
+	env      Env
 }
 
 // steps returns the steps of a test directory, an absolute path.
@@ -414,7 +452,7 @@ func (o outside) steps(dir string) ([]Step, error) {
 	if wrong, _ := name(test); wrong != "" {
 		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
-	d := &decoder{file: o.file}
+	d := &decoder{file: o.file, env: o.env, files: disk{}}
 	e := expander{d: d, names: map[string]bool{}, images: o.images, defaults: o.defaults, over: o.over}
 	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
 	if len(d.problems) > 0 {

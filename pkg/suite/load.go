@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -49,9 +50,16 @@ func Load(file string, env Env, o Overrides) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: file, path: path, source: newSource(text), env: env, from: env.place(filepath.Dir(path))}
+	d := &decoder{file: file, path: path, env: env, from: env.place(filepath.Dir(path)), files: disk{}}
+	return d.load(text, over)
+}
+
+// load reads the text of the file.
+func (d *decoder) load(text string, over overrides) (*Suite, error) {
+	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
+		d.hideSecrets()
 		sortProblems(d.problems)
 		return nil, &Errors{d.problems}
 	}
@@ -83,17 +91,20 @@ type sections struct {
 }
 
 var suiteKeys = keys[sections]{
-	what: "the suite", extensions: true, later: []string{"deploy", "ping", "run_timeout", "max_log"},
+	what: "the suite", extensions: true, later: []string{"deploy"},
 	set: map[string]setter[sections]{
-		"name":      textKey(name, func(s *sections) *string { return &s.Name }),
-		"logs":      textKey(filePath, func(s *sections) *string { return &s.Logs }),
-		"lines":     intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
-		"jobs":      intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
-		"keep_runs": intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
-		"defaults":  keep(func(s *sections) **yaml.Node { return &s.defaults }),
-		"images":    keep(func(s *sections) **yaml.Node { return &s.images }),
-		"tests":     keep(func(s *sections) **yaml.Node { return &s.tests }),
-		"mail":      keep(func(s *sections) **yaml.Node { return &s.mail }),
+		"name":        textKey(name, func(s *sections) *string { return &s.Name }),
+		"logs":        textKey(filePath, func(s *sections) *string { return &s.Logs }),
+		"lines":       intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
+		"jobs":        intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
+		"keep_runs":   intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
+		"max_log":     sizeKey(minMaxLog, func(s *sections) *int64 { return &s.MaxLog }),
+		"run_timeout": durationKey(time.Nanosecond, func(s *sections) *time.Duration { return &s.RunTimeout }),
+		"ping":        setPing,
+		"defaults":    keep(func(s *sections) **yaml.Node { return &s.defaults }),
+		"images":      keep(func(s *sections) **yaml.Node { return &s.images }),
+		"tests":       keep(func(s *sections) **yaml.Node { return &s.tests }),
+		"mail":        keep(func(s *sections) **yaml.Node { return &s.mail }),
 	},
 }
 
@@ -101,9 +112,22 @@ func keep(field func(*sections) **yaml.Node) setter[sections] {
 	return func(_ *decoder, to *sections, n *yaml.Node) { *field(to) = n }
 }
 
+// minMaxLog leaves room for a head and a tail that tell what happened.
+const minMaxLog = 64 << 10
+
+// setPing reads a URL that is not printed, not even when it is wrong: who knows it can
+// say that a run went well. An empty one, as of a variable that is not set, is none.
+func setPing(d *decoder, s *sections, n *yaml.Node) {
+	d.secret = true
+	defer func() { d.secret = false }()
+	if text, ok := d.text(n, pingURL); ok {
+		s.Ping = text
+	}
+}
+
 // newSuite is a suite with nothing said about it.
 func newSuite(file, dir string) Suite {
-	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30}
+	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, MaxLog: 1 << 30}
 	if wrong, _ := name(s.Name); wrong != "" {
 		s.Name = "runtests"
 	}
@@ -125,7 +149,8 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	d.within("tests", raw.tests, e.read)
 	d.within("mail", raw.mail, func(n *yaml.Node) { s.Mail = d.mail(n) })
 	s.Steps = e.steps
-	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file}
+	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file, env: d.env}
+	s.Secrets = d.secretsOf(s)
 	return s
 }
 
@@ -205,19 +230,33 @@ func (d *decoder) checkCharacters(text string) bool {
 }
 
 func (d *decoder) warn(format string, args ...any) {
-	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(d.warnings, text) {
+		d.warnings = append(d.warnings, text)
+	}
 }
 
 func (d *decoder) warnIfWritable() {
-	info, err := os.Stat(d.path)
-	if err == nil && d.env.Root && info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 {
+	if !d.env.Root {
+		return
+	}
+	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o022 != 0 {
 		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+	}
+	dir := filepath.Dir(d.files.resolve(d.path))
+	if mode, err := d.files.mode(dir); err == nil && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
+		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", printable(d.file), printable(dir))
+	}
+}
+
+// warnIfOpen warns of a file of secrets that has some of the permissions.
+func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
+	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
+		d.warn("the %s %s can be read by others: chmod 600 %s", what, printable(file), printable(file))
 	}
 }
 
 func (d *decoder) warnIfReadable() {
-	info, err := os.Stat(d.path)
-	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 {
+	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o044 != 0 {
 		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
 	}
 }

@@ -123,12 +123,12 @@ func TestSampleOfTheContract(t *testing.T) {
 			Container: engine.Container{
 				Image: reference, Command: []string{"/test/test.sh"}, MacAddress: "aa:bb:cc:dd:ee:ff",
 				Mounts: []engine.Mount{{Source: filepath.Join(dir, "tests", test), Target: "/test"}, {Source: "/maple", Target: "/maple", ReadOnly: true}},
-				DNS:    []string{"8.8.8.8", "172.21.8.87"}, StopGrace: 10 * time.Second,
+				DNS:    []string{"8.8.8.8", "172.21.8.87"}, StopGrace: 10 * time.Second, SecurityOpt: []string{"no-new-privileges"},
 			},
 		}
 	}
 	want := &Suite{
-		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30,
+		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30, MaxLog: 1 << 30,
 		Steps: []Step{
 			step("ecs", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
 			step("ecs", "specfun-ubuntu-deps", "specfun-ubuntu-deps", PullMissing),
@@ -170,11 +170,16 @@ func TestContainerKeys(t *testing.T) {
 		}},
 		{"extra_hosts: {a: 10.0.0.1}", func(c *engine.Container) { c.ExtraHosts = []string{"a:10.0.0.1"} }},
 		{"init: yes", func(c *engine.Container) { c.Init = true }},
-		{"privileged: ${PRIVILEGED:-true}", func(c *engine.Container) { c.Privileged = true }},
+		{"privileged: ${PRIVILEGED:-true}", func(c *engine.Container) { c.Privileged, c.SecurityOpt = true, nil }},
 		{"read_only: true", func(c *engine.Container) { c.ReadOnly = true }},
 		{"cap_add: [NET_ADMIN]", func(c *engine.Container) { c.CapAdd = []string{"NET_ADMIN"} }},
 		{"cap_drop: [ALL]", func(c *engine.Container) { c.CapDrop = []string{"ALL"} }},
 		{"security_opt: [no-new-privileges]", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges"} }},
+		{"security_opt: ['no-new-privileges:false']", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges:false"} }},
+		{"security_opt: ['no-new-privileges=true']", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges=true"} }},
+		{"security_opt: [seccomp=unconfined]", func(c *engine.Container) {
+			c.SecurityOpt = []string{"no-new-privileges", "seccomp=unconfined"}
+		}},
 		{"devices: ['/dev/fuse', '/dev/a:/dev/b:r']", func(c *engine.Container) { c.Devices = []string{"/dev/fuse", "/dev/a:/dev/b:r"} }},
 		{"platform: linux/arm64", func(c *engine.Container) { c.Platform = "linux/arm64" }},
 		{"stop_grace_period: 1m30s", func(c *engine.Container) { c.StopGrace = 90 * time.Second }},
@@ -201,17 +206,20 @@ func TestContainerKeys(t *testing.T) {
 		{"dir: 'with:colon,comma'", func(c *engine.Container) { c.Mounts[0].Source = "DIR/with:colon,comma" }},
 		{"environment: {A: 1.10, B: 012, C: yes, D: 3:25, E: '', HOME:, NOT_SET:, F: $$x}", func(c *engine.Container) {
 			c.Env = []engine.Variable{{Name: "A", Value: "1.10"}, {Name: "B", Value: "012"}, {Name: "C", Value: "yes"}, {Name: "D", Value: "3:25"},
-				{Name: "E"}, {Name: "HOME", Value: "/home/ci", Secret: true}, {Name: "F", Value: "$x"}}
+				{Name: "E"}, {Name: "HOME", Value: "/home/ci", Inherited: true}, {Name: "F", Value: "$x"}}
 		}},
 		{"environment: [A=1=2, JOBS, 'API_TOKEN=x', 'X=${DB_PASSWORD}']", func(c *engine.Container) {
-			c.Env = []engine.Variable{{Name: "A", Value: "1=2"}, {Name: "JOBS", Value: "3", Secret: true},
+			c.Env = []engine.Variable{{Name: "A", Value: "1=2"}, {Name: "JOBS", Value: "3", Inherited: true},
 				{Name: "API_TOKEN", Value: "x", Secret: true}, {Name: "X", Value: "hunter2-word", Secret: true}}
+		}},
+		{"environment: {A: {value: a-word, secret: true}, B: {secret: true}, HOME: {secret: yes}, A_TOKEN: {value: x, secret: false}, D: {value: 1}}", func(c *engine.Container) {
+			c.Env = []engine.Variable{{Name: "A", Value: "a-word", Secret: true}, {Name: "HOME", Value: "/home/ci", Secret: true, Inherited: true}, {Name: "A_TOKEN", Value: "x"}, {Name: "D", Value: "1", Secret: true}}
 		}},
 	} {
 		t.Run(c.yaml, func(t *testing.T) {
 			s, dir := mustLoad(t, "tests:\n  t:\n    image: a:1.10\n    "+c.yaml+"\n", Overrides{})
 			want := engine.Container{
-				Image: "a:1.10", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second,
+				Image: "a:1.10", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, SecurityOpt: []string{"no-new-privileges"},
 				Mounts: []engine.Mount{{Source: "DIR/tests/t", Target: "/test"}},
 			}
 			c.want(&want)
@@ -229,6 +237,116 @@ func TestContainerKeys(t *testing.T) {
 				t.Errorf("Script = %v, want %v", s.Steps[0].Script, script)
 			}
 		})
+	}
+}
+
+// The limits of a whole run, and who is told of it.
+func TestRunKeys(t *testing.T) {
+	environment["PING_URL"] = "https://hc.example.org/t0ken-word"
+	t.Cleanup(func() { delete(environment, "PING_URL") })
+	s, _ := mustLoad(t, "run_timeout: 6h\nmax_log: 200m\nping: ${PING_URL}\n", Overrides{})
+	if s.RunTimeout != 6*time.Hour || s.MaxLog != 200<<20 || s.Ping != "https://hc.example.org/t0ken-word" {
+		t.Errorf("%+v", s)
+	}
+	if s.PingHost() != "https://hc.example.org" {
+		t.Error("for people:", s.PingHost())
+	}
+	s, _ = mustLoad(t, "ping: ${NOT_SET:-}\n", Overrides{})
+	if s.Ping != "" || s.PingHost() != "" || s.RunTimeout != 0 || s.MaxLog != 1<<30 {
+		t.Errorf("defaults: %+v", s)
+	}
+	for _, ping := range []string{
+		"hc.example.org/t0ken-word", "ftp://h/t0ken-word", "http:///t0ken-word", "'http://h/%zz#t0ken-word'", "[http://h/t0ken-word]", "{a: t0ken-word}", "'http://h /t0ken-word'",
+	} {
+		for _, key := range []string{"ping", "PING", "pong"} {
+			_, _, err := load(t, key+": "+ping+"\n", Overrides{})
+			if err == nil || strings.Contains(err.Error(), "t0ken-word") {
+				t.Errorf("%s: %s: %v", key, ping, err)
+			}
+		}
+	}
+}
+
+// Secrets are what the file says is secret, what has a secret's name, and what an
+// env_file or the mail section holds; an inherited variable alone is none.
+func TestSecrets(t *testing.T) {
+	_, dir := mustLoad(t, "name: x\n", Overrides{})
+	write(t, dir+"/ci.env", "FROM_FILE=file-word\nSHORT=abc\n")
+	write(t, dir+"/runtests.yaml", `
+ping: https://u:url-word@hc.example.org/0123456789abcdef/start?k=v
+defaults: {image: x, env_file: ci.env, environment: {ALLOW_EMPTY_PASSWORD: yes, HOME: }}
+tests:
+  a: {environment: {MARKED: {value: marked-word, secret: true}, TOKENIZER: {value: shown, secret: false}}}
+  b: {command: [curl, "-u:${DB_PASSWORD}"], environment: ["API_TOKEN=token-word", "PLAIN=plain-word"]}
+mail: {server: smtps://h, from: a@b, to: c@d, user: u, password: "${SMTP_PASSWORD}"}
+`)
+	s, err := Load("runtests.yaml", env(dir), Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0123456789abcdef", "0123456789abcdef/start", "file-word", "hunter2-word", "marked-word", "s3cret-word", "token-word", "url-word"}
+	if diff := cmp.Diff(want, s.Secrets); diff != "" {
+		t.Error(diff)
+	}
+	if s.Mail.Password != "s3cret-word" || s.PingHost() != "https://hc.example.org" {
+		t.Error("the secrets themselves are changed")
+	}
+}
+
+// A secret that stands on a line without its key is not printed either.
+func TestSecretsOfProblems(t *testing.T) {
+	for _, text := range []string{
+		"ping:\n  hc.example.org/hidden-word\n", "ping: >-\n  hc.example.org/hidden-word\n",
+		"tests: {a: {environment: {A: {value: hidden-word, secret: maybe}}}}", "tests: {a: {environment: {A: {value: [hidden-word]}}}}",
+		"tests: {a: {environment: {A: {valeu: hidden-word}}}}", "tests:\n  a:\n    environment:\n      A_TOKEN:\n        hidden-word${NOPE}\n",
+		"tests:\n  a:\n    environment:\n      A:\n        secret: true\n        value: hidden-word${NOPE}\n",
+		"mail:\n  password:\n    - hidden-word\n",
+	} {
+		s, _, err := load(t, text, Overrides{})
+		if err == nil || strings.Contains(err.Error(), "hidden-word") {
+			t.Errorf("%s: %v, %v", text, s, err)
+		}
+	}
+}
+
+// The engine's socket is mounted by its name, and not by that of a directory above it.
+func TestEngineSocket(t *testing.T) {
+	environment["DOCKER_HOST"] = "unix:///srv/engine/docker.sock"
+	environment["XDG_RUNTIME_DIR"] = "/run/user/1000"
+	t.Cleanup(func() { delete(environment, "DOCKER_HOST"); delete(environment, "XDG_RUNTIME_DIR") })
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("/run", link); err != nil {
+		t.Fatal(err)
+	}
+	const socket = "/var/run/docker.sock:/var/run/docker.sock"
+	for yaml, refused := range map[string]string{
+		"volumes: ['/:/host:ro']":                               "/run/docker.sock",
+		"volumes: ['/var/run/:/x']":                             "/var/run/docker.sock",
+		"volumes: [{type: bind, source: /run, target: /x}]":     "/run/docker.sock",
+		"volumes: ['" + link + ":/x']":                          "/run/docker.sock",
+		"volumes: ['/run/podman:/x']":                           "/run/podman/podman.sock",
+		"volumes: ['/run/user/1000:/x']":                        "/run/user/1000/docker.sock",
+		"volumes: ['/srv:/x']":                                  "/srv/engine/docker.sock",
+		"dir: /var":                                             "/var/run/docker.sock",
+		"dir: /srv/engine/..":                                   "/srv/engine/docker.sock",
+		"volumes: ['" + socket + "']":                           "",
+		"volumes: ['" + socket + "', '/run:/x']":                "",
+		"volumes: ['/srv/engine/docker.sock:/s', '/srv:/x']":    "",
+		"volumes: ['/run/lock:/x', '/runner:/y', 'run:/z', /a]": "",
+		"dir: /var\n    mount: copy":                            "",
+		"volumes: [{type: tmpfs, target: /run}]":                "",
+	} {
+		_, _, err := load(t, "tests:\n  t:\n    image: x\n    "+yaml+"\n", Overrides{})
+		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), "engine in it ("+refused+")") {
+			t.Errorf("%s: %v", yaml, err)
+		}
+	}
+	_, _, err := load(t, "tests: {t: {image: x}}\n", Overrides{Volumes: []string{"/var/run:/x"}})
+	if err == nil {
+		t.Error("--volume gives the engine away")
+	}
+	if _, err := FromDirs([]string{"/run"}, env("/"), Overrides{Image: "x"}); err == nil || hintOf(err) == "" {
+		t.Error("a directory on the command line gives the engine away:", err)
 	}
 }
 
@@ -262,7 +380,7 @@ tests:
 		t.Errorf("steps: %v", s.Steps)
 	}
 	want := engine.Container{
-		Image: "c", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, DNS: []string{"3.3.3.3"}, CapAdd: []string{"SYS_PTRACE"},
+		Image: "c", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, DNS: []string{"3.3.3.3"}, CapAdd: []string{"SYS_PTRACE"}, SecurityOpt: []string{"no-new-privileges"},
 		Env:    []engine.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "own"}, {Name: "C", Value: "own"}},
 		Mounts: []engine.Mount{{Source: dir + "/tests/own", Target: "/test"}, {Source: "/one", Target: "/data"}, {Source: "/three", Target: "/more"}},
 	}
@@ -397,6 +515,48 @@ func TestWarningWhenOthersCanChangeTheFile(t *testing.T) {
 		s, err := Load("s.yaml", e, Overrides{})
 		if err != nil || len(s.Warnings) != c.want {
 			t.Errorf("%v: %v, %v", c, s, err)
+		}
+	}
+}
+
+// Who can write the directory can put another file in the place of the suite file.
+func TestWarningWhenOthersCanReplaceTheFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "s.yaml"), "name: x\n")
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.Symlink(filepath.Join(dir, "s.yaml"), link); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[fs.FileMode]int{0o755: 0, 0o777: 1, 0o775: 1, 0o777 | fs.ModeSticky: 0} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"s.yaml", link} {
+			e := env(dir)
+			e.Root = true
+			s, err := Load(file, e, Overrides{})
+			if err != nil || len(s.Warnings) != want || want == 1 && !strings.Contains(s.Warnings[0], "replaced by others") {
+				t.Errorf("%v: %v, %v", mode, s, err)
+			}
+		}
+	}
+}
+
+func TestWarningWhenOthersCanReadSecrets(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		mode fs.FileMode
+		want int
+	}{{"DB_PASSWORD=x", 0o644, 1}, {"DB_PASSWORD=x", 0o640, 0}, {"LANG=C", 0o644, 0}} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "ci.env"), c.text)
+		if err := os.Chmod(filepath.Join(dir, "ci.env"), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "s.yaml"), "defaults: {image: x}\ntests: {a: {env_file: ci.env}, b: {env_file: ci.env}}\n")
+		s, err := Load("s.yaml", env(dir), Overrides{})
+		if err != nil || len(s.Warnings) != c.want {
+			t.Errorf("%v: %v, %v", c, s.Warnings, err)
 		}
 	}
 }

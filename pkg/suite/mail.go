@@ -3,7 +3,6 @@ package suite
 import (
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,6 +118,7 @@ func mailServer(text string) (string, error) {
 // by hand mails nothing, and has not the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
+		d.hide(n)
 		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
 		return
 	}
@@ -145,7 +145,7 @@ func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
 	before := len(d.problems)
 	defer func() { d.postpone(m, before) }()
 	file := d.from.abs(text)
-	data, err := readBounded(file, maxEnvFile)
+	data, err := d.files.read(file, maxEnvFile)
 	if err != nil {
 		d.fail(n, "", "read password_file: %v", err)
 		return
@@ -156,9 +156,7 @@ func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
 		return
 	}
 	m.Password = password
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		d.warn("the password file %s can be read by others: chmod 600 %s", printable(file), printable(file))
-	}
+	d.warnIfOpen("password file", file, 0o077)
 }
 
 func setCAFile(d *decoder, m *mailSection, n *yaml.Node) {
@@ -167,7 +165,7 @@ func setCAFile(d *decoder, m *mailSection, n *yaml.Node) {
 		return
 	}
 	m.CAFile = d.from.abs(text)
-	if _, err := readBounded(m.CAFile, maxEnvFile); err != nil {
+	if _, err := d.files.read(m.CAFile, maxEnvFile); err != nil {
 		d.fail(n, "", "read ca_file: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/url"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -167,6 +168,18 @@ func mailAddress(text string) (string, string) {
 func noControls(text string) (string, string) {
 	if len(text) > maxName || !utf8.ValidString(text) || strings.IndexFunc(text, unicode.IsControl) >= 0 {
 		return fmt.Sprintf("must be one line of at most %d bytes", maxName), ""
+	}
+	return "", ""
+}
+
+// pingURL allows "": there is none.
+func pingURL(text string) (string, string) {
+	if text == "" {
+		return "", ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" {
+		return "must be the URL of a monitor", "the form is https://HOST/PATH"
 	}
 	return "", ""
 }

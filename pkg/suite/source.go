@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // source is the text of a file, by lines as YAML counts them.
@@ -50,12 +52,53 @@ func (s source) clamp(line, column int) (int, int) {
 }
 
 var (
-	// passwordValue is what an excerpt may not show: the value of a key or variable with a secret's name.
-	passwordValue = regexp.MustCompile(`(?i)([\w.-]*(?:pass|pas+w|pwd|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*["']?\s*[:=]\s*)(\S.*)$`)
+	// passwordValue is what an excerpt may not show: the value of a key or
+	// variable with a secret's name, and the URL of a ping.
+	passwordValue = regexp.MustCompile(`(?i)((?:\bping|[\w.-]*(?:pass|pas+w|pwd|secret|token|credential|api_?key|private_?key|access_?key)[\w.-]*)["']?\s*[:=]\s*)(\S.*)$`)
 	// variableOnly is a value that names a variable and holds nothing itself.
 	variableOnly = regexp.MustCompile(`^["']?\$(?:\w+|\{\w+\})["']?\s*[,}\]]*\s*$`)
 	userInfo     = regexp.MustCompile(`(://[^:/@\s]*:)[^@\s]*@`)
 )
+
+// maskFrom hides what stands at column and after it, unless that only names a variable:
+// a value may stand on a line without its key.
+func maskFrom(line string, column int) string {
+	runes := []rune(line)
+	if at := column - 1; at < len(runes) && !strings.HasSuffix(line, "****") && !variableOnly.MatchString(string(runes[at:])) {
+		return string(runes[:at]) + "****"
+	}
+	return line
+}
+
+// hide keeps the texts of a value out of the excerpts, whatever else is wrong on their
+// lines; those that only name a variable may be seen.
+func (d *decoder) hide(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && len(d.hidden) < maxHidden && len(n.Value) >= shortestSecret && !variableOnly.MatchString(n.Value) {
+		d.hidden = append(d.hidden, n.Value)
+	}
+	for i, c := range n.Content { // aliases are not followed: what they stand for has a line of its own
+		if n.Kind == yaml.SequenceNode || i%2 == 1 {
+			d.hide(c)
+		}
+	}
+}
+
+// maxHidden bounds the texts looked for in excerpts; a file with more gets none.
+const maxHidden = 1000
+
+// hideSecrets masks in all excerpts the texts that are hidden. Each keeps its columns.
+func (d *decoder) hideSecrets() {
+	for i := range d.problems {
+		p := &d.problems[i]
+		if len(d.hidden) >= maxHidden {
+			p.Excerpt = ""
+			continue
+		}
+		for _, text := range d.hidden {
+			p.Excerpt = strings.ReplaceAll(p.Excerpt, text, strings.Repeat("*", utf8.RuneCountInString(text)))
+		}
+	}
+}
 
 // maskAfter hides what follows the key at column: it is a secret's name misspelt.
 func maskAfter(line string, column int, key string) string {

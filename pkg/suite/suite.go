@@ -6,6 +6,7 @@
 package suite
 
 import (
+	"net/url"
 	"time"
 
 	"runtests/pkg/engine"
@@ -20,13 +21,32 @@ type Suite struct {
 	Lines    int    // log lines kept per step, default 40
 	Jobs     int    // steps at a time, default 1
 	KeepRuns int    // run folders kept, default 30
-	Steps    []Step // every test × image, in the file's order
-	Mail     *Mail  // nil when the suite has no mail section
+	MaxLog   int64  // bytes kept of a step's log, its head and its tail; default 1 GiB
+	// RunTimeout is how long all steps together may take; zero: as long as they need.
+	RunTimeout time.Duration
+	// Ping is the URL that is told when a run starts and how it ended, http or https;
+	// empty: none. Its path is a secret: see PingHost.
+	Ping string
+
+	Steps []Step // every test × image, in the file's order
+	Mail  *Mail  // nil when the suite has no mail section
+
+	// Secrets are the values that no report and no message may show.
+	Secrets []string
 
 	// Warnings are sentences about what works but is not safe, as a password file that others can read.
 	Warnings []string
 
 	outside outside // what a directory that is not in the suite runs with
+}
+
+// PingHost is what may be printed of Ping: its scheme and host.
+func (s *Suite) PingHost() string {
+	u, err := url.Parse(s.Ping)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // Step is one test on one image.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/report"
+	"runtests/pkg/runner"
+	"runtests/pkg/suite"
+)
+
+// hold takes the suite's lock, and waits for it as long as the command line says. A
+// run that does not get it is noted for the next report.
+func (c *runCommand) hold(ctx context.Context, w *world, s *suite.Suite) (*report.Lock, error) {
+	holder := report.Holder{PID: os.Getpid(), Since: time.Now(), Command: strings.Join(os.Args, " ")}
+	lock, err := report.WaitSuite(ctx, s.Logs, holder, c.Wait, func(held *report.HeldError) {
+		if !c.Mail { // cron would mail it, and all may end well
+			w.log.Infof("%v: waiting up to %s for it", held, report.Duration(c.Wait))
+		}
+	})
+	var held *report.HeldError
+	if errors.As(err, &held) {
+		if err := report.NoteSkipped(s.Logs, report.Skipped{Launched: holder.Since, Since: held.Since}); err != nil {
+			w.log.Debug(err)
+		}
+	}
+	return lock, err
+}
+
+// cutOff returns what the reader of the report must know of runs that never came to their end.
+func (w *world) cutOff(s *suite.Suite, id string) []string {
+	notes, err := report.CutOffNotes(s.Logs, id)
+	if err != nil {
+		w.log.Warn(err)
+	}
+	return notes
+}
+
+// sweep removes what dead runs left, and returns what the reader of the report must
+// know of it. The containers of a run that is not ours to look at are left alone.
+func (w *world) sweep(ctx context.Context, e *engine.Engine) (notes []string) {
+	removed, errs := runner.Sweep(ctx, e, machine(), func(folder string) (bool, error) {
+		alive, err := report.Alive(folder)
+		if errors.Is(err, fs.ErrPermission) {
+			w.log.Debugf("the containers of another user's run are left alone: %v", err)
+			return true, nil
+		}
+		return alive, err
+	})
+	for _, c := range removed {
+		notes = append(notes, fmt.Sprintf("removed the container %s of the run %s, which was cut off", c.Name, c.Labels[runner.LabelRun]))
+	}
+	for _, err := range errs {
+		notes = append(notes, err.Error())
+	}
+	return notes
+}
+
+// skipped adds to run what its reader must know of runs that did not take place
+// because of it, or of one before it. Told must be called when that is on disk.
+func (w *world) skipped(s *suite.Suite, run *report.Run) (found bool, told func()) {
+	list, size, err := report.ListSkipped(s.Logs)
+	if err != nil {
+		w.log.Debug(err)
+		return false, func() {}
+	}
+	run.Notes = append(run.Notes, report.SkippedNotes(list, run.Started)...)
+	return len(list) > 0, func() {
+		if err := report.ForgetSkipped(s.Logs, size); err != nil {
+			w.log.Debug(err)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// The man page has every command, flag and variable of the command line.
+func TestManPageTellsEverything(t *testing.T) {
+	page, err := os.ReadFile("../../docs/runtests.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]bool{}
+	for word := range strings.FieldsSeq(string(page)) {
+		words[word] = true
+	}
+	want := func(word, what string) {
+		if !words[word] {
+			t.Errorf("docs/runtests.1 has no %s %s", what, word)
+		}
+	}
+	flags := func(node *kong.Node) {
+		for _, flag := range node.Flags {
+			want("-"+flag.Name, "flag") // mdoc: Fl -name
+			if flag.Short != 0 {
+				want(string(flag.Short), "flag") // mdoc: Fl f
+			}
+			for _, variable := range flag.Envs {
+				want(variable, "variable")
+			}
+		}
+	}
+	root := newParser(&cli{}).Model.Node
+	flags(root)
+	for _, command := range root.Children {
+		want(command.Name, "command")
+		flags(command)
+	}
+	if len(root.Children) == 0 {
+		t.Error("the command line has no commands")
+	}
+}

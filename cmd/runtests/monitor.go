@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"runtests/pkg/ping"
+	"runtests/pkg/report"
+	"runtests/pkg/suite"
+)
+
+// watch finds who is to be told of the run. A part of the suite that a person runs by
+// hand says nothing of the suite, and nobody is told of it.
+func (c *runCommand) watch(s *suite.Suite) error {
+	if s.Ping == "" || len(c.Targets) > 0 && !c.Mail {
+		return nil
+	}
+	var err error
+	c.monitor, err = ping.New(s.Ping)
+	return err
+}
+
+// ping tells the monitor. One that is away
+// is no fault of the run, and cron must not mail about it.
+func (c *runCommand) ping(ctx context.Context, w *world, event ping.Event, body string) {
+	if c.monitor == nil {
+		return
+	}
+	err := c.monitor.Tell(ctx, event, body)
+	switch {
+	case err == nil:
+	case c.Mail:
+		w.log.Debug(err)
+	default:
+		w.log.Warn(err)
+	}
+}
+
+// summary is the run in one line, for the monitor.
+func summary(run *report.Run, delivered bool) string {
+	text := run.Subject()
+	if run.Signal != "" {
+		text += ", interrupted by " + run.Signal
+	}
+	if !delivered {
+		text += ", the report was not delivered"
+	}
+	return text
+}
+
+// nothingRun says that err stands for neither a run that ended nor one that another
+// run of the suite, which tells the monitor itself, held up.
+func nothingRun(err error) bool {
+	var status exitStatus
+	var held *report.HeldError
+	return err != nil && !errors.As(err, &status) && !errors.As(err, &held)
+}

@@ -1,0 +1,190 @@
+package ping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+)
+
+// monitor is a real HTTP server that answers in turn with the given statuses, then with 200.
+func monitor(t *testing.T, statuses ...int) (server *httptest.Server, calls func() []string) {
+	var mu sync.Mutex
+	var seen []string
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(seen) < len(statuses) {
+			w.WriteHeader(statuses[len(seen)])
+		}
+		seen = append(seen, fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), body))
+	}))
+	t.Cleanup(server.Close)
+	return server, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
+	}
+}
+
+func TestTellCallsTheEndpointOfTheEvent(t *testing.T) {
+	for _, test := range []struct {
+		path  string
+		event Event
+		want  string
+	}{
+		{"/uuid", Start, "/uuid/start"},
+		{"/uuid", Success, "/uuid"},
+		{"/uuid", Failure, "/uuid/fail"},
+		{"/uuid/", Failure, "/uuid/fail"},
+		{"", Start, "/start"},
+		{"/key/slug?create=1&rid=x", Failure, "/key/slug/fail?create=1&rid=x"},
+		{"/a%2Fb", Start, "/a%2Fb/start"},
+	} {
+		t.Run(test.path+string(test.event), func(t *testing.T) {
+			server, calls := monitor(t)
+			m, err := New(server.URL + test.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Tell(t.Context(), test.event, "1 success, 0 failures"); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := calls(), []string{"POST " + test.want + " 1 success, 0 failures"}; !slices.Equal(got, want) {
+				t.Errorf("called %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestTellTriesOnceMoreWhereItMayHelp(t *testing.T) {
+	for _, test := range []struct {
+		statuses []int
+		calls    int
+		fails    bool
+	}{
+		{[]int{200}, 1, false},
+		{[]int{500, 200}, 2, false},
+		{[]int{429, 200}, 2, false},
+		{[]int{503, 503}, 2, true},
+		{[]int{404}, 1, true},
+		{[]int{304}, 1, true},
+	} {
+		t.Run(fmt.Sprint(test.statuses), func(t *testing.T) {
+			server, calls := monitor(t, test.statuses...)
+			m, err := New(server.URL + "/secret-token")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = m.Tell(t.Context(), Success, "")
+			if (err != nil) != test.fails || len(calls()) != test.calls {
+				t.Errorf("%d calls, error %v; want %d calls, an error: %v", len(calls()), err, test.calls, test.fails)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret-token") {
+				t.Errorf("the error repeats the URL: %v", err)
+			}
+		})
+	}
+}
+
+// What net/http says of a URL never gets into an error, whatever went wrong.
+func TestTellNeverRepeatsTheURL(t *testing.T) {
+	away, _ := monitor(t)
+	away.Close()
+	elsewhere := httptest.NewServer(http.RedirectHandler("ftp://example.org/secret-token", http.StatusFound))
+	defer elsewhere.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx context.Context
+		url string
+	}{
+		"refused":    {t.Context(), away.URL},
+		"redirected": {t.Context(), elsewhere.URL},
+		"cancelled":  {ended, elsewhere.URL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := New(test.url + "/secret-token?key=secret-token")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = m.Tell(test.ctx, Start, "")
+			if err == nil || strings.Contains(err.Error(), "secret-token") {
+				t.Errorf("the error is %v", err)
+			}
+			if s := fmt.Sprintf("%v %+v %#v %s", m, m, m, m); strings.Contains(s, "secret-token") {
+				t.Errorf("fmt prints the URL: %s", s)
+			}
+		})
+	}
+}
+
+func TestTellFollowsWithinTheSchemeAndSaysNotWhereItComesFrom(t *testing.T) {
+	referer := make(chan string, 1)
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		referer <- r.Header.Get("Referer")
+	}))
+	defer target.Close()
+	from := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
+	defer from.Close()
+	m, err := New(from.URL + "/secret-token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Tell(t.Context(), Success, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-referer; got != "" {
+		t.Errorf("Referer: %s", got)
+	}
+}
+
+// A server that never answers costs no more than the context allows, and Bound at most.
+func TestTellEndsWithItsContext(t *testing.T) {
+	reached, release := make(chan struct{}, 2), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		reached <- struct{}{}
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	m, err := New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-reached
+		cancel()
+	}()
+	if err := m.Tell(ctx, Success, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestNewRefusesWhatIsNoURL(t *testing.T) {
+	for _, address := range []string{"", "example.org/secret-token", "ftp://example.org/secret-token", "https:///secret-token", "http://a b/secret-token"} {
+		if _, err := New(address); err == nil || strings.Contains(err.Error(), "secret-token") {
+			t.Errorf("%q: the error is %v", address, err)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, body := range []string{"", "short", strings.Repeat("é", 2000), "a" + strings.Repeat("é", 2000), "broken \xff"} {
+		if got := cut(body); len(got) > maxBody || !utf8.ValidString(got) || !strings.HasPrefix(strings.ToValidUTF8(body, ""), got) {
+			t.Errorf("cut of %d bytes: %d bytes, %q", len(body), len(got), got)
+		}
+	}
+}

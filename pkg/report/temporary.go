@@ -1,0 +1,73 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// temporaryAge is after how long what was to replace the link "latest" is nobody's any
+// more: it is there for less than a millisecond. A run without a suite file holds no
+// lock that would tell.
+const temporaryAge = time.Hour
+
+// removeTemporary removes what runs that were killed while they replaced a file have
+// left in the folder logs, which is open as root, and in the folders of the runs ids.
+func removeTemporary(root *os.Root, logs string, ids []string, now time.Time) error {
+	faults := []error{removeOldLinks(root, now)}
+	for _, id := range ids {
+		alive, err := Alive(filepath.Join(logs, id))
+		if err == nil && !alive {
+			err = removeReplacements(root, id)
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// removeOldLinks removes the folders in which a new link "latest" was made.
+func removeOldLinks(root *os.Root, now time.Time) error {
+	return removeEntries(root, ".", func(entry fs.DirEntry) bool {
+		info, err := entry.Info()
+		return temporaryOf(latestLink, entry.Name()) && err == nil && now.Sub(info.ModTime()) > temporaryAge
+	})
+}
+
+// removeReplacements removes, from the folder of a run that is over, the files that
+// were to replace others.
+func removeReplacements(root *os.Root, id string) error {
+	return removeEntries(root, id, func(entry fs.DirEntry) bool {
+		for _, name := range []string{recordFile, textFile, htmlFile, junitFile} {
+			if entry.Type().IsRegular() && temporaryOf(name, entry.Name()) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// temporaryOf says that found is what renameio calls a file, or a folder, that is to
+// replace the one called name: a dot, the name, a number.
+func temporaryOf(name, found string) bool {
+	number, ok := strings.CutPrefix(found, "."+name)
+	return ok && number != "" && strings.Trim(number, "0123456789") == ""
+}
+
+// removeEntries removes what is unwanted in a folder below root.
+func removeEntries(root *os.Root, folder string, unwanted func(fs.DirEntry) bool) error {
+	entries, err := fs.ReadDir(root.FS(), folder)
+	if err != nil {
+		return fmt.Errorf("look for temporary files: %w", err)
+	}
+	var faults []error
+	for _, entry := range entries {
+		if unwanted(entry) {
+			faults = append(faults, root.RemoveAll(filepath.Join(folder, entry.Name())))
+		}
+	}
+	return errors.Join(faults...)
+}

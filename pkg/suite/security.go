@@ -1,0 +1,132 @@
+package suite
+
+import (
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"runtests/pkg/engine"
+)
+
+// noNewPrivileges keeps setuid programs (sudo, su) and file capabilities from giving a
+// test more than its container has. It is on unless a test's security_opt speaks of it.
+const noNewPrivileges = "no-new-privileges"
+
+// securityOptions are those of the container, with the default ones. A privileged
+// container gets none: it was given all there is, and what is meant to run in it, as
+// another engine or systemd, changes AppArmor profiles, which the option forbids.
+func securityOptions(c engine.Container) []string {
+	given := slices.ContainsFunc(c.SecurityOpt, func(o string) bool {
+		key, _, _ := strings.Cut(strings.Replace(o, ":", "=", 1), "=")
+		return key == noNewPrivileges
+	})
+	if given || c.Privileged {
+		return c.SecurityOpt
+	}
+	return append([]string{noNewPrivileges}, c.SecurityOpt...)
+}
+
+// shortestSecret is in bytes: what is shorter is part of too much else, and protects nothing.
+const shortestSecret = 4
+
+// secretsOf are the values of the secret variables of s, of secrets that other values
+// are made of, the mail server's password, and the parts of the ping's URL that are a token.
+func (d *decoder) secretsOf(s *Suite) []string {
+	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping))
+	if s.Mail != nil && s.Mail.Password != "" {
+		secrets = append(secrets, s.Mail.Password)
+	}
+	for _, step := range s.Steps {
+		for _, v := range step.Container.Env {
+			if v.Secret {
+				secrets = append(secrets, v.Value)
+			}
+		}
+	}
+	if len(secrets) == 0 {
+		return nil
+	}
+	slices.Sort(secrets)
+	return slices.DeleteFunc(slices.Compact(secrets), func(secret string) bool {
+		_, word := booleans[strings.ToLower(secret)] // of ALLOW_EMPTY_PASSWORD
+		return len(secret) < shortestSecret || word
+	})
+}
+
+// longToken tells a token in the path of a URL from a word, in bytes.
+const longToken = 16
+
+// pingSecrets are what follows the host of a ping's URL, whole, and the parts of it
+// that are long enough to be a token on their own.
+func pingSecrets(ping string) []string {
+	u, err := url.Parse(ping)
+	if err != nil || ping == "" {
+		return nil
+	}
+	secrets := []string{strings.Trim(u.EscapedPath(), "/"), u.RawQuery}
+	if password, ok := u.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	for _, part := range strings.FieldsFunc(u.Path+"/"+u.RawQuery, func(r rune) bool { return strings.ContainsRune("/&=", r) }) {
+		if len(part) >= longToken {
+			secrets = append(secrets, part)
+		}
+	}
+	return secrets
+}
+
+// systemSockets are where engines listen on a machine, unless told otherwise.
+var systemSockets = []string{
+	"/run/docker.sock", "/var/run/docker.sock",
+	"/run/podman/podman.sock", "/var/run/podman/podman.sock",
+	"/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock",
+	"/run/crio/crio.sock", "/var/run/crio/crio.sock",
+}
+
+// engineSockets are those of the system, of the user, and the one that DOCKER_HOST names.
+func engineSockets(lookup func(string) (string, bool)) []string {
+	sockets := slices.Clone(systemSockets)
+	if lookup == nil {
+		return sockets
+	}
+	if host, _ := lookup("DOCKER_HOST"); strings.HasPrefix(host, "unix://") {
+		sockets = append(sockets, filepath.Clean(strings.TrimPrefix(host, "unix://")))
+	}
+	if dir, _ := lookup("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		sockets = append(sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman/podman.sock"))
+	}
+	return sockets
+}
+
+// socketBelow returns the socket that is in the directory dir or below it.
+func socketBelow(dir string, sockets []string) (string, bool) {
+	dir = strings.TrimSuffix(dir, "/") + "/"
+	for _, socket := range sockets {
+		if strings.HasPrefix(socket, dir) {
+			return socket, true
+		}
+	}
+	return "", false
+}
+
+// nameSocket says that one of the volumes is an engine's socket in words.
+func nameSocket(volumes []volume, sockets []string) bool {
+	return slices.ContainsFunc(volumes, func(v volume) bool { return slices.Contains(sockets, v.mount.Source) })
+}
+
+// checkSocket says that a mount has an engine's socket in it.
+func checkSocket(m engine.Mount, sockets []string, on files) error {
+	if !m.Bind() {
+		return nil
+	}
+	socket, found := socketBelow(m.Source, sockets)
+	if !found {
+		socket, found = socketBelow(on.resolve(m.Source), sockets)
+	}
+	if !found {
+		return nil
+	}
+	return fault("mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
+		"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(m.Source), socket)
+}
