@@ -35,7 +35,7 @@ const (
 )
 
 // newFaultyEngine listens in front of e, and gives an Engine that talks through it.
-func newFaultyEngine(t *testing.T, e *Engine) (*faultyEngine, *Engine) {
+func newFaultyEngine(t *testing.T, e *Engine, callTimeout time.Duration) (*faultyEngine, *Engine) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.sock")
 	listener, err := net.Listen("unix", path)
@@ -59,7 +59,7 @@ func newFaultyEngine(t *testing.T, e *Engine) (*faultyEngine, *Engine) {
 		f.work.Wait()
 	})
 	env := map[string]string{"DOCKER_HOST": "unix://" + path}
-	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir(), CallTimeout: time.Second, StallTimeout: time.Second})
+	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir(), CallTimeout: callTimeout, StallTimeout: callTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func (f *faultyEngine) serve(client net.Conn) {
 
 func TestFrozenEngine(t *testing.T) {
 	real := connect(t)
-	faulty, e := newFaultyEngine(t, real)
+	faulty, e := newFaultyEngine(t, real, time.Second)
 	exit, err := real.Run(t.Context(), command("true"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestFrozenEngine(t *testing.T) {
 // An engine that freezes while a test runs: the test's own time ends it, within a bound.
 func TestEngineFreezesInMidRun(t *testing.T) {
 	real := connect(t)
-	faulty, e := newFaultyEngine(t, real)
+	faulty, e := newFaultyEngine(t, real, time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	output := &trigger{on: "ready\n", do: func() { faulty.fail("", freeze); cancel() }}
 	start := time.Now()
@@ -213,7 +213,7 @@ func TestEngineDiesInMidRun(t *testing.T) {
 	real := connect(t)
 	for name, back := range map[string]bool{"and stays away": false, "and comes back": true} {
 		t.Run(name, func(t *testing.T) {
-			faulty, e := newFaultyEngine(t, real)
+			faulty, e := newFaultyEngine(t, real, 20*time.Second) // as long as a busy engine may need to stop a container
 			output := &trigger{on: "ready\n", do: func() {
 				if !back {
 					faulty.fail("", cut)
@@ -244,7 +244,7 @@ func TestOutputIsCutOff(t *testing.T) {
 	real := connect(t)
 	for _, on := range []string{"/attach", "/wait"} {
 		t.Run(on, func(t *testing.T) {
-			faulty, e := newFaultyEngine(t, real)
+			faulty, e := newFaultyEngine(t, real, time.Second)
 			faulty.fail(on, cut)
 			exit, err := e.Run(t.Context(), shell("echo ready; sleep 1; echo end"), io.Discard)
 			if !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrGone) {

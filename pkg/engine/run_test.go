@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,18 +44,43 @@ func TestFastOutputIsComplete(t *testing.T) {
 	group.Wait()
 }
 
+// What is written to stderr once stdout has arrived here comes after it, and the
+// other way round: each line is written when the one before has been seen. The engine
+// itself keeps no order between what is written to both at the same moment.
 func TestStdoutAndStderrInOrder(t *testing.T) {
 	e := connect(t)
-	script := "i=0; while [ $i -lt 50 ]; do echo out $i; usleep 20000; echo err $i >&2; usleep 20000; i=$((i+1)); done"
-	_, got := mustRun(t, e, shell(script))
-	var want strings.Builder
-	for i := range 50 {
-		fmt.Fprintf(&want, "out %d\nerr %d\n", i, i)
+	dir := t.TempDir()
+	c := shell("i=0; say() { echo $1 $i; i=$((i+1)); while [ ! -e /seen/$i ]; do usleep 1000; done; }\n" +
+		"while [ $i -lt 20 ]; do say out; say err >&2; done")
+	c.Mounts = []Mount{{Source: dir, Target: "/seen", ReadOnly: true}}
+	var got strings.Builder
+	seen := 0
+	exit, err := e.Run(t.Context(), c, writerFunc(func(p []byte) (int, error) {
+		got.Write(p)
+		for ; seen < strings.Count(got.String(), "\n"); seen++ {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(seen+1)), nil, 0o644); err != nil {
+				return 0, err
+			}
+		}
+		return len(p), nil
+	}))
+	t.Cleanup(func() { _ = e.Remove(context.Background(), exit.ID) })
+	if err != nil || exit.Code != 0 {
+		t.Fatalf("%+v, %v", exit, err)
 	}
-	if got != want.String() {
-		t.Errorf("got %q", got)
+	var want strings.Builder
+	for i := 0; i < 20; i += 2 {
+		fmt.Fprintf(&want, "out %d\nerr %d\n", i, i+1)
+	}
+	if got.String() != want.String() {
+		t.Errorf("got %q", got.String())
 	}
 }
+
+// writerFunc is a writer that is a function.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestStop(t *testing.T) {
 	e := connect(t)

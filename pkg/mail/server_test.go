@@ -324,7 +324,10 @@ func TestSendFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := smtptest.Start(t, test.options)
 			server := serverFor(t, s)
-			server.CommandTimeout, server.DialTimeout = bound, 5*time.Second
+			server.CommandTimeout, server.DialTimeout = 30*time.Second, 30*time.Second
+			if strings.Contains(test.want, " within ") {
+				server.CommandTimeout = bound // it will be waited for; the others may be slow on a busy machine
+			}
 			if test.change != nil {
 				test.change(&server)
 			}
@@ -332,7 +335,7 @@ func TestSendFails(t *testing.T) {
 			e.Data = append(e.Data, strings.Repeat("xxxxxx\r\n", test.size/8)...)
 			began := time.Now()
 			d, err := server.Send(t.Context(), e)
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			checkError(t, err, "mail server "+server.Address()+": ", test.want, test.hint)
