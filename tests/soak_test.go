@@ -33,7 +33,6 @@ type soak struct {
 	*killedRuns
 	engine *privateEngine
 	smtpd  *smtptest.Server
-	addr   string
 	mails  map[string]int // how often each Message-ID has come
 
 	happened map[string]int           // events, by name
