@@ -15,11 +15,16 @@ import (
 // lock that would tell.
 const temporaryAge = time.Hour
 
+// lookedThrough is how many runs are looked through for what they left, the newest
+// first. Each run does it: older ones were looked through when they were new.
+const lookedThrough = 5
+
 // removeTemporary removes what runs that were killed while they replaced a file have
-// left in the folder logs, which is open as root, and in the folders of the runs ids.
+// left in the folder logs, which is open as root, and in the folders of the newest runs
+// of ids.
 func removeTemporary(root *os.Root, logs string, ids []string, now time.Time) error {
 	faults := []error{removeOldLinks(root, now)}
-	for _, id := range ids {
+	for _, id := range ids[:min(lookedThrough, len(ids))] {
 		alive, err := Alive(filepath.Join(logs, id))
 		if err == nil && !alive {
 			err = removeReplacements(root, id)
