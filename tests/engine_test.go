@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"runtests/tests/needs"
 )
 
 // privateEngine is a Docker daemon of a test's own, beside the machine's: it can be
@@ -351,6 +353,7 @@ func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
 // startEngine gives a test an engine of its own, with the base image.
 func startEngine(t testing.TB, options ...string) *privateEngine {
 	t.Helper()
+	needs.Root(t, t.Name(), "it starts an engine of its own")
 	e, err := newPrivateEngine(options...)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"runtests/tests/needs"
 )
 
 // baseImage is made of Debian's busybox by scripts/base-images.
@@ -97,8 +99,22 @@ func TestStories(t *testing.T) {
 	})
 }
 
+// needRoot are the stories that only root can tell, and why.
+var needRoot = map[string]string{
+	"cron":          "it starts cron, where cron's files are its own",
+	"cutoff":        "it starts an engine of its own",
+	"engine-away":   "it starts an engine of its own",
+	"engine-disk":   "it starts an engine of its own",
+	"engine-faults": "it starts an engine of its own",
+	"fulldisk":      "it mounts a small disk",
+}
+
 // setup gives a story its own home and names that no other story uses.
 func setup(env *testscript.Env) error {
+	name := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
+	if why, ok := needRoot[name]; ok {
+		needs.Root(env.T(), "the story "+name, why)
+	}
 	home := filepath.Join(env.WorkDir, ".home")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/mail/smtptest"
+
+	"runtests/tests/needs"
 )
 
 // postfix is Debian's MTA under a directory of its own: its configuration, its
@@ -212,9 +214,7 @@ func eventually(t *testing.T, what string, ask func() bool) {
 // TestRealServer delivers through Debian's postfix to a mailbox, with TLS, strict
 // checks of EHLO and of addresses, and one recipient that does not exist.
 func TestRealServer(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("postfix starts as root only")
-	}
+	needs.Root(t, t.Name(), "postfix starts as root only")
 	p, server := startPostfix(t)
 	m := report()
 	m.To = []string{`"The Team, all" <team@runtests.test>`, "nobody@runtests.test", "boss@runtests.test"}

@@ -1,0 +1,44 @@
+// Package needs lets a test say what it needs of whoever runs it. What is not run for
+// want of that is told at the end of `make test`: a test that is skipped looks green.
+package needs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// NotRun is the environment variable that names the file in which the tests that were
+// not run are noted, a line each. Without it nothing is noted: `go test -v` tells.
+const NotRun = "RUNTESTS_NOT_RUN"
+
+// Skipper is a *testing.T, or testscript's.
+type Skipper interface {
+	Skip(args ...any)
+	Fatal(args ...any)
+}
+
+// Root skips the test called name where it is not root who runs it.
+func Root(t Skipper, name, why string) {
+	if os.Geteuid() == 0 {
+		return
+	}
+	line := name + ": " + why
+	if err := note(line); err != nil {
+		t.Fatal(err)
+	}
+	t.Skip(line)
+}
+
+func note(line string) error {
+	path := os.Getenv(NotRun)
+	if path == "" {
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("note that a test is not run: %w", err)
+	}
+	_, err = fmt.Fprintln(file, line)
+	return errors.Join(err, file.Close())
+}
