@@ -83,6 +83,7 @@ func TestStories(t *testing.T) {
 		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":     cmdStatus,
 			"disk":       cmdDisk,
@@ -107,6 +108,14 @@ var needRoot = map[string]string{
 	"engine-disk":   "it starts an engine of its own",
 	"engine-faults": "it starts an engine of its own",
 	"fulldisk":      "it mounts a small disk",
+}
+
+// condition knows [root]: what only root is told.
+func condition(name string) (bool, error) {
+	if name == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
 }
 
 // setup gives a story its own home and names that no other story uses.
