@@ -53,6 +53,9 @@ var startFaults = []struct {
 	{`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
 	}},
+	{`lookup init binary: exec: "([^"]*)": executable file not found`, func(_ Container, m []string) (string, string) {
+		return fmt.Sprintf("the engine has no program for init: true: there is no %q on its machine", m[1]), "install " + m[1] + " there, or do without init"
+	}},
 	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is not in the image", c.command()), "write its path, or install it in the image"
 	}},
@@ -72,8 +75,8 @@ var startFaults = []struct {
 	{`unable to find user ([^:]+):`, func(_ Container, m []string) (string, string) {
 		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
 	}},
-	{`setting interface \S+ MAC to \S+: ([^"\\]*)`, func(c Container, m []string) (string, string) {
-		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]), "the second digit of the first pair must be even"
+	{`setting interface \S+ MAC to \S+: ([^"\\]*)|create veth pair: Netlink error: (Cannot assign requested address)`, func(c Container, m []string) (string, string) {
+		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]+m[2]), "the second digit of the first pair must be even"
 	}},
 }
 
