@@ -170,7 +170,7 @@ func containersOn(docker func(args ...string) (string, error), workDir string) [
 	}
 	var ids []string
 	for line := range strings.Lines(out) {
-		if id, folder, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(folder, workDir) {
+		if id, folder, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(folder, workDir+"/") { // not those of another story whose name only begins alike
 			ids = append(ids, id)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/docker/go-units"
@@ -65,7 +66,7 @@ func broken(ctx context.Context, result *report.Result, err error) {
 		return
 	}
 	result.Outcome = report.Broken
-	result.Reason = err.Error()
+	result.Reason = strings.ReplaceAll(err.Error(), "\n", "; ") // errors that were joined
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		result.Hint = hinted.Hint()
