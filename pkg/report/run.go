@@ -46,6 +46,7 @@ type Run struct {
 	Host     string    `json:"host"`
 	Program  string    `json:"program"` // name and version of what wrote the record
 	Engine   Engine    `json:"engine"`
+	Disk     Disk      `json:"disk,omitzero"` // where the engine keeps images; zero: not known
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
 	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
@@ -71,6 +72,15 @@ type Engine struct {
 // String is the engine as the report names it: "Docker 28.5.2".
 func (e Engine) String() string { return e.Name + " " + e.Version }
 
+// Disk is the file system that the engine keeps images and containers on.
+type Disk struct {
+	Path       string `json:"path"`
+	Total      int64  `json:"total"`                // bytes
+	FreeBefore int64  `json:"free_before"`          // bytes, when the run began
+	FreeAfter  int64  `json:"free_after,omitempty"` // bytes, when it ended; 0: not known
+	Limit      int64  `json:"limit,omitempty"`      // bytes; less than that free is warned of
+}
+
 // Result is what is known of one step.
 type Result struct {
 	Name       string    `json:"name"` // unique in the run: TEST@IMAGE, or the image's name
@@ -86,8 +96,11 @@ type Result struct {
 	Command    string    `json:"command"` // does the same by hand; quoted for a shell
 	Started    time.Time `json:"started,omitzero"`
 	Duration   Duration  `json:"duration_seconds"`
-	Attempts   int       `json:"attempts,omitempty"`  // how many times it was run
-	Container  string    `json:"container,omitempty"` // the name of its container, when it was kept
+	Attempts   int       `json:"attempts,omitempty"`   // how many times it was run
+	Container  string    `json:"container,omitempty"`  // the name of its container, when it was kept
+	BlockedBy  string    `json:"blocked_by,omitempty"` // the image step that failed; of a blocked step
+	Stale      bool      `json:"stale,omitempty"`      // the test ran on an image whose build failed in this run
+	Build      *Build    `json:"build,omitempty"`      // what became of an image
 	Log        Log       `json:"log,omitzero"`
 }
 

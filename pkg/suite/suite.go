@@ -21,6 +21,11 @@ type Suite struct {
 	Lines    int    // log lines kept per step, default 40
 	Jobs     int    // steps at a time, default 1
 	KeepRuns int    // run folders kept, default 30
+	// KeepImages is how many superseded builds are kept of each image, default 2.
+	KeepImages int
+	// MinFreeDisk is the free space, in bytes, below which the report warns of the engine's
+	// disk; default 5 GiB, 0: never.
+	MinFreeDisk int64
 	MaxLog   int64  // bytes kept of a step's log, its head and its tail; default 1 GiB
 	// RunTimeout is how long all steps together may take; zero: as long as they need.
 	RunTimeout time.Duration
@@ -28,7 +33,8 @@ type Suite struct {
 	// empty: none. Its path is a secret: see PingHost.
 	Ping string
 
-	Steps []Step // every test × image, in the file's order
+	Images []Image // the named ones, in the file's order
+	Steps  []Step  // every test × image, in the file's order
 	Mail  *Mail  // nil when the suite has no mail section
 
 	// Secrets are the values that no report and no message may show.
@@ -47,6 +53,34 @@ func (s *Suite) PingHost() string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// Image is a named image of the suite.
+type Image struct {
+	Name       string // as tests and reports name it
+	Reference  string // what the engine calls it
+	PullPolicy PullPolicy
+	Build      *Build // nil: the image comes from elsewhere
+}
+
+// Build says how an image is built from a Dockerfile.
+type Build struct {
+	Context    string            // the directory sent to the engine, absolute
+	Dockerfile string            // absolute; default: the file Dockerfile in Context
+	Args       []engine.Variable // build arguments, in the file's order; the values of secret ones are not printed
+	Target     string            // the stage to build; empty: the last one
+	Labels     map[string]string // of the image, besides our own
+	Platform   string            // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
+	Rebuild    Rebuild
+	Timeout    time.Duration // of a build, default 1h
+}
+
+// Rebuild says when an image is built anew, without cache, though nothing that it is
+// made of has changed. The zero value: never.
+type Rebuild struct {
+	Always bool          // at each run
+	Days   int           // when it was built that many calendar days ago: 1 for daily, 7 for weekly
+	After  time.Duration // when the run that built it was launched that long ago
 }
 
 // Step is one test on one image.
