@@ -5,7 +5,7 @@ import "path/filepath"
 // verdictView is a verdict in a person's words, cleaned.
 type verdictView struct {
 	Word     string // empty: none was reached
-	Title    string // "dependencies: it passes on the image that it last passed on"
+	Title    string // "dependencies, it passes on the image that it last passed on"
 	Tried    []trialView
 	Packages []string
 	Commits  []string
@@ -44,7 +44,7 @@ func newVerdictView(r *Run, v *Verdict) *verdictView {
 	case why == "":
 		view.Title = view.Word
 	default:
-		view.Title = view.Word + ": " + why
+		view.Title = view.Word + ", " + why
 	}
 	for i := range v.Tried {
 		view.Tried = append(view.Tried, newTrialView(r, &v.Tried[i]))
@@ -122,14 +122,20 @@ func verdictLines(v *verdictView) []string {
 	return append(append(lines, listed("package", v.Packages)...), listed("commit", v.Commits)...)
 }
 
+// maxListed is how many packages or commits the text lists; the page and the record have all.
+const maxListed = 20
+
 // listed are things with a line that counts them.
 func listed(thing string, things []string) []string {
 	if len(things) == 0 {
 		return nil
 	}
 	lines := []string{"  " + count(int64(len(things)), thing) + " between:"}
-	for _, t := range things {
+	for _, t := range things[:min(len(things), maxListed)] {
 		lines = append(lines, "    "+t)
+	}
+	if more := len(things) - maxListed; more > 0 {
+		lines = append(lines, "    and "+thousands(int64(more))+" more")
 	}
 	return lines
 }
