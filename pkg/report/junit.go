@@ -151,7 +151,9 @@ func details(v stepView) string {
 	for _, note := range v.Notes {
 		s.WriteString("note: " + note + "\n")
 	}
-	s.WriteString("$ " + v.Command + "\n")
+	if v.Command != "" {
+		s.WriteString("$ " + v.Command + "\n")
+	}
 	if v.Container != "" {
 		s.WriteString("container: " + v.Container + " (kept)\n")
 	}

@@ -21,10 +21,11 @@ type view struct {
 	Engine   string // "Docker 28.5.2"; empty when unknown
 	Program  string
 	Folder   string
+	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
 
 	Success, Failures int
-	Failed            []stepView // did not pass: in the suite's order
+	Failed            []stepView // did not pass: in the suite's order, what an image blocked last
 	Going             []stepView // have not ended, in a run that is going on
 	Passed            []stepView
 }
@@ -38,11 +39,18 @@ type stepView struct {
 	Notes     []string
 	Command   string
 	Container string
-	Log       string // the path of its log
-	LogLines  string // "18,204 lines"
-	TailTitle string // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
+	Image     string   // "4f8c0d12ab34, 1.03GB, 12.4MB more than before", of an image's build
+	Why       string   // why it was built
+	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
+	Changes   []string // all packages that changed, a line each
+	Log       string   // the path of its log
+	LogLines  string   // "18,204 lines"
+	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
 	Tail      []lineView
 }
+
+// blocked says that the step was not carried out because of an image.
+func (v stepView) blocked() bool { return v.Outcome == string(Blocked) }
 
 // lineView is a line of a tail.
 type lineView struct {
@@ -60,6 +68,7 @@ func newView(r *Run) view {
 		State:   ending(r),
 		Program: Clean(r.Program),
 		Folder:  Clean(r.Folder),
+		Disk:    diskLine(r.Disk),
 		Notes:   cleanAll(r.Notes),
 	}
 	if r.Engine.Name != "" {
@@ -67,9 +76,12 @@ func newView(r *Run) view {
 	}
 	v.Headline = headline(v)
 	v.Success, v.Failures = r.Counts()
+	var blocked []stepView
 	for i := range r.Steps {
 		step := &r.Steps[i]
 		switch {
+		case step.Outcome == Blocked:
+			blocked = append(blocked, newStepView(r, step))
 		case step.Outcome == Passed:
 			v.Passed = append(v.Passed, newStepView(r, step))
 		case step.Outcome == "" && r.Running:
@@ -78,6 +90,7 @@ func newView(r *Run) view {
 			v.Failed = append(v.Failed, newStepView(r, step))
 		}
 	}
+	v.Failed = append(v.Failed, blocked...) // their cause stands above them
 	return v
 }
 
@@ -120,7 +133,12 @@ func newStepView(r *Run, step *Result) stepView {
 		Notes:     cleanAll(step.Notes),
 		Command:   commandLine(step.Command),
 		Container: Clean(step.Container),
+		Image:     imageLine(step),
+		Why:       whyLine(step),
 		TailTitle: tailTitle(step.Log),
+	}
+	if step.Outcome == Blocked { // what is to be done is told once, with the image
+		v.Command = ""
 	}
 	if step.Log.File != "" {
 		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
@@ -168,6 +186,8 @@ func reason(r *Run, step *Result) string {
 		why = "exit status " + strconv.Itoa(*step.ExitStatus)
 	}
 	switch {
+	case step.Outcome == Passed && currentSince(step) != "":
+		return currentSince(step)
 	case step.Outcome == Passed:
 		return took
 	case step.Outcome == "" && r.Running && step.Started.IsZero():
