@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+
+	docker "github.com/fsouza/go-dockerclient"
 )
 
 // Build is an image to build.
@@ -80,7 +83,7 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, 
 	defer hangUp()
 	w := &building{
 		engine: e, build: b, builder: e.Builder(), query: query, number: rand.Text(),
-		life: life, hangUp: hangUp, source: newSource(b.Context), report: newBuildReport(b, log),
+		life: life, hangUp: hangUp, source: newSource(b.Context), report: newBuildReport(log, b.Args),
 	}
 	return w.run(ctx)
 }
@@ -165,38 +168,78 @@ func (w *building) transmit() error {
 	}
 	response, err := w.engine.send(w.life, http.MethodPost, "/build?"+w.query.Encode(), w.source)
 	if err != nil {
-		return err
+		if _, _, ok := refusal(err); ok {
+			return err
+		}
+		return explain(w.life, err)
 	}
 	defer response.Body.Close()
-	return w.report.read(response.Body)
+	return explain(w.life, w.report.read(response.Body))
 }
 
 // stop ends the build on the engine, and returns when it has ended there.
-func (w *building) stop(ended <-chan error) error {
-	if w.builder == BuildKit {
-		w.cancel(ended)
-	}
-	w.hangUp()
+func (w *building) stop(ended chan error) error {
+	err := w.cancel(ended)
+	w.hangUp() // to the classic builder and Podman this says it all
 	<-ended
-	return w.removeStep()
+	return errors.Join(err, w.awaitStep())
 }
 
-// cancel asks the engine to give the build up, and waits until it has.
-func (w *building) cancel(ended <-chan error) {}
+// cancel asks BuildKit to give the build up, and waits for the end of its report, which is
+// that of the build.
+func (w *building) cancel(ended chan error) error {
+	if w.builder != BuildKit {
+		return nil
+	}
+	bound := w.engine.options.CallTimeout
+	ctx, cancel := within(w.life, bound)
+	defer cancel()
+	response, err := w.engine.send(ctx, http.MethodPost, "/build/cancel?id="+w.number, nil)
+	if err != nil {
+		return fmt.Errorf("stop the build: %w", err)
+	}
+	response.Body.Close()
+	select {
+	case err := <-ended:
+		ended <- err
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop the build: %w", context.Cause(ctx))
+	}
+}
 
-// removeStep removes the container in which the classic builder, which was given up, executes
-// an instruction, if it has not done so.
-func (w *building) removeStep() error { return nil }
+// awaitStep waits until the container has ended in which the classic builder, whose build was
+// given up, executed an instruction. The builder ends it; it is not ours to remove by a name
+// that a build has printed.
+func (w *building) awaitStep() error {
+	if w.report.running == "" || w.builder != ClassicBuilder {
+		return nil
+	}
+	life := context.WithoutCancel(w.life)
+	stopped, err := w.engine.ended(life, w.report.running, w.engine.options.CallTimeout)
+	switch {
+	case err != nil:
+		return fmt.Errorf("stop the build: %w", err)
+	case !stopped:
+		return fmt.Errorf("stop the build: %w: its container %s", ErrStillThere, w.report.running)
+	}
+	return nil
+}
 
 // conclude says what the end of the build is worth.
 func (w *building) conclude(err error) (string, error) {
 	report := w.report
-	report.flush()
+	if _, message, ok := refusal(err); ok {
+		report.failure, err = message, nil
+	}
+	report.end()
 	switch {
 	case w.source.err != nil:
 		return "", fmt.Errorf("send the build context: %w", w.source.err)
+	case strings.Contains(report.failure, canceled):
+		return "", fmt.Errorf("%w: it gave the build up", ErrGone) // we did not
 	case report.failure != "":
-		return "", report.fault()
+		return "", report.fault(w.build.Instructions)
 	case err != nil:
 		return "", err
 	case report.id == "":
@@ -207,8 +250,8 @@ func (w *building) conclude(err error) (string, error) {
 	return report.id, nil
 }
 
-// send makes a request that the library has no word for; an answer that is not a success is
-// an error with the engine's words.
+// send makes a request that the library has no word for. An answer that is not a success is
+// an error of the library's, with the engine's words.
 func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://engine/v"+e.api.String()+path, body)
 	if err != nil {
@@ -219,11 +262,11 @@ func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) 
 	}
 	response, err := e.client(ctx).HTTPClient.Do(request)
 	if err != nil {
-		return nil, explain(ctx, err)
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		return nil, refused(response)
+		return nil, &docker.Error{Status: response.StatusCode, Message: words(response)}
 	}
 	return response, nil
 }

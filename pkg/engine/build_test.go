@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		b := dockerfile(t, "FROM {}\nRUN echo hello from $((40+2))\nLABEL own=word\n")
 		tag := strings.ToLower(t.Name()) + ":2026-11-22t03-00-04"
-		b.Tags = []string{tag, tag + "-2"}
+		b.Tags, b.NoCache = []string{tag, tag + "-2"}, true
 		var log strings.Builder
 		id, err := e.Build(t.Context(), b, &log)
 		if err != nil {

@@ -6,28 +6,32 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 )
 
-// buildReport reads what the engine tells of a build, and writes it to the log.
+// buildReport reads what the engine tells of a build, one JSON value after the other, and
+// writes it to the log.
 type buildReport struct {
-	build Build
 	sink  *sink
-	lines lineWriter
+	log   *plainLog
+	lines splitter
+	trace trace
 	signs atomic.Int64 // grows as long as something comes
 
 	id      string // of the image
-	failure string
-	code    int
-	step    int  // of the classic builder
-	full    bool // a disk is, says the instruction that is executed
+	failure string // the engine's words; empty: it told of none
+	code    int    // with it: the exit status of the classic builder's RUN
+	step    string // the builder's line on the instruction that is executed; BuildKit has none
+	running string // the container in which the classic builder executes it; empty: none
+	full    bool   // what was executed printed that a disk is full
 }
 
-func newBuildReport(b Build, log io.Writer) *buildReport {
+func newBuildReport(log io.Writer, args []Variable) *buildReport {
 	s := &sink{w: log}
-	return &buildReport{build: b, sink: s, lines: lineWriter{sink: s, secrets: secretsOf(b.Args)}}
+	r := &buildReport{sink: s, log: newPlainLog(s, args)}
+	r.trace.log = r.log
+	return r
 }
 
 // buildMessage is one value of the report.
@@ -40,6 +44,9 @@ type buildMessage struct {
 	Aux json.RawMessage
 }
 
+// traceID marks a value that is a message of BuildKit's.
+const traceID = "moby.buildkit.trace"
+
 func (r *buildReport) read(body io.Reader) error {
 	values := json.NewDecoder(body)
 	for {
@@ -48,7 +55,7 @@ func (r *buildReport) read(body io.Reader) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("%w: its report of the build is cut off: %w", ErrGone, err)
+			return err
 		}
 		r.signs.Add(1)
 		if err := r.message(m); err != nil {
@@ -57,97 +64,62 @@ func (r *buildReport) read(body io.Reader) error {
 	}
 }
 
-var stepLine = regexp.MustCompile(`^Step (\d+)/\d+ : `)
-
 func (r *buildReport) message(m buildMessage) error {
 	switch {
 	case m.Error != "" || m.ErrorDetail.Message != "":
-		r.failure, r.code = m.Error, m.ErrorDetail.Code
-		if m.ErrorDetail.Message != "" {
-			r.failure = m.ErrorDetail.Message
+		r.failure, r.code = m.ErrorDetail.Message, m.ErrorDetail.Code
+		if r.failure == "" {
+			r.failure = m.Error
 		}
+	case m.ID == traceID:
+		var trace []byte
+		if err := json.Unmarshal(m.Aux, &trace); err != nil {
+			return fmt.Errorf("read the engine's report: %w", err)
+		}
+		return r.trace.add(trace)
 	case len(m.Aux) > 0:
 		var image struct{ ID string }
-		if json.Unmarshal(m.Aux, &image) == nil && image.ID != "" {
+		if json.Unmarshal(m.Aux, &image) == nil && image.ID != "" { // others have other fields
 			r.id = imageID(image.ID)
 		}
 	case m.Stream != "":
-		if match := stepLine.FindStringSubmatch(m.Stream); match != nil {
-			r.step, _ = strconv.Atoi(match[1])
-			r.full = false
-		}
-		r.lines.write(m.Stream)
+		r.lines.add(plain(m.Stream), r.log, r.line)
 	}
 	return nil
 }
 
-func (r *buildReport) flush() { r.lines.flush() }
-
-// fault is the build's failure as an error.
-func (r *buildReport) fault() error {
-	err := &BuildError{Message: r.failure, Code: r.code}
-	if n := r.step; n > 0 && n <= len(r.build.Instructions) {
-		err.Line, err.Instruction = r.build.Instructions[n-1].Line, r.build.Instructions[n-1].Text
+// plain is what a command of a build printed, without the colour that the classic builder
+// gives to its errors.
+func plain(text string) string {
+	const red, end = "\x1b[91m", "\x1b[0m"
+	if strings.HasPrefix(text, red) && strings.HasSuffix(text, end) {
+		return text[len(red) : len(text)-len(end)]
 	}
-	return err
+	return text
 }
 
-// BuildError is a Dockerfile that fails.
-type BuildError struct {
-	Line        int    // of the Dockerfile, from 1; 0: not known
-	Instruction string // on one line; empty: not known
-	Code        int    // the exit status of a RUN; 0: it is something else that failed
-	Message     string // the builder's words
+// runningLine tells the container in which the classic builder executes an instruction.
+var runningLine = regexp.MustCompile(`^ ---> Running in ([0-9a-f]{12})$`)
+
+// line is one of the classic builder or Podman.
+func (r *buildReport) line(text string) {
+	switch match := runningLine.FindStringSubmatch(text); {
+	case step.MatchString(text):
+		r.step, r.running, r.full = text, "", false
+	case match != nil:
+		r.running = match[1]
+	case r.running != "" && text == "Removing intermediate container "+r.running:
+		r.running = ""
+	default:
+		r.full = r.full || saysFull(text)
+	}
+	r.log.line(text)
 }
 
-// Error says which instruction failed and how.
-func (e *BuildError) Error() string {
-	told := e.Message
-	if e.Code != 0 {
-		told = fmt.Sprintf("exit status %d", e.Code)
+// end writes what is left, and why the build failed.
+func (r *buildReport) end() {
+	r.lines.flush(r.line)
+	if r.failure != "" {
+		r.log.line("ERROR: " + r.failure)
 	}
-	if e.Instruction != "" {
-		told = e.Instruction + ": " + told
-	}
-	if e.Line > 0 {
-		told = fmt.Sprintf("line %d of the Dockerfile: %s", e.Line, told)
-	}
-	return told
-}
-
-// lineWriter writes text to a sink a line at a time, without secrets.
-type lineWriter struct {
-	sink    *sink
-	secrets *strings.Replacer
-	rest    strings.Builder
-}
-
-func (w *lineWriter) write(text string) {
-	for {
-		line, rest, ok := strings.Cut(text, "\n")
-		w.rest.WriteString(line)
-		if !ok {
-			return
-		}
-		w.sink.write([]byte(w.secrets.Replace(w.rest.String()) + "\n"))
-		w.rest.Reset()
-		text = rest
-	}
-}
-
-func (w *lineWriter) flush() {
-	if w.rest.Len() > 0 {
-		w.write("\n")
-	}
-}
-
-// secretsOf takes the values of secret arguments out of a text.
-func secretsOf(args []Variable) *strings.Replacer {
-	var pairs []string
-	for _, a := range args {
-		if a.Secret && a.Value != "" {
-			pairs = append(pairs, a.Value, "***")
-		}
-	}
-	return strings.NewReplacer(pairs...)
 }

@@ -123,7 +123,7 @@ func (e *Engine) imagesInUse(ctx context.Context) (map[string]bool, error) {
 	defer cancel()
 	response, err := e.send(ctx, http.MethodGet, "/containers/json?all=1", nil)
 	if err != nil {
-		return nil, err
+		return nil, explain(ctx, err)
 	}
 	defer response.Body.Close()
 	var containers []struct{ ImageID string }
