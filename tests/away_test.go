@@ -89,7 +89,7 @@ func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, tim
 	}
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Started: time.Now()}
 	started := time.Now()
-	if err := r.Run(t.Context(), run, steps); err != nil {
+	if err := r.Run(t.Context(), run, nil, steps); err != nil {
 		t.Fatal(err)
 	}
 	return run, time.Since(started)

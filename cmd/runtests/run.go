@@ -149,7 +149,7 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 // dryRun prints what would be run.
 func dryRun(w *world, steps []suite.Step, keep string) error {
 	planner := runner.Runner{CLI: "docker", Keep: keep, Mask: w.mask}
-	for _, step := range planner.Plan(steps) {
+	for _, step := range planner.Plan(nil, steps) {
 		fmt.Fprintf(w.stdout, "%s\n  $ %s\n", report.Clean(step.Name), cleanLines(step.Command))
 	}
 	return nil
@@ -195,7 +195,7 @@ func (c *runCommand) carryOut(ctx context.Context, w *world, s *suite.Suite, ste
 	}
 	runCtx, stop := limited(ctx, s.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { c.announce(w, context.Cause(runCtx)) })
-	err = r.Run(runCtx, facts, steps)
+	err = r.Run(runCtx, facts, nil, steps)
 	announced()
 	shown.end()
 	stop()

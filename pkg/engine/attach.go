@@ -88,21 +88,26 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	return &attached{Reader: reader, Closer: conn}, nil
 }
 
-// refused is the engine's own explanation of an answer that is not a success: JSON, or
-// plain text from an engine that had begun to make it a stream.
+// refused is an answer to an attach that is not a success.
 func refused(response *http.Response) error {
 	if response.StatusCode == http.StatusNotFound {
 		return ErrNoContainer
 	}
+	return errors.New(words(response))
+}
+
+// words are the engine's own explanation of an answer that is not a success: JSON, or
+// plain text from an engine that had begun to make it a stream.
+func words(response *http.Response) string {
 	data, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
-		return fmt.Errorf("the engine answers %s", response.Status)
+		return "the engine answers " + response.Status
 	}
 	var answer struct{ Message string }
 	if json.Unmarshal(data, &answer) != nil || answer.Message == "" {
 		answer.Message = string(bytes.TrimSpace(data))
 	}
-	return errors.New(answer.Message)
+	return answer.Message
 }
 
 // The streams that a frame can belong to (Docker's API, "Stream format" of attach).

@@ -31,18 +31,7 @@ func (s Summary) Running() bool {
 func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Summary, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
-	options := docker.ListContainersOptions{All: true, Context: ctx}
-	for name, value := range labels {
-		label := name
-		if value != "" {
-			label += "=" + value
-		}
-		if options.Filters == nil {
-			options.Filters = map[string][]string{}
-		}
-		options.Filters["label"] = append(options.Filters["label"], label)
-	}
-	listed, err := e.client(ctx).ListContainers(options)
+	listed, err := e.client(ctx).ListContainers(docker.ListContainersOptions{All: true, Filters: labelFilters(labels), Context: ctx})
 	if err != nil {
 		return nil, fmt.Errorf("list the containers: %w", explain(ctx, err))
 	}
@@ -53,6 +42,19 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Su
 		})
 	}
 	return summaries, nil
+}
+
+// labelFilters are the engine's words for labels, of which an empty value means any.
+func labelFilters(labels map[string]string) map[string][]string {
+	filters := map[string][]string{}
+	for name, value := range labels {
+		label := name
+		if value != "" {
+			label += "=" + value
+		}
+		filters["label"] = append(filters["label"], label)
+	}
+	return filters
 }
 
 // dockerState is a state in Docker's word, where Podman has another.

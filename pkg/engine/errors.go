@@ -29,6 +29,8 @@ var (
 	ErrDisagree    = errors.New("the engine contradicts itself")
 	ErrOutput      = errors.New("its output could not be written")
 	ErrStillThere  = errors.New("it is still there")
+	ErrInUse       = errors.New("it is in use")
+	ErrNoSpace     = errors.New("no space is left on the engine's disk")
 )
 
 // hinted is an error with its remedy.

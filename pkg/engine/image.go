@@ -23,6 +23,9 @@ type Image struct {
 	Size    int64 // bytes
 	OS      string
 	Arch    string
+	Labels  map[string]string
+	Tags    []string // as REPO:TAG; Podman writes localhost/REPO:TAG
+	Layers  []string // digests, from the lowest; an image starts with those of the one it was built from
 }
 
 // Image looks at an image by reference or ID (ErrNoImage).
@@ -39,7 +42,25 @@ func (e *Engine) Image(ctx context.Context, ref string) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("look at the image %q: %w", ref, err)
 	}
-	return Image{ID: found.ID, Created: found.Created, Size: found.Size, OS: found.OS, Arch: found.Architecture}, nil
+	image := Image{
+		ID: imageID(found.ID), Created: found.Created, Size: found.Size, OS: found.OS, Arch: found.Architecture, Tags: realTags(found.RepoTags),
+	}
+	if found.Config != nil {
+		image.Labels = found.Config.Labels
+	}
+	if found.RootFS != nil {
+		image.Layers = found.RootFS.Layers
+	}
+	return image, nil
+}
+
+// imageID is an image's ID as Docker writes it; some of Podman's answers have it without its
+// algorithm.
+func imageID(id string) string {
+	if id == "" || strings.Contains(id, ":") {
+		return id
+	}
+	return "sha256:" + id
 }
 
 // checkReference refuses what no image can be called; the engine would take some of it

@@ -10,14 +10,14 @@ import (
 // as gone.
 const lifeChecks = 4
 
-// watch looks, until ctx ends, whether the engine is alive while a container runs on it:
-// the connections to one that is frozen stay open and say nothing, as those to a test that
-// says nothing for an hour. It sends an error (ErrGone) once neither an answer nor output
-// has come for Options.LifeTimeout.
-func (e *Engine) watch(ctx context.Context, output *stream) <-chan error {
+// watch looks, until ctx ends, whether the engine is alive while it works for us: the
+// connections to one that is frozen stay open and say nothing, as those to a test that says
+// nothing for an hour. It sends an error (ErrGone) once neither an answer nor output, which
+// signs counts, has come for Options.LifeTimeout.
+func (e *Engine) watch(ctx context.Context, while string, signs func() int64) <-chan error {
 	gone := make(chan error, 1)
 	go func() {
-		if err := e.untilSilent(ctx, output); err != nil {
+		if err := e.untilSilent(ctx, while, signs); err != nil {
 			gone <- err
 		}
 	}()
@@ -25,11 +25,11 @@ func (e *Engine) watch(ctx context.Context, output *stream) <-chan error {
 }
 
 // untilSilent returns nil when ctx ends.
-func (e *Engine) untilSilent(ctx context.Context, output *stream) error {
+func (e *Engine) untilSilent(ctx context.Context, while string, signs func() int64) error {
 	interval := e.options.LifeTimeout / lifeChecks
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	alive, frames := time.Now(), output.frames.Load()
+	alive, last := time.Now(), signs()
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,13 +38,13 @@ func (e *Engine) untilSilent(ctx context.Context, output *stream) error {
 		}
 		asked := time.Now()
 		err := e.pingWithin(ctx, interval)
-		switch seen := output.frames.Load(); {
+		switch seen := signs(); {
 		case ctx.Err() != nil:
 			return nil
-		case err == nil || seen != frames:
-			alive, frames = asked, seen
+		case err == nil || seen != last:
+			alive, last = asked, seen
 		case time.Since(alive) >= e.options.LifeTimeout:
-			return fmt.Errorf("%w: no sign of life for %s while the container was running", ErrGone, e.options.LifeTimeout)
+			return fmt.Errorf("%w: no sign of life for %s while %s", ErrGone, e.options.LifeTimeout, while)
 		}
 	}
 }

@@ -160,7 +160,7 @@ func (r *running) follow(ctx context.Context) error {
 	var end waited
 	select {
 	case end = <-ended:
-	case silence := <-r.engine.watch(watching, r.output):
+	case silence := <-r.engine.watch(watching, "the container was running", r.output.frames.Load):
 		return silence
 	case <-r.output.done:
 		var err error
@@ -258,7 +258,7 @@ func (r *running) conclude(end waited) error {
 
 // note keeps what the engine says of the container.
 func (r *running) note(c *docker.Container) {
-	r.exit.ImageID = c.Image
+	r.exit.ImageID = imageID(c.Image)
 	r.exit.Code = c.State.ExitCode
 	r.exit.OOMKilled = c.State.OOMKilled
 	r.exit.Started, r.exit.Finished = c.State.StartedAt, c.State.FinishedAt

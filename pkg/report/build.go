@@ -1,6 +1,11 @@
 package report
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+)
 
 // Build is what became of an image in a run. The image's ID is the Result's ImageID.
 type Build struct {
@@ -33,3 +38,66 @@ type PackageChange struct {
 	From    string `json:"from,omitempty"` // empty: it was added
 	To      string `json:"to,omitempty"`   // empty: it is gone
 }
+
+// shortID is an image's ID as the docker command shows it.
+func shortID(id string) string {
+	id = Clean(strings.TrimPrefix(id, "sha256:"))
+	return id[:min(12, len(id))]
+}
+
+// currentSince says that nothing was to be done; empty when something was.
+func currentSince(step *Result) string {
+	if step.Build == nil || !step.Build.Current {
+		return ""
+	}
+	return "current since " + step.Build.Built.Format(timeLayout)
+}
+
+// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB more than before".
+func imageLine(step *Result) string {
+	b := step.Build
+	if b == nil || step.ImageID == "" {
+		return ""
+	}
+	line := shortID(step.ImageID)
+	if b.Size > 0 {
+		line += ", " + size(b.Size)
+	}
+	switch grown := b.Size - b.PreviousSize; {
+	case b.Size <= 0 || b.PreviousSize <= 0 || b.Current:
+	case grown > 0:
+		line += ", " + size(grown) + " more than before"
+	case grown < 0:
+		line += ", " + size(-grown) + " less than before"
+	default:
+		line += ", as before"
+	}
+	return line
+}
+
+// whyLine is why an image was built.
+func whyLine(step *Result) string {
+	if step.Build == nil || step.Build.Current {
+		return ""
+	}
+	return Clean(step.Build.Why)
+}
+
+// diskLine is the engine's disk in one line: "74GB free of 252GB, 1.2GB less than before".
+func diskLine(d Disk) string {
+	if d.Total == 0 {
+		return ""
+	}
+	free := d.FreeAfter
+	if free == 0 {
+		free = d.FreeBefore
+	}
+	line := size(free) + " free of " + size(d.Total) + " where the engine keeps images"
+	if used := d.FreeBefore - free; used > 0 {
+		line += ", " + size(used) + " less than before the run"
+	}
+	return line
+}
+
+// size is a number of bytes as the docker command shows it: 1.03GB.
+func size(bytes int64) string { return units.HumanSize(float64(bytes)) }

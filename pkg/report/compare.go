@@ -105,18 +105,20 @@ func (c changeCounts) kindsText() string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// urgency orders failures for a reader: what is new comes first, before what it blocks,
-// and what has failed before comes last.
+// urgency orders failures for a reader: what is new comes first, and what has failed
+// before comes last; what an image blocks comes after its cause.
 func urgency(step *Result) int {
-	switch change := step.change(); {
-	case change == StillFailing:
-		return 3
-	case change == "":
-		return 2
-	case step.Outcome == Blocked:
-		return 1
+	rank := 0
+	switch step.change() {
+	case "":
+		rank = 2
+	case StillFailing:
+		rank = 4
 	}
-	return 0
+	if step.Outcome == Blocked {
+		rank++
+	}
+	return rank
 }
 
 // byUrgency sorts the indices of steps; those that are equally urgent stay in the suite's order.

@@ -39,11 +39,14 @@ func TestDocTellsEveryField(t *testing.T) {
 		}
 	}
 	written := map[string][]field{
-		"The run":          fields(reflect.TypeFor[Run]()),
-		"engine":           fields(reflect.TypeFor[Engine]()),
-		"steps":            fields(reflect.TypeFor[Result]()),
-		"steps: log":       fields(reflect.TypeFor[Log]()),
-		"steps: log: tail": fields(reflect.TypeFor[Tail]()),
+		"The run":               fields(reflect.TypeFor[Run]()),
+		"engine":                fields(reflect.TypeFor[Engine]()),
+		"disk":                  fields(reflect.TypeFor[Disk]()),
+		"steps":                 fields(reflect.TypeFor[Result]()),
+		"steps: build":          fields(reflect.TypeFor[Build]()),
+		"steps: build: changes": fields(reflect.TypeFor[PackageChange]()),
+		"steps: log":            fields(reflect.TypeFor[Log]()),
+		"steps: log: tail":      fields(reflect.TypeFor[Tail]()),
 	}
 	if diff := cmp.Diff(documented, written); diff != "" {
 		t.Errorf("-documented +written:\n%s", diff)
@@ -75,6 +78,8 @@ func typeName(t reflect.Type) string {
 		return typeName(t.Elem()) + "s"
 	case t.Kind() == reflect.String:
 		return "string"
+	case t.Kind() == reflect.Bool:
+		return "boolean"
 	}
 	return "object"
 }

@@ -166,7 +166,9 @@ func details(v stepView) string {
 	if v.Commit != "" {
 		s.WriteString("commit: " + v.Commit + "\n")
 	}
-	s.WriteString("$ " + v.Command + "\n")
+	if v.Command != "" {
+		s.WriteString("$ " + v.Command + "\n")
+	}
 	if v.Container != "" {
 		s.WriteString("container: " + v.Container + " (kept)\n")
 	}

@@ -120,7 +120,7 @@ func (l *Lock) say(h Holder) error {
 	if err := l.file.Truncate(0); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(l.file, "pid: %d\nsince: %s\ncommand: %s\n", h.PID, h.Since.Format(time.RFC3339), Clean(h.Command))
+	_, err := fmt.Fprintf(l.file, "pid: %d\nsince: %s\ncommand: %s\n", h.PID, h.Since.Format(time.RFC3339Nano), Clean(h.Command))
 	return err
 }
 

@@ -36,7 +36,7 @@ type PastStep struct {
 	Name     string
 	Image    bool    // it is the build of an image
 	Outcome  Outcome // empty: it did not come to its end
-	Duration Duration
+	Duration Duration // 0 of an image that was current: nothing was done
 	Failing  *Failing // nil: nothing is known of a failure
 }
 
@@ -142,6 +142,9 @@ type pastRecord struct {
 		Outcome  Outcome  `json:"outcome"`
 		Duration Duration `json:"duration_seconds"`
 		Trend    *Failing `json:"trend"`
+		Build    struct {
+			Current bool `json:"current"`
+		} `json:"build"`
 	} `json:"steps"`
 }
 
@@ -161,6 +164,9 @@ func readPastRecord(path string) (Past, error) {
 		step := PastStep{Name: s.Name, Image: s.Kind == Image, Outcome: s.Outcome, Duration: s.Duration}
 		if s.Trend != nil && !s.Trend.Since.IsZero() && s.Outcome != Passed {
 			step.Failing = s.Trend
+		}
+		if s.Build.Current {
+			step.Duration = 0
 		}
 		past.Steps[i] = step
 	}
@@ -206,7 +212,7 @@ func (p *stepPast) add(run *Past, step *PastStep) {
 		if p.passed == "" {
 			p.passed = run.ID
 		}
-		if len(p.passes) < usualPasses {
+		if len(p.passes) < usualPasses && step.Duration > 0 {
 			p.passes = append(p.passes, time.Duration(step.Duration))
 		}
 		return
@@ -265,7 +271,7 @@ func (p *stepPast) trend(run *Run, step *Result, known bool) *Trend {
 	}
 	middle, pace := pace(time.Duration(step.Duration), p.passes)
 	t.Usual = Duration(middle)
-	if step.Outcome == Passed {
+	if step.Outcome == Passed && (step.Build == nil || !step.Build.Current) {
 		t.Pace = pace
 	}
 	if t == (Trend{}) {

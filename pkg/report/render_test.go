@@ -99,6 +99,9 @@ failed   ecs@specfun-ubuntu-deps   exit status 2 after 12m3s
 
 passed   image specfun-debian-opam   3m10s
   $ docker build -t specfun-debian-opam docker/debian/opam
+  image: 4f8c0d12ab34, 1.03GB, 12.4MB more than before
+  why: built 7 days ago (rebuild: weekly)
+  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added, 1 gone
 `
 	if diff := cmp.Diff(want, render(t, Text, r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

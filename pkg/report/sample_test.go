@@ -39,15 +39,19 @@ func sampleRun() *Run {
 			{
 				Name: "specfun-debian-opam", Kind: Image, Image: "specfun-debian-opam", Outcome: Passed,
 				Command: "docker build -t specfun-debian-opam docker/debian/opam",
-				Started: launch, Duration: Duration(190 * time.Second), Attempts: 1,
+				Started: launch, Duration: Duration(190 * time.Second), ImageID: "sha256:4f8c0d12ab3456",
 				Log: log("specfun-debian-opam", 52_000, 812),
+				Build: &Build{Built: launch, Why: "built 7 days ago (rebuild: weekly)", Builder: "BuildKit", Size: 1_030_000_000,
+					PreviousID: "sha256:aaaa", PreviousSize: 1_017_600_000, Packages: 412, Changes: []PackageChange{
+						{"dpkg", "libgmp10", "6.2.1", "6.3.0"}, {"dpkg", "m4", "", "1.4.19"}, {"opam", "camlp4", "4.02", ""}}},
 			},
 			{
 				Name: "specfun-ubuntu-deps", Kind: Image, Image: "specfun-ubuntu-deps", Outcome: Failed,
-				Reason: "exit status 1", ExitStatus: &one,
+				Reason: "exit status 1", ExitStatus: &one, Notes: []string{"line 2 of the Dockerfile: RUN apt-get install -y m4"},
 				Command: "docker build -t specfun-ubuntu-deps docker/ubuntu/ocaml-4.02.3-dynamow-deps",
-				Started: launch, Duration: Duration(9400 * time.Millisecond), Attempts: 1,
-				Log: log("specfun-ubuntu-deps", 31, 1, "E: Unable to locate package m4"),
+				Started: launch, Duration: Duration(9400 * time.Millisecond),
+				Build: &Build{Why: "the Dockerfile has changed", Builder: "classic"},
+				Log:   log("specfun-ubuntu-deps", 31, 1, "E: Unable to locate package m4"),
 			},
 			{
 				Name: "ecs@specfun-debian-deps", Kind: Test, Test: "ecs", Image: "specfun-debian-deps", ImageID: "sha256:4f8c0d",
@@ -76,7 +80,7 @@ func sampleRun() *Run {
 			},
 			{
 				Name: "dynamow@specfun-ubuntu-deps", Kind: Test, Test: "dynamow", Image: "specfun-ubuntu-deps",
-				Outcome: Blocked, Reason: "its image specfun-ubuntu-deps failed", Command: command("dynamow", "specfun-ubuntu-deps"),
+				Outcome: Blocked, Reason: "the image specfun-ubuntu-deps failed", BlockedBy: "specfun-ubuntu-deps", Command: command("dynamow", "specfun-ubuntu-deps"),
 			},
 			{
 				Name: "huge@specfun-debian-deps", Kind: Test, Test: "huge", Image: "specfun-debian-deps",
@@ -123,6 +127,8 @@ func greenRun() *Run {
 	r := sampleRun()
 	r.Notes = nil
 	r.Steps = []Result{r.Steps[0], r.Steps[2]}
+	r.Steps[0].Build = &Build{Current: true, Built: launch.AddDate(0, 0, -2), Size: 1_030_000_000, Packages: 412}
+	r.Disk = Disk{Path: "/var/lib/docker", Total: 252_000_000_000, FreeBefore: 75_200_000_000, FreeAfter: 74_000_000_000, Limit: 5 << 30}
 	return r
 }
 
@@ -138,7 +144,8 @@ func hostileRun() *Run {
 			Command: "docker run '" + evil + "'", Started: launch, Duration: Duration(time.Second), Container: evil,
 			Log: Log{File: evil, Bytes: 100, Lines: 2, Tail: Tail{Lines: []string{evil, "  ...", "not ok 7"}, Cut: map[int]int64{0: 1234}}},
 		}, {
-			Name: evil, Kind: Image, Image: evil, Outcome: Passed, Notes: []string{evil}, Command: evil, Container: evil,
+			Name: evil, Kind: Image, Image: evil, ImageID: evil, Outcome: Passed, Notes: []string{evil}, Command: evil, Container: evil,
+			Build: &Build{Why: evil, Builder: evil, PreviousID: evil, Size: 1, Packages: 1, Changes: []PackageChange{{evil, evil, evil, evil}}},
 		}, {
 			Name: "1 # skip nothing", Kind: Test, Outcome: Outcome(evil), Command: "true",
 		}},

@@ -26,8 +26,10 @@ func TextBody(w io.Writer, r *Run) error {
 		out.lines("")
 		out.lines(v.Notes...)
 	}
-	for _, step := range v.Failed {
-		out.lines("")
+	for i, step := range v.Failed {
+		if !step.blocked() || i == 0 || !v.Failed[i-1].blocked() { // what one image blocks stands together
+			out.lines("")
+		}
 		out.failure(step)
 	}
 	for _, step := range v.Flaky {
@@ -122,6 +124,11 @@ func (t textWriter) notes(step stepView) {
 	}
 	if step.Command != "" {
 		t.lines("  $ " + step.Command)
+	}
+	for _, fact := range [][2]string{{"image", step.Image}, {"why", step.Why}, {"packages", step.Packages}} {
+		if fact[1] != "" {
+			t.lines("  " + fact[0] + ": " + fact[1])
+		}
 	}
 	if step.Container != "" {
 		t.lines("  container: " + step.Container + " (kept)")

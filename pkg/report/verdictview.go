@@ -88,20 +88,12 @@ func packageText(p PackageChange) string {
 	return name + " " + Clean(p.From) + " → " + Clean(p.To)
 }
 
-// shortCommit is how much of a commit's ID tells it from the others for a person.
-const shortCommit = 12
-
 func commitText(c Commit) string {
 	text := shortID(c.ID) + " " + Clean(c.Subject)
 	if author := Clean(c.Author); author != "" {
 		text += " (" + author + ")"
 	}
 	return text
-}
-
-func shortID(id string) string {
-	id = Clean(id)
-	return id[:min(len(id), shortCommit)]
 }
 
 // verdictLines are a verdict as lines of text.

@@ -21,13 +21,14 @@ type view struct {
 	Engine   string // "Docker 28.5.2"; empty when unknown
 	Program  string
 	Folder   string
+	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
 
 	Changes string   // what changed since the runs before: "2 newly failing, 1 fixed"; may be empty
 	Gone    []string // steps that the suite has no longer
 
 	Success, Failures int
-	Failed            []stepView // did not pass: what is new first, then in the suite's order
+	Failed            []stepView // did not pass: what is new first, and what it blocks after it; then in the suite's order
 	Flaky             []stepView // did not pass, and then did when they were run again
 	Going             []stepView // have not ended, in a run that is going on
 	Passed            []stepView
@@ -48,14 +49,21 @@ type stepView struct {
 	Notes     []string
 	Command   string
 	Container string
-	Anchor    string // names it in its page
-	Log       string // the path of its log
-	LogLink   string // to the log, from the run's folder
-	PageLink  string // to the page with more of its end, from there; may be empty
-	LogLines  string // "18,204 lines"
-	TailTitle string // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
+	Image     string   // "4f8c0d12ab34, 1.03GB, 12.4MB more than before", of an image's build
+	Why       string   // why it was built
+	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
+	Changes   []string // all packages that changed, a line each
+	Anchor    string   // names it in its page
+	Log       string   // the path of its log
+	LogLink   string   // to the log, from the run's folder
+	PageLink  string   // to the page with more of its end, from there; may be empty
+	LogLines  string   // "18,204 lines"
+	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
 	Tail      []lineView
 }
+
+// blocked says that the step was not carried out because of an image.
+func (v stepView) blocked() bool { return v.Outcome == string(Blocked) }
 
 // lineView is a line of a tail.
 type lineView struct {
@@ -73,6 +81,7 @@ func newView(r *Run) view {
 		State:   ending(r),
 		Program: Clean(r.Program),
 		Folder:  Clean(r.Folder),
+		Disk:    diskLine(r.Disk),
 		Notes:   cleanAll(r.Notes),
 		Changes: r.Changes(),
 		Gone:    cleanAll(r.Gone),
@@ -155,7 +164,12 @@ func newStepView(r *Run, step *Result) stepView {
 		Notes:     cleanAll(step.Notes),
 		Command:   commandLine(step.Command),
 		Container: Clean(step.Container),
+		Image:     imageLine(step),
+		Why:       whyLine(step),
 		TailTitle: tailTitle(step.Log),
+	}
+	if step.Outcome == Blocked { // what is to be done is told once, with the image
+		v.Command = ""
 	}
 	if step.Log.File != "" {
 		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
@@ -205,6 +219,8 @@ func reason(r *Run, step *Result) string {
 		why = "exit status " + strconv.Itoa(*step.ExitStatus)
 	}
 	switch {
+	case step.Outcome == Passed && currentSince(step) != "":
+		return currentSince(step)
 	case step.Outcome == Passed:
 		return took
 	case step.Outcome == "" && r.Running && step.Started.IsZero():

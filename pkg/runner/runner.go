@@ -1,7 +1,7 @@
-// Package runner carries out one run: it takes the steps of a suite, runs each in
-// a fresh container, several at a time when they do not disturb each other, and
-// fills in the facts. It goes on after a failure, and it leaves no container
-// behind but those it was told to keep.
+// Package runner carries out one run: it brings the images of a suite up to date,
+// runs each test in a fresh container as soon as its own image is ready, several
+// at a time when they do not disturb each other, and fills in the facts. It goes on
+// after a failure, and it leaves no container behind but those it was told to keep.
 //
 // A test that does not pass is a Result, not an error: an error means that the
 // run itself could not go on.
@@ -54,6 +54,7 @@ type Runner struct {
 	Keep     string      // the name that the container of the only step is kept under; empty: none is kept
 	Mask     report.Mask // takes the suite's secrets out of the results
 	MaxLog   int64       // bytes of a log on disk at most, at least 64 KiB; 0: no limit
+	UseStale bool        // a test whose image failed runs on the image of before
 	// Patience is how long the next step waits for an engine that went away; after
 	// that no step is started any more. Default: 2 minutes.
 	Patience time.Duration
@@ -62,6 +63,7 @@ type Runner struct {
 	outages outages
 	mu      sync.Mutex // guards run
 	run     *report.Run
+	needs   [][]int // for each step, the builds that it stands on
 	saver   saver
 }
 
@@ -72,7 +74,8 @@ func (e *RunTimeoutError) Error() string {
 	return fmt.Sprintf("the run's time of %s was over (run_timeout)", report.Duration(e.Limit))
 }
 
-// Run carries out steps and fills in run.Steps, in the order of steps. It returns
+// Run carries out builds and steps and fills in run.Steps, in that order: parents
+// stand before what needs them. What needs an image that failed is blocked. It returns
 // when all have ended; when ctx ends first, what runs is stopped (TERM, the step's
 // grace, KILL) and what has not started is marked interrupted. A RunTimeoutError as
 // its cause makes what ran a timeout.
@@ -81,12 +84,17 @@ func (e *RunTimeoutError) Error() string {
 // wait until it is back (Patience).
 //
 // The error, if any, says that the record on disk is not up to date.
-func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) error {
-	r.run = run
-	r.run.Steps = r.Plan(steps)
+func (r *Runner) Run(ctx context.Context, run *report.Run, builds []Build, steps []suite.Step) error {
+	r.run, r.needs = run, needs(builds, steps)
+	r.run.Steps = r.Plan(builds, steps)
 	r.saver.save = r.save
-	schedule(ctx, r.Jobs, claimsOf(steps), func(i int) {
-		r.finish(i, r.step(ctx, i, steps[i]))
+	claims := append(make([]claims, len(builds)), claimsOf(steps)...)
+	schedule(ctx, r.Jobs, claims, r.needs, func(i int) {
+		if i < len(builds) {
+			r.finish(i, r.build(ctx, i, builds[i]))
+		} else {
+			r.finish(i, r.step(ctx, i, steps[i-len(builds)]))
+		}
 	})
 	_ = r.await(ctx) // for what the last step left; why it could not be removed is in its notes
 	if r.interruptRest(context.Cause(ctx)) {
@@ -95,11 +103,14 @@ func (r *Runner) Run(ctx context.Context, run *report.Run, steps []suite.Step) e
 	return r.saver.flush()
 }
 
-// Plan returns the results of steps as they are before anything ran.
-func (r *Runner) Plan(steps []suite.Step) []report.Result {
-	results := make([]report.Result, len(steps))
-	for i, step := range steps {
-		results[i] = r.planned(step)
+// Plan returns the results of builds and steps as they are before anything ran.
+func (r *Runner) Plan(builds []Build, steps []suite.Step) []report.Result {
+	results := make([]report.Result, 0, len(builds)+len(steps))
+	for _, build := range builds {
+		results = append(results, r.plannedBuild(build))
+	}
+	for _, step := range steps {
+		results = append(results, r.planned(step))
 	}
 	return results
 }

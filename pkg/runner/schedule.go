@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"runtests/pkg/suite"
@@ -98,21 +99,25 @@ func macOnNetwork(step suite.Step) (string, bool) {
 }
 
 // schedule calls run(i) once for each i in claims, at most jobs at a time, the
-// first ones first, never two that clash. It returns when all calls have returned;
-// once ctx has ended it starts no more.
-func schedule(ctx context.Context, jobs int, claims []claims, run func(i int)) {
-	running := map[int]bool{}
+// first ones first, never two that clash, and none before all those in needs[i] have
+// returned. It returns when all calls have returned; once ctx has ended it starts no
+// more.
+func schedule(ctx context.Context, jobs int, claims []claims, needs [][]int, run func(i int)) {
+	running, over := map[int]bool{}, map[int]bool{}
 	done := make(chan int)
 	waiting := make([]int, len(claims))
 	for i := range waiting {
 		waiting[i] = i
+	}
+	ready := func(i int) bool {
+		return !slices.ContainsFunc(needs[i], func(need int) bool { return !over[need] })
 	}
 	next := func() (int, bool) {
 		if len(running) >= max(jobs, 1) || ctx.Err() != nil {
 			return 0, false
 		}
 		for at, i := range waiting {
-			if !clashesWithAny(claims, i, running) {
+			if ready(i) && !clashesWithAny(claims, i, running) {
 				waiting = append(waiting[:at], waiting[at+1:]...)
 				return i, true
 			}
@@ -130,7 +135,9 @@ func schedule(ctx context.Context, jobs int, claims []claims, run func(i int)) {
 		if len(running) == 0 {
 			return
 		}
-		delete(running, <-done)
+		ended := <-done
+		delete(running, ended)
+		over[ended] = true
 	}
 }
 

@@ -66,20 +66,29 @@ func TestClash(t *testing.T) {
 	}
 }
 
-// Whatever the claims, every step runs once, no two that clash run at a time, and
-// no more than jobs.
+// Whatever the claims, every step runs once, no two that clash run at a time, no
+// more than jobs, and none before what it needs.
 func TestSchedule(t *testing.T) {
 	for round := range 200 {
 		jobs, steps := 1+rand.IntN(5), make([]claims, rand.IntN(20))
+		needs := make([][]int, len(steps))
 		for i := range steps {
+			for range min(i, rand.IntN(3)) {
+				needs[i] = append(needs[i], rand.IntN(i))
+			}
 			for range rand.IntN(3) {
 				steps[i] = append(steps[i], claim{"directory", fmt.Sprintf("/%d", rand.IntN(4)), rand.IntN(2) == 0})
 			}
 		}
 		var mu sync.Mutex
 		running, ran := map[int]bool{}, map[int]int{}
-		schedule(t.Context(), jobs, steps, func(i int) {
+		schedule(t.Context(), jobs, steps, needs, func(i int) {
 			mu.Lock()
+			for _, need := range needs[i] {
+				if ran[need] == 0 || running[need] {
+					t.Errorf("round %d: %d started before %d, which it needs, had ended", round, i, need)
+				}
+			}
 			for other := range running {
 				if steps[i].clash(steps[other]) {
 					t.Errorf("round %d: %d and %d run at a time", round, i, other)
@@ -105,7 +114,7 @@ func TestSchedule(t *testing.T) {
 
 func TestScheduleStartsTheFirstFirst(t *testing.T) {
 	var order []int
-	schedule(t.Context(), 1, make([]claims, 10), func(i int) { order = append(order, i) })
+	schedule(t.Context(), 1, make([]claims, 10), make([][]int, 10), func(i int) { order = append(order, i) })
 	if !slices.IsSorted(order) || len(order) != 10 {
 		t.Errorf("got %v", order)
 	}
@@ -115,7 +124,7 @@ func TestScheduleStartsTheFirstFirst(t *testing.T) {
 func TestScheduleGoesAround(t *testing.T) {
 	alone := claims{{"directory", "/a", true}}
 	third := make(chan struct{})
-	schedule(t.Context(), 2, []claims{alone, alone, nil}, func(i int) {
+	schedule(t.Context(), 2, []claims{alone, alone, nil}, make([][]int, 3), func(i int) {
 		switch i {
 		case 0:
 			<-third // hangs, and the test with it, unless the third step starts
@@ -128,7 +137,7 @@ func TestScheduleGoesAround(t *testing.T) {
 func TestScheduleEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := 0
-	schedule(ctx, 1, make([]claims, 10), func(int) {
+	schedule(ctx, 1, make([]claims, 10), make([][]int, 10), func(int) {
 		if ran++; ran == 3 {
 			cancel()
 		}

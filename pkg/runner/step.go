@@ -27,6 +27,9 @@ var errTimeout = errors.New("the step's time was over")
 // step runs one step, again as often as its retries allow, and returns its result.
 func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Result {
 	result := r.planned(step)
+	if !r.standing(ctx, index, step, &result) {
+		return result
+	}
 	if err := r.await(ctx); err != nil {
 		broken(ctx, &result, err)
 		return result
@@ -86,7 +89,7 @@ func (r *Runner) elsewhere(step suite.Step) bool {
 // attempt runs the step's container once and sets what result says of it.
 func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result *report.Result) {
 	result.Outcome, result.Reason, result.Hint, result.ExitStatus = "", "", "", nil
-	log, err := r.createLog(step, result.Attempts)
+	log, err := r.createLog(step.Name, result.Attempts)
 	if err != nil {
 		broken(ctx, result, err)
 		return
@@ -115,11 +118,11 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 
 // createLog makes the log of an attempt. It has the step's own name: the log of
 // the attempt before it, if any, steps aside.
-func (r *Runner) createLog(step suite.Step, attempt int) (*Log, error) {
-	name := r.Folder.LogFile(step.Name)
+func (r *Runner) createLog(step string, attempt int) (*Log, error) {
+	name := r.Folder.LogFile(step)
 	path := filepath.Join(r.Folder.Path, name)
 	if attempt > 1 {
-		if err := r.Folder.PutAside(step.Name, attempt-1); err != nil {
+		if err := r.Folder.PutAside(step, attempt-1); err != nil {
 			return nil, err
 		}
 	}

@@ -222,7 +222,7 @@ func (d *decoder) environment(n *yaml.Node) (out []assignment) {
 			out = d.fromPair(out, p)
 		}
 		if len(out) > maxList {
-			d.fail(n, "", "environment has more than %d variables", maxList)
+			d.fail(n, "", "%s has more than %d entries", d.key, maxList)
 			return nil
 		}
 		return out
@@ -305,11 +305,11 @@ func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
 // assignment appends a variable whose name and value are right.
 func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
-		d.fail(n, "the form is NAME: value, or - NAME=value", "environment: a variable's name is missing or has a blank in it")
+		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or has a blank in it", d.key)
 		return out
 	}
 	if strings.ContainsRune(value, 0) {
-		d.fail(n, "", "environment: the value of %s has a NUL in it", name)
+		d.fail(n, "", "%s: the value of %s has a NUL in it", d.key, name)
 		return out
 	}
 	v := engine.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}

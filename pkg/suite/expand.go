@@ -18,46 +18,6 @@ import (
 // maxSteps bounds tests × images.
 const maxSteps = 10_000
 
-// image is an entry of `images`.
-type image struct {
-	reference  string
-	pullPolicy PullPolicy
-}
-
-var imageKeys = keys[image]{what: "an image", later: []string{"build", "rebuild"}, set: map[string]setter[image]{
-	"image":       textKey(imageReference, func(i *image) *string { return &i.reference }),
-	"pull_policy": pullPolicyKey(func(i *image) *PullPolicy { return &i.pullPolicy }),
-}}
-
-// images are the named images of a suite, in the file's order.
-type images struct {
-	names []string
-	named map[string]image
-}
-
-func (d *decoder) images(n *yaml.Node) images {
-	all := images{named: map[string]image{}}
-	for _, p := range d.pairs(n, "images") {
-		if !d.checkName(p.key, "an image") {
-			continue
-		}
-		d.key = "image"
-		var one image
-		before := len(d.problems)
-		if deref(p.value).Kind == yaml.ScalarNode && !isNull(p.value) {
-			one.reference, _ = d.text(p.value, imageReference)
-		} else {
-			imageKeys.decode(d, &one, p.value)
-			if one.reference == "" && len(d.problems) == before {
-				d.fail(p.key, "", "image %s has no image: REFERENCE", quoted(p.key.Value))
-			}
-		}
-		all.names = append(all.names, p.key.Value)
-		all.named[p.key.Value] = one
-	}
-	return all
-}
-
 func (d *decoder) checkName(n *yaml.Node, what string) bool {
 	wrong, hint := name(n.Value)
 	if wrong != "" {
@@ -230,20 +190,20 @@ func (e *expander) imagesOf(n *yaml.Node, s settings) []imageUse {
 		return []imageUse{{e.over.image, n}}
 	case len(s.images) > 0:
 		return s.images
-	case len(e.images.names) == 1:
-		return []imageUse{{e.images.names[0], n}}
+	case len(e.images.list) == 1:
+		return []imageUse{{e.images.list[0].Name, n}}
 	}
 	return nil
 }
 
 func (e *expander) addStep(use imageUse, test, dir string, s settings) {
-	img, known := e.images.named[use.name]
+	img, known := e.images.named(use.name)
 	if !known {
 		if wrong, hint := imageReference(use.name); wrong != "" {
 			e.d.fail(use.node, hint, "image %s, not %s", wrong, quoted(use.name))
 			return
 		}
-		img = image{reference: use.name}
+		img = Image{Name: use.name, Reference: use.name}
 	}
 	step := newStep(test, use.name, dir, img, s, e.over)
 	if len(step.Name) > maxStepName {
@@ -323,23 +283,25 @@ func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 }
 
 // newStep is a test on one image; the suite's and the command line's settings are in it.
-func newStep(test, imageName, dir string, img image, s settings, over overrides) Step {
+func newStep(test, imageName, dir string, img Image, s settings, over overrides) Step {
 	step := Step{
 		Name: stepName(test, imageName), Test: test, Image: imageName,
 		Dir: dir, Mount: s.mount, Timeout: s.timeout, Retries: s.retries,
 		PullPolicy: PullMissing, Container: s.Container,
 	}
-	if img.pullPolicy != "" {
-		step.PullPolicy = img.pullPolicy
-	}
-	if s.pullPolicy != "" {
+	switch {
+	case img.Build != nil: // it is nowhere else
+		step.PullPolicy = PullNever
+	case s.pullPolicy != "":
 		step.PullPolicy = s.pullPolicy
+	case img.PullPolicy != "":
+		step.PullPolicy = img.PullPolicy
 	}
 	if over.timeout > 0 {
 		step.Timeout = over.timeout
 	}
 	c := &step.Container
-	c.Image = img.reference
+	c.Image = img.Reference
 	if over.mac != "" {
 		c.MacAddress = over.mac
 	}

@@ -91,7 +91,7 @@ func TestProblemsOfBadFiles(t *testing.T) {
 	}
 }
 
-// The sample of the contract, without what later versions bring.
+// The sample of the contract, without deploy.
 const sample = `name: ecs
 logs: /var/log/runtests/ecs        # default: ./logs
 lines: 40                          # log lines kept per failure (the N of the original)
@@ -102,7 +102,9 @@ defaults:                          # any test may override
   volumes: ["/maple:/maple:ro"]
   dns: [8.8.8.8, 172.21.8.87]
 images:
-  specfun-debian-deps: { image: "registry.example.org/specfun/deps:1.10", pull_policy: always }
+  specfun-debian-opam:   { build: docker/debian/opam }
+  specfun-debian-deps:   { build: docker/debian/ocaml-4.02.3-dynamow-deps, rebuild: weekly }
+  specfun-ubuntu-deps:   { image: "registry.example.org/specfun/deps:1.10", pull_policy: always }
 tests:
   ecs:     { dir: tests/ecs, image: [specfun-debian-deps, specfun-ubuntu-deps] }
   dynamow: { dir: tests/dynamow, image: specfun-debian-deps }
@@ -127,12 +129,21 @@ func TestSampleOfTheContract(t *testing.T) {
 			},
 		}
 	}
+	built := func(name, context string, rebuild Rebuild) Image {
+		context = filepath.Join(dir, "docker/debian", context)
+		return Image{Name: name, Reference: name, Build: &Build{Context: context, Dockerfile: filepath.Join(context, "Dockerfile"), Rebuild: rebuild, Timeout: time.Hour}}
+	}
 	want := &Suite{
-		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30, MaxLog: 1 << 30,
+		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30,
+		Images: []Image{
+			built("specfun-debian-opam", "opam", Rebuild{}),
+			built("specfun-debian-deps", "ocaml-4.02.3-dynamow-deps", Rebuild{Days: 7}),
+			{Name: "specfun-ubuntu-deps", Reference: "registry.example.org/specfun/deps:1.10", PullPolicy: PullAlways},
+		},
 		Steps: []Step{
-			step("ecs", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
-			step("ecs", "specfun-ubuntu-deps", "specfun-ubuntu-deps", PullMissing),
-			step("dynamow", "specfun-debian-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
+			step("ecs", "specfun-debian-deps", "specfun-debian-deps", PullNever),
+			step("ecs", "specfun-ubuntu-deps", "registry.example.org/specfun/deps:1.10", PullAlways),
+			step("dynamow", "specfun-debian-deps", "specfun-debian-deps", PullNever),
 		},
 		Mail: &Mail{
 			Server: "smtp://smtp.example.org:25", From: "runtests@ci.example.org", To: []string{"team@example.org"}, Send: SendAlways,

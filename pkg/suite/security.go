@@ -33,16 +33,12 @@ const shortestSecret = 4
 // secretsOf are the values of the secret variables of s, of secrets that other values
 // are made of, the mail server's password, and the parts of the ping's URL that are a token.
 func (d *decoder) secretsOf(s *Suite) []string {
-	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping))
+	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping), buildSecrets(s.Images))
 	if s.Mail != nil && s.Mail.Password != "" {
 		secrets = append(secrets, s.Mail.Password)
 	}
 	for _, step := range s.Steps {
-		for _, v := range step.Container.Env {
-			if v.Secret {
-				secrets = append(secrets, v.Value)
-			}
-		}
+		secrets = append(secrets, secretValues(step.Container.Env)...)
 	}
 	if len(secrets) == 0 {
 		return nil

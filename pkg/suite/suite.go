@@ -26,7 +26,7 @@ type Suite struct {
 	// MinFreeDisk is the free space, in bytes, below which the report warns of the engine's
 	// disk; default 5 GiB, 0: never.
 	MinFreeDisk int64
-	MaxLog   int64  // bytes kept of a step's log, its head and its tail; default 1 GiB
+	MaxLog      int64 // bytes kept of a step's log, its head and its tail; default 1 GiB
 	// RunTimeout is how long all steps together may take; zero: as long as they need.
 	RunTimeout time.Duration
 	// Ping is the URL that is told when a run starts and how it ended, http or https;
@@ -35,7 +35,7 @@ type Suite struct {
 
 	Images []Image // the named ones, in the file's order
 	Steps  []Step  // every test × image, in the file's order
-	Mail  *Mail  // nil when the suite has no mail section
+	Mail   *Mail   // nil when the suite has no mail section
 
 	// Secrets are the values that no report and no message may show.
 	Secrets []string

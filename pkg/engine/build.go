@@ -1,0 +1,332 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// Build is an image to build.
+type Build struct {
+	Context    io.Reader // a tar archive; it is not read once Build has returned
+	Dockerfile string    // its path in Context; empty: Dockerfile
+	// Instructions are those of the Dockerfile, in its order. They give the errors of the
+	// builders, which name only what they executed, their lines; none are needed.
+	Instructions []Instruction
+
+	Tags     []string   // as REPO:TAG; the image gets them when it is complete, and none when it fails
+	Args     []Variable // the values of secret ones are not written to the log
+	Target   string     // the stage to build; empty: the last one
+	Labels   map[string]string
+	Platform string // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
+	NoCache  bool
+}
+
+// Instruction is one of a Dockerfile.
+type Instruction struct {
+	Line int    // the first of its lines, from 1
+	Text string // on one line: RUN apt-get install -y opam
+}
+
+// The builders, as Engine.Builder names them.
+const (
+	BuildKit       = "BuildKit"
+	ClassicBuilder = "classic"
+	PodmanBuilder  = "Podman"
+)
+
+// builderVariable chooses the builder, as it does for the docker command.
+const builderVariable = "DOCKER_BUILDKIT"
+
+// Builder is what builds images on this engine: BuildKit, unless DOCKER_BUILDKIT=0 asks for
+// the classic builder, or Podman.
+func (e *Engine) Builder() string {
+	wanted, err := strconv.ParseBool(e.options.Getenv(builderVariable))
+	switch {
+	case e.info.Name == podman:
+		return PodmanBuilder
+	case e.info.OS == "windows", err == nil && !wanted:
+		return ClassicBuilder
+	}
+	return BuildKit
+}
+
+// Build builds an image and returns its ID. What the builder tells is written to log as it
+// comes, a line at a time, as `docker build --progress plain` has it.
+//
+// A Dockerfile that fails is a *BuildError; one for want of disk space is also ErrNoSpace. When
+// ctx ends first, the build is stopped on the engine, and the error wraps the context's cause.
+// Other errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be
+// silent for as long as the engine is alive.
+//
+// No credentials are sent to the builder: what the Dockerfile builds on is to be pulled before,
+// if it needs any (Pull).
+func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, err error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	query, err := b.query()
+	if err != nil {
+		return "", err
+	}
+	life, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	w := &building{
+		engine: e, build: b, builder: e.Builder(), query: query, number: rand.Text(),
+		life: life, hangUp: hangUp, source: newSource(b.Context), report: newBuildReport(log, b.Args),
+	}
+	return w.run(ctx)
+}
+
+// query is b as the engine's API has it.
+func (b Build) query() (url.Values, error) {
+	q := url.Values{"rm": {"1"}, "forcerm": {"1"}} // leave no container of a step
+	for _, ref := range b.Tags {
+		repository, tag, err := splitTag(ref)
+		if err != nil {
+			return nil, err
+		}
+		q.Add("t", repository+":"+tag)
+	}
+	args := map[string]string{}
+	for _, a := range b.Args {
+		args[a.Name] = a.Value
+	}
+	for name, pairs := range map[string]map[string]string{"buildargs": args, "labels": b.Labels} {
+		text, err := json.Marshal(pairs)
+		if err != nil {
+			return nil, fmt.Errorf("write the %s: %w", name, err)
+		}
+		if len(pairs) > 0 {
+			q.Set(name, string(text))
+		}
+	}
+	for name, value := range map[string]string{"dockerfile": b.Dockerfile, "target": b.Target, "platform": b.Platform} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if b.NoCache {
+		q.Set("nocache", "1")
+	}
+	return q, nil
+}
+
+// building is one image on its way through Build.
+type building struct {
+	engine  *Engine
+	build   Build
+	builder string
+	query   url.Values
+	number  string // what the engine calls this build, to cancel it
+
+	life   context.Context // ends when Build returns, not when its caller's context does
+	hangUp context.CancelFunc
+	source *source
+	report *buildReport
+}
+
+func (w *building) run(ctx context.Context) (string, error) {
+	ended := make(chan error, 1)
+	go func() { ended <- w.transmit() }()
+	watching, stopWatching := context.WithCancel(w.life)
+	defer stopWatching()
+	var err error
+	select {
+	case err = <-ended:
+	case silence := <-w.engine.watch(watching, "the image was being built", w.report.signs.Load):
+		w.hangUp()
+		<-ended
+		return "", errors.Join(silence, w.source.close(w.engine.options.CallTimeout))
+	case <-ctx.Done():
+		err := w.stop(ended)
+		return "", errors.Join(context.Cause(ctx), err, w.source.close(w.engine.options.CallTimeout))
+	}
+	w.source.finish(err == nil, w.engine.options.CallTimeout)
+	w.hangUp()
+	if errClose := w.source.close(w.engine.options.CallTimeout); errClose != nil && err == nil {
+		err = errClose
+	}
+	return w.conclude(err)
+}
+
+// transmit sends the build to the engine and reads its report to the end.
+func (w *building) transmit() error {
+	if w.builder == BuildKit {
+		w.query.Set("version", "2")
+		w.query.Set("buildid", w.number)
+	}
+	response, err := w.engine.send(w.life, http.MethodPost, "/build?"+w.query.Encode(), w.source)
+	if err != nil {
+		if _, _, ok := refusal(err); ok {
+			return err
+		}
+		return explain(w.life, err)
+	}
+	defer response.Body.Close()
+	return explain(w.life, w.report.read(response.Body))
+}
+
+// stop ends the build on the engine, and returns when it has ended there.
+func (w *building) stop(ended chan error) error {
+	err := w.cancel(ended)
+	w.hangUp() // to the classic builder and Podman this says it all
+	<-ended
+	return errors.Join(err, w.awaitStep())
+}
+
+// cancel asks BuildKit to give the build up, and waits for the end of its report, which is
+// that of the build.
+func (w *building) cancel(ended chan error) error {
+	if w.builder != BuildKit {
+		return nil
+	}
+	bound := w.engine.options.CallTimeout
+	ctx, cancel := within(w.life, bound)
+	defer cancel()
+	response, err := w.engine.send(ctx, http.MethodPost, "/build/cancel?id="+w.number, nil)
+	if err != nil {
+		return fmt.Errorf("stop the build: %w", err)
+	}
+	response.Body.Close()
+	select {
+	case err := <-ended:
+		ended <- err
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop the build: %w", context.Cause(ctx))
+	}
+}
+
+// awaitStep waits until the container has ended in which the classic builder, whose build was
+// given up, executed an instruction. The builder ends it; it is not ours to remove by a name
+// that a build has printed.
+func (w *building) awaitStep() error {
+	if w.report.running == "" || w.builder != ClassicBuilder {
+		return nil
+	}
+	life := context.WithoutCancel(w.life)
+	stopped, err := w.engine.ended(life, w.report.running, w.engine.options.CallTimeout)
+	switch {
+	case err != nil:
+		return fmt.Errorf("stop the build: %w", err)
+	case !stopped:
+		return fmt.Errorf("stop the build: %w: its container %s", ErrStillThere, w.report.running)
+	}
+	return nil
+}
+
+// conclude says what the end of the build is worth.
+func (w *building) conclude(err error) (string, error) {
+	report := w.report
+	if _, message, ok := refusal(err); ok {
+		report.failure, err = message, nil
+	}
+	report.end()
+	switch {
+	case w.source.err != nil:
+		return "", fmt.Errorf("send the build context: %w", w.source.err)
+	case strings.Contains(report.failure, canceled):
+		return "", fmt.Errorf("%w: it gave the build up", ErrGone) // we did not
+	case report.failure != "":
+		return "", report.fault(w.build.Instructions)
+	case err != nil:
+		return "", err
+	case report.id == "":
+		return "", fmt.Errorf("%w: its report of the build ends early", ErrGone)
+	case report.sink.err != nil:
+		return report.id, fmt.Errorf("%w: %w", ErrOutput, report.sink.err)
+	}
+	return report.id, nil
+}
+
+// send makes a request that the library has no word for. An answer that is not a success is
+// an error of the library's, with the engine's words.
+func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://engine/v"+e.api.String()+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/x-tar")
+	}
+	response, err := e.client(ctx).HTTPClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		return nil, &docker.Error{Status: response.StatusCode, Message: words(response)}
+	}
+	return response, nil
+}
+
+// source is the context of a build on its way to the engine.
+type source struct {
+	r    io.Reader
+	turn chan struct{} // holds one token while nobody reads
+	done chan struct{} // closed when nothing more will be read
+	err  error         // of reading r
+}
+
+func newSource(r io.Reader) *source {
+	s := &source{r: r, turn: make(chan struct{}, 1), done: make(chan struct{})}
+	s.turn <- struct{}{}
+	return s
+}
+
+// Read reads from the context.
+func (s *source) Read(p []byte) (int, error) {
+	<-s.turn
+	defer func() { s.turn <- struct{}{} }()
+	select {
+	case <-s.done:
+		return 0, io.ErrClosedPipe
+	default:
+	}
+	n, err := s.r.Read(p)
+	if err != nil {
+		close(s.done)
+		if !errors.Is(err, io.EOF) {
+			s.err = err
+		}
+	}
+	return n, err
+}
+
+// finish waits until a context whose build was a success is read to its end.
+func (s *source) finish(success bool, patience time.Duration) {
+	if !success {
+		return
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+	}
+}
+
+// close lets nobody read from the context any more.
+func (s *source) close(patience time.Duration) error {
+	select {
+	case <-s.turn:
+	case <-time.After(patience):
+		return fmt.Errorf("send the build context: %w", &lateError{patience})
+	}
+	defer func() { s.turn <- struct{}{} }()
+	select {
+	case <-s.done:
+	default:
+		close(s.done)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"sync/atomic"
+)
+
+// buildReport reads what the engine tells of a build, one JSON value after the other, and
+// writes it to the log.
+type buildReport struct {
+	sink  *sink
+	log   *plainLog
+	lines splitter
+	trace trace
+	signs atomic.Int64 // grows as long as something comes
+
+	id      string // of the image
+	failure string // the engine's words; empty: it told of none
+	code    int    // with it: the exit status of the classic builder's RUN
+	step    string // the builder's line on the instruction that is executed; BuildKit has none
+	running string // the container in which the classic builder executes it; empty: none
+	full    bool   // what was executed printed that a disk is full
+}
+
+func newBuildReport(log io.Writer, args []Variable) *buildReport {
+	s := &sink{w: log}
+	r := &buildReport{sink: s, log: newPlainLog(s, args)}
+	r.trace.log = r.log
+	return r
+}
+
+// buildMessage is one value of the report.
+type buildMessage struct {
+	Stream, Status, ID, Error string
+	ErrorDetail               struct {
+		Code    int
+		Message string
+	}
+	Aux json.RawMessage
+}
+
+// traceID marks a value that is a message of BuildKit's.
+const traceID = "moby.buildkit.trace"
+
+func (r *buildReport) read(body io.Reader) error {
+	values := json.NewDecoder(body)
+	for {
+		var m buildMessage
+		switch err := values.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		r.signs.Add(1)
+		if err := r.message(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *buildReport) message(m buildMessage) error {
+	switch {
+	case m.Error != "" || m.ErrorDetail.Message != "":
+		r.failure, r.code = m.ErrorDetail.Message, m.ErrorDetail.Code
+		if r.failure == "" {
+			r.failure = m.Error
+		}
+	case m.ID == traceID:
+		var trace []byte
+		if err := json.Unmarshal(m.Aux, &trace); err != nil {
+			return fmt.Errorf("read the engine's report: %w", err)
+		}
+		return r.trace.add(trace)
+	case len(m.Aux) > 0:
+		var image struct{ ID string }
+		if json.Unmarshal(m.Aux, &image) == nil && image.ID != "" { // others have other fields
+			r.id = imageID(image.ID)
+		}
+	case m.Stream != "":
+		r.lines.add(plain(m.Stream), r.log, r.line)
+	}
+	return nil
+}
+
+// plain is what a command of a build printed, without the colour that the classic builder
+// gives to its errors.
+func plain(text string) string {
+	const red, end = "\x1b[91m", "\x1b[0m"
+	if strings.HasPrefix(text, red) && strings.HasSuffix(text, end) {
+		return text[len(red) : len(text)-len(end)]
+	}
+	return text
+}
+
+// runningLine tells the container in which the classic builder executes an instruction.
+var runningLine = regexp.MustCompile(`^ ---> Running in ([0-9a-f]{12})$`)
+
+// line is one of the classic builder or Podman.
+func (r *buildReport) line(text string) {
+	switch match := runningLine.FindStringSubmatch(text); {
+	case step.MatchString(text):
+		r.step, r.running, r.full = text, "", false
+	case match != nil:
+		r.running = match[1]
+	case r.running != "" && text == "Removing intermediate container "+r.running:
+		r.running = ""
+	default:
+		r.full = r.full || saysFull(text)
+	}
+	r.log.line(text)
+}
+
+// end writes what is left, and why the build failed.
+func (r *buildReport) end() {
+	r.lines.flush(r.line)
+	if r.failure != "" {
+		r.log.line("ERROR: " + r.failure)
+	}
+}

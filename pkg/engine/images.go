@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/distribution/reference"
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// ImageSummary is what the engine's list says of an image.
+type ImageSummary struct {
+	ID      string
+	Tags    []string // as REPO:TAG; Podman writes localhost/REPO:TAG
+	Created time.Time
+	Size    int64 // bytes, with the layers that it shares with others
+	Labels  map[string]string
+}
+
+// Images lists the images that have all these labels, those without a tag too, but not the
+// steps of the classic builder. A label with an empty value is one that must be there with
+// any value.
+func (e *Engine) Images(ctx context.Context, labels map[string]string) ([]ImageSummary, error) {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	listed, err := e.client(ctx).ListImages(docker.ListImagesOptions{Filters: labelFilters(labels), Context: ctx})
+	if err != nil {
+		return nil, fmt.Errorf("list the images: %w", explain(ctx, err))
+	}
+	var images []ImageSummary
+	for _, i := range listed {
+		images = append(images, ImageSummary{
+			ID: imageID(i.ID), Tags: realTags(i.RepoTags), Created: time.Unix(i.Created, 0), Size: i.Size, Labels: i.Labels,
+		})
+	}
+	return images, nil
+}
+
+// realTags drops what the engine writes where there is no tag.
+func realTags(tags []string) []string {
+	var real []string
+	for _, tag := range tags {
+		if tag != "<none>:<none>" {
+			real = append(real, tag)
+		}
+	}
+	return real
+}
+
+// Tag gives an image, named by reference or ID, one more name; no tag means latest. An image
+// that had the name loses it (ErrNoImage).
+func (e *Engine) Tag(ctx context.Context, image, ref string) error {
+	if err := checkReference(image); err != nil {
+		return err
+	}
+	repository, tag, err := splitTag(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	err = e.client(ctx).TagImage(image, docker.TagImageOptions{Repo: repository, Tag: tag, Context: ctx})
+	if err == nil {
+		return nil
+	}
+	if status, _, ok := refusal(err); ok && status == http.StatusNotFound {
+		err = ErrNoImage
+	}
+	return fmt.Errorf("give the image %q the name %q: %w", image, ref, explain(ctx, err))
+}
+
+// RemoveTag takes a name from the image that has it; no tag means latest. The image goes with
+// its last name, and so do the images without a name that only it stood on; ErrInUse says that
+// a container, running or not, stands in the way. A name that no image has is removed.
+func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
+	repository, tag, err := splitTag(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := e.slow(ctx)
+	defer cancel()
+	err = e.client(ctx).RemoveImageExtended(repository+":"+tag, docker.RemoveImageOptions{Context: ctx}) // with a tag it cannot be taken for an ID
+	if err == nil || errors.Is(err, docker.ErrNoSuchImage) {
+		return nil
+	}
+	status, message, _ := refusal(err)
+	if err = explain(ctx, err); status == http.StatusConflict {
+		err = fmt.Errorf("%w: %s", ErrInUse, message)
+	}
+	return fmt.Errorf("remove the image %q: %w", ref, err)
+}
+
+// splitTag is the name of an image as people write it, and its tag.
+func splitTag(ref string) (repository, tag string, err error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return "", "", fmt.Errorf("read the image name %q: %w", ref, err)
+	}
+	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
+	if _, digested := named.(reference.Digested); digested || !ok {
+		return "", "", fmt.Errorf("read the image name %q: it has no tag but a digest", ref)
+	}
+	return reference.FamiliarName(named), tagged.Tag(), nil
+}
+
+// ImagesInUse are the IDs of the images that a container was made from, running or not.
+func (e *Engine) ImagesInUse(ctx context.Context) (map[string]bool, error) {
+	used, err := e.imagesInUse(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the images of the containers: %w", err)
+	}
+	return used, nil
+}
+
+// imagesInUse asks for itself: the library's list of containers leaves their images' IDs out.
+func (e *Engine) imagesInUse(ctx context.Context) (map[string]bool, error) {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	response, err := e.send(ctx, http.MethodGet, "/containers/json?all=1", nil)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	defer response.Body.Close()
+	var containers []struct{ ImageID string }
+	if err := json.NewDecoder(response.Body).Decode(&containers); err != nil {
+		return nil, explain(ctx, err)
+	}
+	used := map[string]bool{}
+	for _, c := range containers {
+		used[imageID(c.ImageID)] = true
+	}
+	return used, nil
+}
+
+// Disk is the file system that holds the engine's images and containers.
+type Disk struct {
+	Path  string // the engine's directory on it
+	Total int64  // bytes
+	Free  int64  // bytes that the engine can still use
+}
+
+// Disk looks at the disk of the engine; ok is false when it cannot be seen from here: the
+// engine is another machine's, or has a root of its own.
+func (e *Engine) Disk(ctx context.Context) (d Disk, ok bool, err error) {
+	if !e.info.Local {
+		return Disk{}, false, nil
+	}
+	if d.Path, err = e.RootDir(ctx); err != nil || d.Path == "" {
+		return Disk{}, false, err
+	}
+	var stat syscall.Statfs_t
+	switch err := syscall.Statfs(d.Path, &stat); {
+	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EACCES):
+		return Disk{}, false, nil
+	case err != nil:
+		return Disk{}, false, fmt.Errorf("look at the disk of %s: %w", d.Path, err)
+	}
+	unit := int64(stat.Bsize)
+	d.Total, d.Free = int64(stat.Blocks)*unit, int64(stat.Bavail)*unit
+	return d, true, nil
+}

@@ -1,0 +1,220 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/report"
+	"runtests/pkg/suite"
+)
+
+// Build is an image of the suite that is brought up to date before the steps that
+// stand on it.
+type Build struct {
+	Name    string        // as the suite names the image; the step's name too
+	Needs   []string      // the names of the builds that it stands on
+	Command string        // does the same by hand
+	Timeout time.Duration // 0: none
+	// Update brings the image up to date. It calls open, at most once, when it has
+	// something to print: that makes the step's log. An *engine.BuildError says that
+	// the Dockerfile did not go through; another error, that it could not be tried.
+	Update func(ctx context.Context, open func() (io.Writer, error)) (Built, error)
+}
+
+// Built is what is known of an image after its Update, also of one that failed.
+type Built struct {
+	ImageID string
+	Facts   report.Build
+	Notes   []string
+}
+
+func (r *Runner) plannedBuild(build Build) report.Result {
+	return report.Result{
+		Name:    build.Name,
+		Kind:    report.Image,
+		Image:   build.Name,
+		Command: r.Mask.String(build.Command),
+	}
+}
+
+// build brings an image up to date, and returns the result of the step.
+func (r *Runner) build(ctx context.Context, index int, build Build) report.Result {
+	result := r.plannedBuild(build)
+	if blocker := r.blocker(index); blocker != nil {
+		block(&result, *blocker)
+		return result
+	}
+	if err := r.await(ctx); err != nil {
+		broken(ctx, &result, err)
+		return result
+	}
+	result.Started = r.Now()
+	r.record(index, result)
+	r.update(ctx, index, build, &result)
+	result.Duration = report.Duration(r.Now().Sub(result.Started))
+	return result
+}
+
+// update carries out the step and sets what result says of it.
+func (r *Runner) update(ctx context.Context, index int, build Build, result *report.Result) {
+	var log *Log
+	open := func() (io.Writer, error) {
+		var err error
+		if log, err = r.createLog(build.Name, 1); err != nil {
+			return nil, err
+		}
+		r.Observer.Started(index, *result, log)
+		return log, nil
+	}
+	buildCtx, cancel := ctx, context.CancelFunc(func() {})
+	if build.Timeout > 0 {
+		buildCtx, cancel = context.WithTimeoutCause(ctx, build.Timeout, errTimeout)
+	}
+	built, err := build.Update(buildCtx, open)
+	judgeBuild(buildCtx, build, err, result)
+	cancel()
+	r.notice(build.Name, err)
+	result.ImageID, result.Build, result.Notes = built.ImageID, &built.Facts, append(result.Notes, built.Notes...)
+	if log == nil {
+		return
+	}
+	defer log.close()
+	if err := log.end(); err != nil {
+		result.Notes = append(result.Notes, err.Error())
+	}
+	describe(log, r.run.Lines, result)
+}
+
+// judgeBuild sets the outcome of a build from its error.
+func judgeBuild(ctx context.Context, build Build, err error, result *report.Result) {
+	var failed *engine.BuildError
+	var runTimeout *RunTimeoutError
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil:
+		result.Outcome = report.Passed
+	case errors.As(err, &failed) && !errors.Is(err, engine.ErrNoSpace):
+		result.Outcome = report.Failed
+		result.Reason, result.Notes = blame(failed)
+		if failed.Code != 0 {
+			result.ExitStatus = &failed.Code
+		}
+	case cause != nil && errors.Is(cause, errTimeout):
+		result.Outcome, result.Reason = report.Timeout, "not built within its timeout of "+report.Duration(build.Timeout).String()
+	case cause != nil && errors.As(cause, &runTimeout):
+		result.Outcome, result.Reason = report.Timeout, runTimeout.Error()+", the build was stopped"
+	case cause != nil:
+		result.Outcome, result.Reason = report.Interrupted, "the run was interrupted, the build was stopped"
+	default:
+		broken(ctx, result, err)
+	}
+}
+
+// blame tells how a Dockerfile failed, and where.
+func blame(failed *engine.BuildError) (reason string, where []string) {
+	reason = failed.Message
+	if failed.Code != 0 {
+		reason = fmt.Sprintf("exit status %d%s", failed.Code, bySignal(failed.Code))
+	}
+	switch {
+	case failed.Line > 0 && failed.Instruction != "":
+		where = []string{fmt.Sprintf("line %d of the Dockerfile: %s", failed.Line, failed.Instruction)}
+	case failed.Line > 0:
+		where = []string{fmt.Sprintf("line %d of the Dockerfile", failed.Line)}
+	case failed.Instruction != "":
+		where = []string{"in the Dockerfile: " + failed.Instruction}
+	}
+	return reason, where
+}
+
+// needs returns, for each of the builds and then each of the steps, the indices of the
+// builds that must have ended before it starts.
+func needs(builds []Build, steps []suite.Step) [][]int {
+	of := func(name string) (found []int) {
+		if i := slices.IndexFunc(builds, func(b Build) bool { return b.Name == name }); i >= 0 {
+			found = append(found, i)
+		}
+		return found
+	}
+	all := make([][]int, 0, len(builds)+len(steps))
+	for _, build := range builds {
+		var mine []int
+		for _, name := range build.Needs {
+			mine = append(mine, of(name)...)
+		}
+		all = append(all, mine)
+	}
+	for _, step := range steps {
+		all = append(all, of(step.Image))
+	}
+	return all
+}
+
+// blocker is the first of the results that the step of that index needs, and that did
+// not pass; nil: there is none.
+func (r *Runner) blocker(index int) *report.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, need := range r.needs[index] {
+		if result := r.run.Steps[need]; result.Outcome != report.Passed {
+			return &result
+		}
+	}
+	return nil
+}
+
+// block says that a step was not carried out because of what became of an image that it
+// needs. The cause is the image that failed itself, however long the chain.
+func block(result *report.Result, blocker report.Result) {
+	if blocker.Outcome == report.Interrupted {
+		result.Outcome, result.Reason = report.Interrupted, notStarted(nil)
+		return
+	}
+	result.Outcome, result.Reason, result.BlockedBy = report.Blocked, blocker.Reason, blocker.BlockedBy
+	if blocker.Outcome != report.Blocked {
+		result.BlockedBy = blocker.Name
+		result.Reason = "the image " + blocker.Name + " " + fate(blocker.Outcome)
+	}
+}
+
+// fate is what became of an image, after its name.
+func fate(outcome report.Outcome) string {
+	switch outcome {
+	case report.Failed:
+		return "failed"
+	case report.Timeout:
+		return "was not built in time"
+	}
+	return "could not be built"
+}
+
+// standing decides what becomes of a test whose image did not get up to date: false
+// says that it is not run. With UseStale it runs on the image of before, if there is one.
+func (r *Runner) standing(ctx context.Context, index int, step suite.Step, result *report.Result) bool {
+	blocker := r.blocker(index)
+	if blocker == nil {
+		return true
+	}
+	block(result, *blocker)
+	if !r.UseStale || result.Outcome != report.Blocked {
+		return false
+	}
+	image, err := r.Engine.Image(ctx, step.Container.Image)
+	if err != nil {
+		if errors.Is(err, engine.ErrNoImage) {
+			result.Notes = append(result.Notes, "there is no image of before to run it on (--use-stale)")
+		} else {
+			r.notice(step.Name, err)
+			result.Notes = append(result.Notes, fmt.Sprintf("could not run it on the image of before: %v", err))
+		}
+		return false
+	}
+	result.Notes = append(result.Notes, fmt.Sprintf("ran on the image of %s, as %s (--use-stale)", image.Created.Local().Format(time.DateTime), result.Reason))
+	result.Outcome, result.Reason, result.BlockedBy, result.Stale = "", "", "", true
+	return true
+}

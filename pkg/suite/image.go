@@ -1,0 +1,234 @@
+package suite
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/engine"
+)
+
+// labelPrefix is that of the labels which runtests itself puts on images and containers.
+const labelPrefix = "runtests."
+
+// image is an entry of `images` while it is read: the keys beside `build` that are about
+// the build, which may stand before it.
+type image struct {
+	Image
+	rebuild  Rebuild
+	timeout  time.Duration
+	platform string
+	at       map[string]*yaml.Node
+}
+
+func (i *image) mark(key string, n *yaml.Node) { i.at[key] = n }
+
+var imageKeys = keys[image]{what: "an image", extensions: true, set: map[string]setter[image]{
+	"image":       textKey(imageReference, func(i *image) *string { return &i.Reference }),
+	"pull_policy": pullPolicyKey(func(i *image) *PullPolicy { return &i.PullPolicy }),
+	"build":       setBuild,
+	"rebuild":     setRebuild,
+	"timeout":     durationKey(time.Nanosecond, func(i *image) *time.Duration { return &i.timeout }),
+	"platform":    textKey(matching(platformForm, "must be OS/ARCHITECTURE, as linux/arm64"), func(i *image) *string { return &i.platform }),
+}}
+
+// buildKeys are Compose's of its long form of `build`.
+var buildKeys = keys[Build]{what: "build", extensions: true, set: map[string]setter[Build]{
+	"context":    textKey(contextDirectory, func(b *Build) *string { return &b.Context }),
+	"dockerfile": textKey(filePath, func(b *Build) *string { return &b.Dockerfile }),
+	"args":       setBuildArgs,
+	"target":     textKey(notEmpty, func(b *Build) *string { return &b.Target }),
+	"labels":     setLabels,
+}}
+
+// images are the named images of a suite, in the file's order.
+type images struct {
+	list []Image
+}
+
+// named returns the image of that name.
+func (i images) named(name string) (Image, bool) {
+	at := slices.IndexFunc(i.list, func(one Image) bool { return one.Name == name })
+	if at < 0 {
+		return Image{}, false
+	}
+	return i.list[at], true
+}
+
+func (d *decoder) images(n *yaml.Node) images {
+	var all images
+	builds := map[string]string{} // by the normalised reference that is built
+	for _, p := range d.pairs(n, "images") {
+		if !d.checkName(p.key, "an image") {
+			continue
+		}
+		one := d.image(p)
+		if one.Build != nil && one.Reference != "" { // else it was at fault itself
+			reference := normalised(one.Reference)
+			if other, taken := builds[reference]; taken {
+				d.fail(p.key, "each built image needs a name of its own (image: NAME)", "images %s and %s would both be built as %s", quoted(other), quoted(one.Name), quoted(one.Reference))
+			}
+			builds[reference] = one.Name
+		}
+		all.list = append(all.list, one)
+	}
+	return all
+}
+
+// image reads an entry of `images`.
+func (d *decoder) image(p pair) Image {
+	d.key = "image"
+	one := image{Image: Image{Name: p.key.Value}, timeout: time.Hour, at: map[string]*yaml.Node{}}
+	before := len(d.problems)
+	if deref(p.value).Kind == yaml.ScalarNode && !isNull(p.value) {
+		one.Reference, _ = d.text(p.value, imageReference)
+		return one.Image
+	}
+	imageKeys.decode(d, &one, p.value)
+	switch {
+	case len(d.problems) > before:
+	case one.Build != nil:
+		d.finishBuild(p.key, &one)
+	case one.Reference == "":
+		d.fail(p.key, "", "image %s has neither image: REFERENCE nor build: DIRECTORY", quoted(p.key.Value))
+	default:
+		for _, key := range []string{"rebuild", "timeout", "platform"} {
+			if at := one.at[key]; at != nil {
+				d.fail(at, "", "%s is for an image that has a build", key)
+			}
+		}
+	}
+	return one.Image
+}
+
+// finishBuild puts together what the keys of a built image said, each where it stood.
+func (d *decoder) finishBuild(n *yaml.Node, one *image) {
+	if one.Reference == "" {
+		one.Reference = one.Name
+		if wrong, hint := imageReference(one.Name); wrong != "" {
+			d.fail(n, hint, "image %s is built, and so its name %s (or give it image: REFERENCE)", quoted(one.Name), wrong)
+			return
+		}
+	}
+	if strings.Contains(one.Reference, "@") {
+		d.fail(one.at["image"], "", "an image that is built cannot be named by a digest")
+	}
+	b := one.Build
+	b.Rebuild, b.Timeout, b.Platform = one.rebuild, one.timeout, one.platform
+	b.Context = d.from.abs(b.Context)
+	switch {
+	case b.Dockerfile == "":
+		b.Dockerfile = filepath.Join(b.Context, "Dockerfile")
+	case !filepath.IsAbs(b.Dockerfile):
+		b.Dockerfile = filepath.Join(b.Context, b.Dockerfile)
+	}
+}
+
+// normalised is a reference in full, so that two that mean the same image are equal.
+func normalised(text string) string {
+	named, err := reference.ParseNormalizedNamed(text)
+	if err != nil {
+		return text
+	}
+	return reference.TagNameOnly(named).String()
+}
+
+// setBuild reads a directory, or Compose's long form.
+func setBuild(d *decoder, i *image, n *yaml.Node) {
+	b := &Build{Context: "."}
+	if deref(n).Kind == yaml.ScalarNode && !isNull(n) {
+		b.Context, _ = d.text(n, contextDirectory)
+	} else {
+		if isNull(n) {
+			d.fail(n, "build: DIRECTORY, or a mapping with context: DIRECTORY", "build says nothing")
+		}
+		buildKeys.decode(d, b, n)
+	}
+	i.Build = b
+}
+
+// contextDirectory is a directory of this machine: what Compose takes besides, as the
+// URL of a repository, is refused in words.
+func contextDirectory(text string) (string, string) {
+	if strings.Contains(text, "://") || strings.HasPrefix(text, "git@") {
+		return "must be a directory", "clone it first, and name the clone"
+	}
+	return filePath(text)
+}
+
+// setBuildArgs reads build arguments as `environment` is read; one that is inherited and
+// not set is left out, as in Compose.
+func setBuildArgs(d *decoder, b *Build, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	b.Args = assign(nil, d.environment(n))
+}
+
+// setLabels reads a mapping, or a list of NAME=VALUE.
+func setLabels(d *decoder, b *Build, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	b.Labels = map[string]string{}
+	for _, v := range assign(nil, d.environment(n)) {
+		if strings.HasPrefix(v.Name, labelPrefix) {
+			d.fail(n, "", "labels: %s is one that runtests gives itself", quoted(v.Name))
+			continue
+		}
+		b.Labels[v.Name] = v.Value
+	}
+}
+
+// rebuilds are the words of `rebuild`; besides them it takes a duration.
+var rebuilds = map[string]Rebuild{
+	"on-change": {},
+	"always":    {Always: true},
+	"daily":     {Days: 1},
+	"weekly":    {Days: 7},
+}
+
+func setRebuild(d *decoder, i *image, n *yaml.Node) {
+	keeps := func(text string) (string, string) {
+		if _, known := rebuilds[text]; known {
+			return "", ""
+		}
+		if after, err := parseDuration(text); err == nil && after > 0 && after <= maxDuration {
+			return "", ""
+		}
+		return "must be always, daily, weekly, on-change or a duration such as 3d", didYouMean(text, []string{"always", "daily", "weekly", "on-change"})
+	}
+	text, ok := d.text(n, keeps)
+	if !ok {
+		return
+	}
+	rebuild, known := rebuilds[text]
+	if !known {
+		rebuild.After, _ = parseDuration(text)
+	}
+	i.rebuild = rebuild
+}
+
+// buildSecrets are the values of secret build arguments.
+func buildSecrets(images []Image) (secrets []string) {
+	for _, one := range images {
+		if one.Build == nil {
+			continue
+		}
+		secrets = append(secrets, secretValues(one.Build.Args)...)
+	}
+	return secrets
+}
+
+func secretValues(variables []engine.Variable) (values []string) {
+	for _, v := range variables {
+		if v.Secret {
+			values = append(values, v.Value)
+		}
+	}
+	return values
+}
