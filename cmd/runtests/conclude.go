@@ -13,7 +13,8 @@ import (
 
 // conclude tells of the run: on disk, then by mail or on stdout, then to the
 // monitor. It returns the exit status.
-func (c *runCommand) conclude(ctx context.Context, w *world, s *suite.Suite, folder *report.Folder, run *report.Run, saved error) error {
+func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folder, run *report.Run, saved error) error {
+	s := r.suite
 	if saved != nil {
 		w.say(saved)
 	}
@@ -22,13 +23,13 @@ func (c *runCommand) conclude(ctx context.Context, w *world, s *suite.Suite, fol
 		run.Signal = interrupted.name()
 	}
 	skipped, told := w.skipped(s, run)
-	mailDue := c.Mail && due(s, run, skipped)
+	mailDue := r.Mail && due(s, run, skipped)
 	if err := errors.Join(folder.Save(run), folder.WriteReports(run)); err != nil {
 		w.say(fmt.Errorf("save the run: %w", err))
 	} else {
 		told()
 	}
-	delivered := c.tell(ctx, w, s, folder, run, mailDue)
+	delivered := r.tell(ctx, w, folder, run, mailDue)
 	if _, err := report.Prune(s.Logs, s.KeepRuns); err != nil {
 		w.log.Warnf("remove old runs: %v", err)
 	}
@@ -37,7 +38,7 @@ func (c *runCommand) conclude(ctx context.Context, w *world, s *suite.Suite, fol
 	if status != exitPassed {
 		event = ping.Failure
 	}
-	c.ping(context.WithoutCancel(ctx), w, event, summary(run, delivered))
+	r.ping(context.WithoutCancel(ctx), w, event, summary(run, delivered))
 	return exitStatus(status)
 }
 
@@ -64,19 +65,19 @@ func statusOf(interrupted *signalError, run *report.Run, delivered bool) int {
 
 // tell delivers the report: by mail with --mail, on stdout otherwise, and there
 // too when the mail was not accepted, so that cron delivers it.
-func (c *runCommand) tell(ctx context.Context, w *world, s *suite.Suite, folder *report.Folder, run *report.Run, mailDue bool) (delivered bool) {
-	if c.Mail {
-		err := w.mail(ctx, s, folder, run, mailDue)
+func (r *execution) tell(ctx context.Context, w *world, folder *report.Folder, run *report.Run, mailDue bool) (delivered bool) {
+	if r.Mail {
+		err := w.mail(ctx, r.suite, folder, run, mailDue)
 		if err == nil {
 			return true
 		}
 		w.say(fmt.Errorf("the report was not mailed: %w", err))
 	}
-	if err := report.Render(w.stdout, c.Report, run); err != nil {
+	if err := report.Render(w.stdout, r.Report, run); err != nil {
 		w.say(fmt.Errorf("write the report to stdout: %w", err))
 		return false
 	}
-	return !c.Mail
+	return !r.Mail
 }
 
 // mail sends what waits in the spool and, when it is due, the report. An interrupted

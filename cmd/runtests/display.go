@@ -24,20 +24,20 @@ type display interface {
 	end()
 }
 
-// newDisplay chooses what is shown of a run of n steps: nothing for cron and with
-// -q, the output of a single test for a person, a live display on a terminal, a
-// line per finished step otherwise.
-func (w *world) newDisplay(n int, mail bool) display {
+// newDisplay chooses what is shown of a run of so many builds and tests: nothing for
+// cron and with -q, the output of a single test and of what is built for it for a
+// person, a live display on a terminal, a line per finished step otherwise.
+func (w *world) newDisplay(builds, tests int, mail bool) display {
 	onTerminal := isTerminal(w.stderr)
 	switch {
 	case w.quiet || mail && !w.verbose:
 		return silent{}
-	case n == 1 && (onTerminal || w.verbose):
+	case (tests == 1 || builds+tests == 1) && (onTerminal || w.verbose):
 		return newFollower(w.stderr)
 	case onTerminal:
-		return newLive(w, n, colours())
+		return newLive(w, builds+tests, colours())
 	}
-	return &lines{out: w.stderr, total: n}
+	return &lines{out: w.stderr, total: builds + tests}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -75,11 +75,15 @@ func (l *lines) Finished(_ int, result report.Result) {
 
 func (l *lines) end() {}
 
-// follower shows what a single test prints, cleaned for a terminal. It reads the
+// follower shows what a single test prints, and what is built for it, cleaned for a
+// terminal: one log after the other, in the order in which they were begun. It reads the
 // log file, so that a terminal that is slow or stopped never holds up the test.
 type follower struct {
 	out   *report.Cleaner
 	shown sync.WaitGroup
+
+	mu   sync.Mutex
+	last chan struct{} // closed when the log that was begun last has been shown; nil: none was
 }
 
 func newFollower(out io.Writer) *follower {
@@ -91,8 +95,16 @@ func (f *follower) Started(_ int, _ report.Result, log *runner.Log) {
 	if err != nil {
 		return // the log is on disk under a name that is in the report
 	}
+	f.mu.Lock()
+	before, shown := f.last, make(chan struct{})
+	f.last = shown
+	f.mu.Unlock()
 	f.shown.Go(func() {
 		defer file.Close()
+		defer close(shown)
+		if before != nil {
+			<-before
+		}
 		f.follow(file, log)
 	})
 }
@@ -115,7 +127,7 @@ func (f *follower) follow(file *os.File, log *runner.Log) {
 
 func (f *follower) Finished(int, report.Result) {}
 
-// end waits until all that the test printed has been shown.
+// end waits until all that was printed has been shown.
 func (f *follower) end() {
 	f.shown.Wait()
 	f.out.Flush()

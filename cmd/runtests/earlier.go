@@ -17,16 +17,16 @@ import (
 
 // hold takes the suite's lock, and waits for it as long as the command line says. A
 // run that does not get it is noted for the next report.
-func (c *runCommand) hold(ctx context.Context, w *world, s *suite.Suite) (*report.Lock, error) {
+func (r *execution) hold(ctx context.Context, w *world) (*report.Lock, error) {
 	holder := report.Holder{PID: os.Getpid(), Since: time.Now(), Command: strings.Join(os.Args, " ")}
-	lock, err := report.WaitSuite(ctx, s.Logs, holder, c.Wait, func(held *report.HeldError) {
-		if !c.Mail { // cron would mail it, and all may end well
-			w.log.Infof("%v: waiting up to %s for it", held, report.Duration(c.Wait))
+	lock, err := report.WaitSuite(ctx, r.suite.Logs, holder, r.Wait, func(held *report.HeldError) {
+		if !r.Mail { // cron would mail it, and all may end well
+			w.log.Infof("%v: waiting up to %s for it", held, report.Duration(r.Wait))
 		}
 	})
 	var held *report.HeldError
 	if errors.As(err, &held) {
-		if err := report.NoteSkipped(s.Logs, report.Skipped{Launched: holder.Since, Since: held.Since}); err != nil {
+		if err := report.NoteSkipped(r.suite.Logs, report.Skipped{Launched: holder.Since, Since: held.Since}); err != nil {
 			w.log.Debug(err)
 		}
 	}
@@ -42,17 +42,21 @@ func (w *world) cutOff(s *suite.Suite, id string) []string {
 	return notes
 }
 
+// alive says whether the run of a folder goes on. One that is not ours to look at counts
+// as alive: its containers are left alone.
+func (w *world) alive(folder string) (bool, error) {
+	alive, err := report.Alive(folder)
+	if errors.Is(err, fs.ErrPermission) {
+		w.log.Debugf("the containers of another user's run are left alone: %v", err)
+		return true, nil
+	}
+	return alive, err
+}
+
 // sweep removes what dead runs left, and returns what the reader of the report must
-// know of it. The containers of a run that is not ours to look at are left alone.
+// know of it.
 func (w *world) sweep(ctx context.Context, e *engine.Engine) (notes []string) {
-	removed, errs := runner.Sweep(ctx, e, machine(), func(folder string) (bool, error) {
-		alive, err := report.Alive(folder)
-		if errors.Is(err, fs.ErrPermission) {
-			w.log.Debugf("the containers of another user's run are left alone: %v", err)
-			return true, nil
-		}
-		return alive, err
-	})
+	removed, errs := runner.Sweep(ctx, e, machine(), w.alive)
 	for _, c := range removed {
 		notes = append(notes, fmt.Sprintf("removed the container %s of the run %s, which was cut off", c.Name, c.Labels[runner.LabelRun]))
 	}

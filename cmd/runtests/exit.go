@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"runtests/pkg/images"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -48,6 +49,11 @@ func (w *world) say(err error) {
 	var faults *suite.Errors
 	if errors.As(err, &faults) {
 		w.log.Errorf("the suite file is wrong in %d %s:\n%v", len(faults.Problems), plural(len(faults.Problems), "place"), err)
+		return
+	}
+	var chain images.Faults
+	if errors.As(err, &chain) {
+		w.log.Errorf("the images cannot be built:\n%v", err)
 		return
 	}
 	w.log.WithError(err).Error(err)

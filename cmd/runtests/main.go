@@ -38,8 +38,10 @@ type cli struct {
 	Verbose bool             `short:"v" help:"Print what a single test prints on stderr, also when it is not a terminal."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run   runCommand   `cmd:"" help:"Run the suite, or the named tests, and report. Cron uses: runtests run --mail"`
+	Run   runCommand   `cmd:"" help:"Build what images are due, run the suite or the named tests, and report. Cron uses: runtests run --mail"`
+	Build buildCommand `cmd:"" help:"Build the suite's images only, those that are due, and report."`
 	Show  showCommand  `cmd:"" help:"Print a past run, in any format."`
+	Clean cleanCommand `cmd:"" help:"Remove what old runs left: containers, superseded images, old run folders."`
 	Check checkCommand `cmd:"" help:"Read the suite file, reach the engine and the mail server, say what is wrong. Runs nothing."`
 }
 
@@ -52,7 +54,7 @@ type world struct {
 	mask           report.Mask // the suite's secrets, once it was read
 }
 
-const description = `Runs each test directory of a suite in a fresh container, and reports "X success, Y failures" with the tails of what failed.
+const description = `Builds the images of a suite, runs each of its test directories in a fresh container, and reports "X success, Y failures" with the tails of what failed.
 
 Without a suite file, "runtests run DIR --image IMAGE" runs DIR/test.sh in a fresh container of IMAGE.
 

@@ -6,30 +6,29 @@ import (
 
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
-	"runtests/pkg/suite"
 )
 
 // watch finds who is to be told of the run. A part of the suite that a person runs by
 // hand says nothing of the suite, and nobody is told of it.
-func (c *runCommand) watch(s *suite.Suite) error {
-	if s.Ping == "" || len(c.Targets) > 0 && !c.Mail {
+func (r *execution) watch() error {
+	if r.suite.Ping == "" || r.part && !r.Mail {
 		return nil
 	}
 	var err error
-	c.monitor, err = ping.New(s.Ping)
+	r.monitor, err = ping.New(r.suite.Ping)
 	return err
 }
 
 // ping tells the monitor. One that is away
 // is no fault of the run, and cron must not mail about it.
-func (c *runCommand) ping(ctx context.Context, w *world, event ping.Event, body string) {
-	if c.monitor == nil {
+func (r *execution) ping(ctx context.Context, w *world, event ping.Event, body string) {
+	if r.monitor == nil {
 		return
 	}
-	err := c.monitor.Tell(ctx, event, body)
+	err := r.monitor.Tell(ctx, event, body)
 	switch {
 	case err == nil:
-	case c.Mail:
+	case r.Mail:
 		w.log.Debug(err)
 	default:
 		w.log.Warn(err)

@@ -298,10 +298,10 @@ func repository(text string) string {
 	return reference.FamiliarName(named)
 }
 
-// nearest is the candidate that differs least from name: in one letter or so, in two if
-// it is long.
+// nearest is the candidate that differs least from name: in one letter, in two if the name
+// is long, in none if it is very short.
 func nearest(name string, candidates []string) (best string, ok bool) {
-	distance := 2 + len(name)/12
+	distance := min(2+len(name)/12, (len(name)+2)/3)
 	for _, c := range candidates {
 		if d := levenshtein.Distance(name, c, nil); d < distance {
 			best, distance, ok = c, d, true

@@ -24,7 +24,7 @@ import (
 // of ctx when that ends. No more than a buffer of it is in memory. The caller closes it.
 func (c *Context) Stream(ctx context.Context) io.ReadCloser {
 	reader, writer := io.Pipe()
-	stop := context.AfterFunc(ctx, func() { reader.CloseWithError(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { writer.CloseWithError(context.Cause(ctx)) })
 	go func() {
 		defer stop()
 		writer.CloseWithError(c.send(ctx, writer))

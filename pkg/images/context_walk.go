@@ -38,6 +38,9 @@ func (w *walker) folder(folder string, above patternmatcher.MatchInfo) error {
 		return context.Cause(w.ctx)
 	}
 	found, err := os.ReadDir(filepath.Join(w.dir, folder))
+	if errors.Is(err, fs.ErrPermission) && w.passing(folder) {
+		return nil // nobody asked for what is in it
+	}
 	if err != nil {
 		return unreadable(err)
 	}
@@ -47,6 +50,12 @@ func (w *walker) folder(folder string, above patternmatcher.MatchInfo) error {
 		}
 	}
 	return nil
+}
+
+// passing says that a directory is ignored, and looked at only for exceptions.
+func (w *walker) passing(folder string) bool {
+	n := len(w.pending)
+	return n > 0 && w.pending[n-1].path == folder
 }
 
 // found decides on an entry, and on what is below it.
@@ -75,8 +84,8 @@ func (w *walker) found(name string, f fs.DirEntry, above patternmatcher.MatchInf
 	}
 	w.pending = append(w.pending, e)
 	err = w.folder(name, match)
-	if n := len(w.pending); n > 0 && w.pending[n-1] == e {
-		w.pending = w.pending[:n-1] // nothing below it was sent
+	if w.passing(name) {
+		w.pending = w.pending[:len(w.pending)-1] // nothing below it was sent
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/distribution/reference"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -104,7 +105,7 @@ func parseDockerfile(content []byte, build suite.Build) (*dockerfile, error) {
 	}
 	parsed, arguments, err := instructions.Parse(tree.AST, nil)
 	if err != nil {
-		return nil, at(0, err)
+		return nil, at(0, suggested(err))
 	}
 	if len(parsed) == 0 {
 		return nil, at(0, errors.New("it has no FROM"))
@@ -129,6 +130,32 @@ func parseDockerfile(content []byte, build suite.Build) (*dockerfile, error) {
 	}
 	s.d.base, err = s.baseOf(target)
 	return s.d, err
+}
+
+// instructionNames are those that a Dockerfile can have, the frequent ones first.
+var instructionNames = []string{
+	"RUN", "COPY", "FROM", "ENV", "ARG", "WORKDIR", "USER", "CMD", "ENTRYPOINT", "LABEL", "EXPOSE", "ADD", "VOLUME",
+	"SHELL", "HEALTHCHECK", "ONBUILD", "STOPSIGNAL", "MAINTAINER",
+}
+
+// suggested gives the error for an unknown instruction the nearest known one. The parser
+// suggests one too, but of several that are as near another each time.
+func suggested(err error) error {
+	var unknown *instructions.UnknownInstructionError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	message := unknown.Error()
+	best, distance := "", 3
+	for _, name := range instructionNames {
+		if d := levenshtein.Distance(strings.ToUpper(unknown.Instruction), name, nil); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best != "" {
+		message += fmt.Sprintf(" (did you mean %s?)", best)
+	}
+	return &lineError{line: unknown.Line, err: errors.New(message)}
 }
 
 // instructionsOf are the instructions of a Dockerfile, for the engine to name in its errors.

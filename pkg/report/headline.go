@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// Title is the step's name as a report shows it: "image NAME" for an image.
+func (s Result) Title() string { return stepName(&s) }
+
 // Headline is the first line of the step in a report, for whoever watches the run:
 // "failed   ecs@debian   exit status 2 after 12m3s".
 func (s Result) Headline() string {

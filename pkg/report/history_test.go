@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -205,9 +206,23 @@ func TestPrune(t *testing.T) {
 	if err := os.Rename(f.Path, filepath.Join(logs, living)); err != nil {
 		t.Fatal(err)
 	}
+	old, err := Prunable(logs, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	removed, err := Prune(logs, 2)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var told []string
+	for _, run := range old {
+		told = append(told, run.ID)
+		if run.Bytes == 0 {
+			t.Errorf("%s has no size", run.ID)
+		}
+	}
+	if diff := cmp.Diff(removed, told); diff != "" {
+		t.Errorf("-removed +told before:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{tuesday, monday}, removed); diff != "" {
 		t.Errorf("-want +removed:\n%s", diff)
@@ -239,6 +254,31 @@ func TestPruneKeeps(t *testing.T) {
 	}
 	if _, err := Prune(filepath.Join(logs, "none"), 1); err != nil {
 		t.Errorf("of a folder that is not there: %v", err)
+	}
+}
+
+// An empty folder of long ago is that of a run that was killed at its very beginning.
+func TestPruneRemovesEmptyFolders(t *testing.T) {
+	const empty, young = "2026-10-01T03-00-00", "2026-10-02T03-00-00"
+	logs := history(t, monday)
+	for _, id := range []string{empty, young} {
+		if err := os.Mkdir(filepath.Join(logs, id), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(filepath.Join(logs, empty), before, before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prune(logs, 30); err != nil {
+		t.Fatal(err)
+	}
+	left, err := List(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{monday, young}, left); diff != "" {
+		t.Errorf("-want +left:\n%s", diff)
 	}
 }
 

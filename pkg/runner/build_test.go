@@ -35,7 +35,9 @@ func built(b Built, err error, output string) func(context.Context, func() (io.W
 // watched is an Observer that remembers the order in which steps ended.
 type watched struct{ started, finished []string }
 
-func (w *watched) Started(_ int, result report.Result, _ *Log) { w.started = append(w.started, result.Name) }
+func (w *watched) Started(_ int, result report.Result, _ *Log) {
+	w.started = append(w.started, result.Name)
+}
 func (w *watched) Finished(_ int, result report.Result) {
 	w.finished = append(w.finished, result.Name+" "+string(result.Outcome))
 }

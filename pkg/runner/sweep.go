@@ -18,33 +18,54 @@ const (
 	LabelKeep    = "runtests.keep" // the name to keep it by
 )
 
-// Sweep removes the containers that dead runs of this machine left: those whose
-// run is not alive any more. Kept containers stay; one that was put aside for a
-// successor that never took its name gets it back. It returns what it removed and
-// what went wrong, after which it goes on.
+// Leftovers lists the containers of this machine that dead runs left: those whose run is
+// not alive any more. Kept containers are not among them, nor is one that waits, put
+// aside, for its name.
+func Leftovers(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (left []engine.Summary, errs []error) {
+	return visit(ctx, e, machine, func(c engine.Summary) (bool, error) {
+		_, aside := putAside(c)
+		dead, err := leftover(c, alive)
+		return dead && !aside, err
+	})
+}
+
+// Sweep removes the containers that dead runs of this machine left (see Leftovers); one
+// that was put aside for a successor that never took its name gets it back. It returns
+// what it removed and what went wrong, after which it goes on.
 func Sweep(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (removed []engine.Summary, errs []error) {
+	return visit(ctx, e, machine, func(c engine.Summary) (bool, error) { return sweepOne(ctx, e, c, alive) })
+}
+
+// visit returns the containers of this machine for which do says so.
+func visit(ctx context.Context, e Engine, machine string, do func(engine.Summary) (bool, error)) (done []engine.Summary, errs []error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine})
 	if err != nil {
 		return nil, []error{fmt.Errorf("look for what earlier runs left: %w", err)}
 	}
 	for _, c := range ours {
-		done, err := sweepOne(ctx, e, c, alive)
+		yes, err := do(c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("container %s of an earlier run: %w", c.Name, err))
 		}
-		if done {
-			removed = append(removed, c)
+		if yes {
+			done = append(done, c)
 		}
 	}
-	return removed, errs
+	return done, errs
+}
+
+// leftover says that c is the container of a run that is not alive, and not kept.
+func leftover(c engine.Summary, alive func(string) (bool, error)) (bool, error) {
+	folder, ours := c.Labels[LabelRun]
+	if !ours || kept(c) {
+		return false, nil
+	}
+	living, err := alive(folder)
+	return !living && err == nil, err
 }
 
 func sweepOne(ctx context.Context, e Engine, c engine.Summary, alive func(string) (bool, error)) (removed bool, err error) {
-	folder, ok := c.Labels[LabelRun]
-	if !ok || kept(c) {
-		return false, nil
-	}
-	if living, err := alive(folder); living || err != nil {
+	if dead, err := leftover(c, alive); !dead || err != nil {
 		return false, err
 	}
 	if name, ok := putAside(c); ok {

@@ -45,6 +45,16 @@ var buildKeys = keys[Build]{what: "build", extensions: true, set: map[string]set
 	"labels":     setLabels,
 }}
 
+// Built are the names of the images that are built here, in the file's order.
+func (s *Suite) Built() (names []string) {
+	for _, one := range s.Images {
+		if one.Build != nil {
+			names = append(names, one.Name)
+		}
+	}
+	return names
+}
+
 // images are the named images of a suite, in the file's order.
 type images struct {
 	list []Image

@@ -102,6 +102,32 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(one, other)
 }
 
+// SelectImages returns the names of the built images that the targets name, all of them
+// without a target, in the suite's order. A target is an image's name or a pattern as
+// path.Match has it. When one names nothing the error is a *TargetsError.
+func (s *Suite) SelectImages(targets []string) ([]string, error) {
+	built := s.Built()
+	if len(built) == 0 {
+		return nil, fault("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
+	}
+	means := func(target, name string) bool {
+		matched, err := path.Match(target, name)
+		return target == name || err == nil && matched
+	}
+	var wrong TargetsError
+	for _, target := range targets {
+		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
+			wrong.add(target, fault(didYouMean(target, built), "target %s: the suite builds no image of that name", quoted(target)))
+		}
+	}
+	if len(wrong.Targets) > 0 {
+		return nil, &wrong
+	}
+	return slices.DeleteFunc(built, func(name string) bool {
+		return len(targets) > 0 && !slices.ContainsFunc(targets, func(target string) bool { return means(target, name) })
+	}), nil
+}
+
 // newcomer returns the steps of a directory that is not in the suite.
 func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 	dir := absolute(wd, target)

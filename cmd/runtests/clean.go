@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/images"
+	"runtests/pkg/report"
+	"runtests/pkg/runner"
+	"runtests/pkg/suite"
+)
+
+type cleanCommand struct {
+	DryRun     bool `help:"Print what would be removed, with its size; remove nothing."`
+	KeepRuns   *int `placeholder:"N" help:"Keep the N newest runs (default: the suite's keep_runs, or 30)."`
+	KeepImages *int `placeholder:"N" help:"Keep, of each image, the N newest superseded builds (default: the suite's keep_images, or 2)."`
+}
+
+// Run implements the command.
+func (c *cleanCommand) Run(ctx context.Context, w *world) error {
+	s, err := c.suite(w)
+	if err != nil {
+		return err
+	}
+	e, err := engine.Connect(ctx, engine.Options{})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if s.File != "" && !c.DryRun {
+		lock, err := report.LockSuite(s.Logs, report.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+	}
+	b := broom{world: w, dry: c.DryRun}
+	err = errors.Join(b.containers(ctx, e), b.images(ctx, e, s), b.runs(s))
+	if b.found == 0 && err == nil {
+		w.log.Info("there is nothing to remove")
+	}
+	return err
+}
+
+// suite is the suite with what the command line says of it; without a suite file, the
+// runs of this directory.
+func (c *cleanCommand) suite(w *world) (*suite.Suite, error) {
+	if c.KeepRuns != nil && *c.KeepRuns < 1 || c.KeepImages != nil && *c.KeepImages < 0 {
+		return nil, errors.New("--keep-runs takes 1 or more, as the latest run always stays, and --keep-images 0 or more")
+	}
+	s, err := w.loadSuite(suite.Overrides{})
+	if errors.Is(err, fs.ErrNotExist) && w.suiteFile == "" {
+		s, err = &suite.Suite{Logs: filepath.Join(workingDir(), defaultLogs), KeepRuns: 30}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.KeepRuns != nil {
+		s.KeepRuns = *c.KeepRuns
+	}
+	if c.KeepImages != nil {
+		s.KeepImages = *c.KeepImages
+	}
+	return s, nil
+}
+
+// broom removes what old runs left, and prints what it removed; a dry one only prints.
+type broom struct {
+	*world
+	dry   bool
+	found int
+}
+
+// gone prints a line for something that was removed, or would be.
+func (b *broom) gone(what, name, about string, args ...any) {
+	b.found++
+	verb := "removed"
+	if b.dry {
+		verb = "would remove"
+	}
+	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, report.Clean(name), report.Clean(fmt.Sprintf(about, args...)))
+}
+
+func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
+	clear := runner.Sweep
+	if b.dry {
+		clear = runner.Leftovers
+	}
+	gone, errs := clear(ctx, e, machine(), b.alive)
+	for _, one := range gone {
+		b.gone("container", one.Name, "of the run %s, which was cut off", one.Labels[runner.LabelRun])
+	}
+	return errors.Join(errs...)
+}
+
+func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) error {
+	if s.File == "" {
+		return nil // only a suite builds any
+	}
+	old, err := images.Superseded(ctx, e, s.Name, s.KeepImages)
+	if err == nil && !b.dry {
+		old, err = images.RemoveSuperseded(ctx, e, old)
+	}
+	for _, one := range old {
+		b.gone("image", one.Tag, "%s, %s, built %s", shortID(one.ID), units.HumanSize(float64(one.Size)), one.Built.Format(time.DateTime))
+	}
+	return err
+}
+
+func (b *broom) runs(s *suite.Suite) error {
+	old, err := report.Prunable(s.Logs, s.KeepRuns)
+	if err != nil {
+		return err
+	}
+	for _, run := range old {
+		b.gone("run", run.ID, "%s in %s", units.HumanSize(float64(run.Bytes)), s.Logs)
+	}
+	if b.dry {
+		return nil
+	}
+	_, err = report.Prune(s.Logs, s.KeepRuns)
+	return err
+}
