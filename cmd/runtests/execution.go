@@ -35,8 +35,9 @@ type execution struct {
 	keep     string
 	useStale bool
 
-	chain   *images.Chain // of the wanted images
-	monitor *ping.Monitor // is told of the run; nil: nobody is
+	history *report.History // of the runs before
+	chain   *images.Chain   // of the wanted images
+	monitor *ping.Monitor   // is told of the run; nil: nobody is
 }
 
 // check checks the flags, and applies them to the suite.
@@ -132,6 +133,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 	}
 	defer folder.Close()
 	r.ping(ctx, w, ping.Start, r.suite.Name)
+	r.history = w.historyBefore(r.suite.Logs, folder.ID)
 
 	diskBefore := lookAtDisk(ctx, w, e)
 	info := e.Info()
@@ -145,6 +147,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Program: "runtests " + version,
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
+		Partial: r.part || r.suite.File == "",
 		Mailed:  report.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
 		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
@@ -161,6 +164,8 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Jobs:     r.suite.Jobs,
 		Mask:     w.mask,
 		MaxLog:   r.suite.MaxLog,
+		History:  r.history,
+		Commits:  w.commits(ctx, r.steps),
 		UseStale: r.useStale,
 		Keep:     r.keep,
 	}

@@ -34,8 +34,8 @@ type Past struct {
 // PastStep is a step of a run as the history has it.
 type PastStep struct {
 	Name     string
-	Image    bool    // it is the build of an image
-	Outcome  Outcome // empty: it did not come to its end
+	Image    bool     // it is the build of an image
+	Outcome  Outcome  // empty: it did not come to its end
 	Duration Duration // 0 of an image that was current: nothing was done
 	Failing  *Failing // nil: nothing is known of a failure
 }
@@ -177,7 +177,8 @@ func readPastRecord(path string) (Past, error) {
 type stepPast struct {
 	last   Outcome // how it ended when it was last to run
 	passes []time.Duration
-	passed string // the ID of the run in which it last passed
+	passed string    // the ID of the run in which it last passed
+	failed time.Time // the launch of the run in which it last failed
 
 	decided bool // it ended with an outcome that proves something
 	failing bool // and the last such outcome was a failure,
@@ -218,6 +219,9 @@ func (p *stepPast) add(run *Past, step *PastStep) {
 		return
 	case !p.decided:
 		p.decided, p.failing, p.open = true, true, true
+	}
+	if p.failed.IsZero() {
+		p.failed = run.Started
 	}
 	if !p.open {
 		return
