@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,9 @@ const indexPage = "index.html"
 const (
 	maxColumns   = 30  // runs
 	maxRows      = 200 // steps; those that failed come first
-	maxCards     = 20  // current failures with all that is known of them
-	maxCardLines = 15  // lines of a tail
+	maxCards     = 12  // current failures with what to know of them
+	maxOpenCards = 3   // of them with their tails to be seen at once
+	maxCardLines = 12  // lines of a tail
 	maxCardLine  = 300 // bytes of such a line: its end
 	maxOpened    = 10  // records that are read for the current failures
 )
@@ -33,7 +35,7 @@ type indexView struct {
 	Latest    string // link to the report of the latest run
 	Logs      string // the folder
 	Failing   int
-	Cards     []stepView
+	Cards     []cardView
 	More      []moreView
 	MoreTitle string
 
@@ -42,6 +44,14 @@ type indexView struct {
 	Columns   []columnView
 	Rows      []rowView
 	Others    string // what is said of the steps without a row
+}
+
+// cardView is a current failure.
+type cardView struct {
+	stepView
+	Report  string // link to it in the run's report
+	Caption string // "The last 12 lines"
+	Open    bool   // its tail is shown
 }
 
 // moreView is a current failure without a card.
@@ -55,11 +65,12 @@ type columnView struct {
 }
 
 type rowView struct {
-	Name, Link string
-	Usual      string
-	Line       string // the path of its durations; empty when there are less than two
-	LineText   string // the same in words
-	Cells      []cellView
+	Name, On string // "ecs" and "@debian"; the name of an image alone
+	Link     string
+	Usual    string
+	Line     string // the path of its durations; empty when there are less than two
+	LineText string // the same in words
+	Cells    []cellView
 }
 
 type cellView struct {
@@ -209,7 +220,7 @@ func (v *indexView) addFailures(logs string, h *History, last []lastStep, latest
 		step := h.step(at)
 		run := record(at.run)
 		if len(v.Cards) < maxCards && run != nil && at.step < len(run.Steps) && run.Steps[at.step].Name == at.name {
-			v.Cards = append(v.Cards, card(run, h.Runs[at.run].ID, at.step))
+			v.Cards = append(v.Cards, newCard(run, h.Runs[at.run].ID, at.step, len(v.Cards) < maxOpenCards))
 			continue
 		}
 		v.More = append(v.More, moreView{
@@ -222,37 +233,36 @@ func (v *indexView) addFailures(logs string, h *History, last []lastStep, latest
 	v.MoreTitle = "Others that fail: " + thousands(int64(len(v.More)))
 }
 
-// failures are those of the steps that did not pass when they were last run, what
-// began to fail last first.
+// failures are those of the steps that did not pass when they were last run: what
+// failed before comes last, and what an image blocks after its cause.
 func failures(h *History, last []lastStep) []lastStep {
-	var fresh, old []lastStep
+	var ranks [3][]lastStep
 	for _, at := range last {
 		step := h.step(at)
+		rank := 0
 		switch outcome := h.ended(at.run, step); {
 		case outcome == Passed || outcome == "":
-		case step.Failing == nil || step.Failing.Runs <= 1:
-			fresh = append(fresh, at)
-		default:
-			old = append(old, at)
+			continue
+		case step.Failing != nil && step.Failing.Runs > 1:
+			rank = 2
+		case outcome == Blocked:
+			rank = 1
 		}
+		ranks[rank] = append(ranks[rank], at)
 	}
-	return append(fresh, old...)
+	return slices.Concat(ranks[:]...)
 }
 
-// card is a step of a run with what the page has room for.
-func card(run *Run, id string, step int) stepView {
+// newCard is a step of a run with what the page has room for.
+func newCard(run *Run, id string, step int, open bool) cardView {
 	result := run.Steps[step]
 	result.Log.Tail = shortLines(result.Log.Tail.last(maxCardLines))
-	shown := newStepView(run, &result)
-	for _, link := range []*string{&shown.LogLink, &shown.PageLink} {
-		*link = below(id, *link)
+	card := cardView{stepView: newStepView(run, &result), Report: stepLink(id, step), Open: open}
+	card.LogLink, card.PageLink = below(id, card.LogLink), below(id, card.PageLink)
+	if title := strings.TrimSuffix(card.TailTitle, ":"); title != "" {
+		card.Caption = strings.ToUpper(title[:1]) + title[1:]
 	}
-	if shown.Verdict != nil {
-		for i := range shown.Verdict.Tried {
-			shown.Verdict.Tried[i].Link = below(id, shown.Verdict.Tried[i].Link)
-		}
-	}
-	return shown
+	return card
 }
 
 // below is a link of a run's page as it is from the folder above.
@@ -390,9 +400,9 @@ func worst(rows []row, n int) []row {
 
 func (h *History) rowView(runs []Past, r row) rowView {
 	step := h.step(r.last)
-	v := rowView{
-		Name: pastName(step),
-		Link: stepLink(h.Runs[r.last.run].ID, r.last.step),
+	v := rowView{Name: pastName(step), Link: stepLink(h.Runs[r.last.run].ID, r.last.step)}
+	if test, image, found := strings.Cut(v.Name, "@"); found && !step.Image {
+		v.Name, v.On = test, "@"+image
 	}
 	if past := h.steps[step.Name]; past != nil && len(past.passes) > 0 {
 		v.Usual = Duration(median(past.passes)).String()

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,12 +45,13 @@ func (f *Folder) WriteLogPages(r *Run, mask Mask) error {
 		}
 	}
 	byUrgency(r, steps)
+	var errs []error
 	for _, i := range steps[:min(len(steps), maxLogPages)] {
 		if err := f.writeLogPage(r, i, mask); err != nil {
-			return fmt.Errorf("show the log of %s: %w", r.Steps[i].Name, err)
+			errs = append(errs, fmt.Errorf("show the log of %s: %w", r.Steps[i].Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (f *Folder) writeLogPage(r *Run, i int, mask Mask) error {
