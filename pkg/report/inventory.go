@@ -142,7 +142,7 @@ func readInventory(logs, name string) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
 	if err != nil {
 		return nil, err
 	}
@@ -262,8 +262,20 @@ func without(list, other []string) []string {
 	return rest
 }
 
+// String is the change as a person says it: "libgmp10 6.2.1 → 6.3.0", "m4 1.4 added".
+func (c PackageChange) String() string {
+	name := Clean(c.Name)
+	switch {
+	case c.From == "":
+		return name + " " + Clean(c.To) + " added"
+	case c.To == "":
+		return name + " " + Clean(c.From) + " gone"
+	}
+	return name + " " + Clean(c.From) + " → " + Clean(c.To)
+}
+
 // PackagesLine is what is installed in the image, in one line of at most about a thousand
-// bytes: "packages: 412, 3 changed: libgmp10 6.2.1 → 6.3.0, …, 1 added: ocaml 5.2, 1 gone: m4 1.4".
+// bytes: "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …, 1 added: ocaml 5.2, 1 gone: m4 1.4".
 // It is empty when nothing is known.
 func (b *Build) PackagesLine() string {
 	if b.Packages == 0 && len(b.Changes) == 0 {
@@ -281,7 +293,7 @@ func (b *Build) PackagesLine() string {
 			changed = append(changed, name+" "+brief(c.From)+" → "+brief(c.To))
 		}
 	}
-	parts := []string{"packages: " + thousands(int64(b.Packages))}
+	parts := []string{thousands(int64(b.Packages))}
 	for _, some := range []struct {
 		are   string
 		which []string
