@@ -29,7 +29,8 @@ dpkg-query -W -f "\${db:Status-Abbrev}\t\${Package}\t\${Version}\n"`, parseDpkg}
 done
 exit 0`, parseAPK},
 
-	{"rpm", `command -v rpm >/dev/null || exit 0
+	// busybox has a command of that name that is no package manager.
+	{"rpm", `rpm --version | grep -q "^RPM version" || exit 0
 rpm -qa --qf "%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n"`, parseTwoColumns},
 
 	// What opam keeps on disk, of 2.0 and later, is read instead of asking it: it may be of
@@ -41,17 +42,24 @@ while read -r root; do
 	for s in "$root"/*; do echo "$s"; done
 	tr -s " \t[]" "\n" <"$root/config" | sed -n "s,^\"\(/.*\)\"\$,\1/_opam,p"
 done | sort -u | while read -r switch; do
-	[ -d "$switch/.opam-switch/packages" ] && ls -1 "$switch/.opam-switch/packages"
+	for p in "$switch"/.opam-switch/packages/*; do
+		[ -f "$p/opam" ] && echo "${p##*/}"
+	done
 done
 exit 0`, parseOpam},
 
-	// Every interpreter in the PATH, those of virtual environments too: what it can import.
-	// Two that import the same directory are told apart by the third column.
-	{"pip", `result=0
-IFS=:
+	// What each interpreter in the PATH can import, each once: a virtual environment has its
+	// own, which is a link to another's.
+	{"pip", `IFS=:
 for d in $PATH; do
+	d=$(cd "$d" && pwd -P) || continue
 	for p in "$d"/python3 "$d"/python3.[0-9] "$d"/python3.[0-9][0-9]; do
 		[ -x "$p" ] || continue
+		if [ -f "${d%/*}/pyvenv.cfg" ]; then echo "$d/python3"; else readlink -f "$p"; fi
+	done
+done | sort -u | {
+	result=0
+	while read -r p; do
 		"$p" -c "
 import sys
 try:
@@ -63,10 +71,10 @@ except ImportError:
 for name, version, place in all:
     if name:
         sys.stdout.write(\"%s\t%s\t%r\n\" % (name, version, place))
-" || result=1
+" </dev/null || result=1
 	done
-done
-exit $result`, parsePip},
+	exit $result
+}`, parsePip},
 
 	// It exits with 1 also when it finds fault with what is installed; what it prints tells.
 	{"npm", `command -v npm >/dev/null || exit 0
