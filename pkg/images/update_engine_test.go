@@ -223,38 +223,47 @@ func builders(t *testing.T, test func(t *testing.T, variables map[string]string)
 	}
 }
 
+// TestChain: what has changed is built, and what stands on it, with either builder.
 func TestChain(t *testing.T) {
 	builders(t, func(t *testing.T, variables map[string]string) {
 		w := newWorkshop(t, variables, slices.Clone(chainOfThree)...)
 		w.write("opam/packages", "m4\n")
 		none := "there is no image of that name"
 		w.expect(map[string]string{"opam": none, "ocaml": none, "deps": none})
-		current := map[string]string{"opam": "", "ocaml": "", "deps": ""}
-		w.expect(current)
-
+		w.expect(map[string]string{"opam": "", "ocaml": "", "deps": ""})
 		w.write("opam/packages", "m4 git\n")
 		w.expect(map[string]string{"opam": "its context has changed", "ocaml": "its parent opam has changed", "deps": "its parent ocaml has changed"})
-		w.expect(current)
-
-		w.write("opam/Dockerfile", "FROM BASE\nCOPY packages /etc/packages\n")
-		w.expect(map[string]string{"opam": "its Dockerfile has changed", "ocaml": "its parent opam has changed", "deps": "its parent ocaml has changed"})
-
-		w.images[2].Build.Args = args("VERSION", "4.02.3")
-		w.expect(map[string]string{"opam": "", "ocaml": "its build arguments have changed", "deps": "its parent ocaml has changed"})
-
-		w.images[0].Build.Labels = map[string]string{"team": "specfun"}
-		w.expect(map[string]string{"opam": "", "ocaml": "", "deps": "its target, platform or labels have changed"})
-
-		must(t, os.Chmod(filepath.Join(w.dir, "opam/packages"), 0o600))
-		w.write("deps/Dockerfile", "FROM SUITE-ocaml\nRUN echo libraries >/deps\n")
-		w.expect(map[string]string{"opam": "its context has changed", "ocaml": "its parent opam has changed", "deps": "its Dockerfile has changed; its parent ocaml has changed"})
-
-		must(t, os.Chtimes(filepath.Join(w.dir, "opam/packages"), time.Time{}, time.Now().Add(time.Hour)))
-		w.expect(current)
-		if built := w.id(w.suite + "-deps:" + "2026-11-07T03-00-00"); built == "" || built != w.id(w.suite+"-deps") {
+		w.expect(map[string]string{"opam": "", "ocaml": "", "deps": ""})
+		if built := w.id(w.suite + "-deps:2026-11-03T03-00-00"); built == "" || built != w.id(w.suite+"-deps") {
 			t.Errorf("the name is not that of the last build: %v", w.names())
 		}
 	})
+}
+
+// TestWhy: all that an image is made of is seen, and nothing else.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, nil, "a", "ARG BASE=BASE\nFROM $BASE\nCOPY file /x\n")
+	w.write("a/file", "1")
+	file := filepath.Join(w.dir, "a/file")
+	build := w.images[0].Build
+	w.expect(map[string]string{"a": "there is no image of that name"})
+	for _, step := range []struct {
+		why string
+		do  func()
+	}{
+		{"its Dockerfile has changed", func() { w.write("a/Dockerfile", "ARG BASE=BASE\nFROM $BASE\nCOPY file /y\n") }},
+		{"its context has changed", func() { must(t, os.Chmod(file, 0o600)) }},
+		{"", func() { must(t, os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour))) }},
+		{"", func() { build.Rebuild = suite.Rebuild{}; build.Timeout = time.Minute }},
+		{"its build arguments have changed", func() { build.Args = args("V", "1", "W", "2") }},
+		{"", func() { build.Args = args("W", "2", "V", "1") }},
+		{"its target, platform or labels have changed", func() { build.Labels = map[string]string{"team": "specfun"} }},
+		{"its Dockerfile has changed; its context has changed", func() { w.write("a/Dockerfile", "FROM BASE\n"); w.write("a/file", "2") }},
+	} {
+		step.do()
+		w.expect(map[string]string{"a": step.why})
+	}
 }
 
 // TestFacts: what the report says of a build.
@@ -576,4 +585,22 @@ func TestSuperseded(t *testing.T) {
 	}
 	w.all = false
 	w.expect(map[string]string{"a": "", "b": "", "c": ""})
+}
+
+// BenchmarkCurrent is a run that has nothing to do, on two chains of three.
+func BenchmarkCurrent(b *testing.B) {
+	pairs := slices.Clone(chainOfThree)
+	for i, text := range chainOfThree {
+		pairs = append(pairs, strings.ReplaceAll(text, "SUITE-", "SUITE-u-"))
+		if i%2 == 0 {
+			pairs[len(pairs)-1] = "u-" + text
+		}
+	}
+	w := newWorkshop(b, nil, pairs...)
+	w.write("opam/packages", "m4\n")
+	w.write("u-opam/packages", "m4\n")
+	w.must()
+	for b.Loop() {
+		w.must()
+	}
 }
