@@ -102,6 +102,8 @@ func TestStories(t *testing.T) {
 
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
+	"build-disk":    "it starts an engine of its own",
+	"build-faults":  "it starts an engine of its own",
 	"cron":          "it starts cron, where cron's files are its own",
 	"cutoff":        "it starts an engine of its own",
 	"engine-away":   "it starts an engine of its own",
