@@ -79,11 +79,11 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, 
 	if err != nil {
 		return "", err
 	}
-	life, hangUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer hangUp()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	w := &building{
 		engine: e, build: b, builder: e.Builder(), query: query, number: rand.Text(),
-		life: life, hangUp: hangUp, source: newSource(b.Context), report: newBuildReport(log, b.Args),
+		life: life, end: end, source: newSource(b.Context), report: newBuildReport(log, b.Args),
 	}
 	return w.run(ctx)
 }
@@ -131,7 +131,7 @@ type building struct {
 	number  string // what the engine calls this build, to cancel it
 
 	life   context.Context // ends when Build returns, not when its caller's context does
-	hangUp context.CancelFunc
+	end    context.CancelFunc
 	source *source
 	report *buildReport
 }
@@ -179,6 +179,13 @@ func (w *building) stop(ended chan error) error {
 	w.hangUp() // to the classic builder and Podman this says it all
 	<-ended
 	return errors.Join(err, w.awaitStep())
+}
+
+// hangUp closes the connection. The context comes first: the client's transport does not
+// return as long as it reads from it.
+func (w *building) hangUp() {
+	w.source.CloseWithError(errNotWanted)
+	w.end()
 }
 
 // cancel asks BuildKit to give the build up, and waits for the end of its report, which is
