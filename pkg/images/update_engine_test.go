@@ -243,7 +243,7 @@ func TestChain(t *testing.T) {
 // TestWhy: all that an image is made of is seen, and nothing else.
 func TestWhy(t *testing.T) {
 	t.Parallel()
-	w := newWorkshop(t, nil, "a", "ARG BASE=BASE\nFROM $BASE\nCOPY file /x\n")
+	w := newWorkshop(t, nil, "a", "ARG IMAGE=BASE\nFROM $IMAGE\nCOPY file /x\n")
 	w.write("a/file", "1")
 	file := filepath.Join(w.dir, "a/file")
 	build := w.images[0].Build
@@ -252,7 +252,7 @@ func TestWhy(t *testing.T) {
 		why string
 		do  func()
 	}{
-		{"its Dockerfile has changed", func() { w.write("a/Dockerfile", "ARG BASE=BASE\nFROM $BASE\nCOPY file /y\n") }},
+		{"its Dockerfile has changed", func() { w.write("a/Dockerfile", "ARG IMAGE=BASE\nFROM $IMAGE\nCOPY file /y\n") }},
 		{"its context has changed", func() { must(t, os.Chmod(file, 0o600)) }},
 		{"", func() { must(t, os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour))) }},
 		{"", func() { build.Rebuild = suite.Rebuild{}; build.Timeout = time.Minute }},
