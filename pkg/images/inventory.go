@@ -51,7 +51,8 @@ func takeInventory(ctx context.Context, e ContainerRunner, c engine.Container) (
 	ctx, cancel := context.WithTimeoutCause(ctx, inventoryTimeout, fmt.Errorf("it took more than %s", inventoryTimeout))
 	defer cancel()
 	mark := rand.Text()
-	c.Command = []string{"/bin/sh", "-c", inventoryScript(mark)}
+	c.Entrypoint = []string{"/bin/sh"}
+	c.Command = []string{"-c", inventoryScript(mark)}
 	c.User, c.WorkingDir = "0:0", "/"
 	c.NetworkMode = "none"
 	c.Memory, c.PidsLimit = inventoryMemory, inventoryPids

@@ -17,7 +17,7 @@ func parseInventory(output []byte, mark string) (report.Inventory, error) {
 	var inventory report.Inventory
 	text := string(output)
 	if !strings.HasSuffix(text, "\n"+mark+" done\n") {
-		return inventory, errors.New("it did not answer: an ENTRYPOINT, or a /bin/sh that is none, prints something else")
+		return inventory, errors.New("it did not answer: its /bin/sh is none")
 	}
 	for _, m := range managers {
 		packages, err := m.read(text, mark)

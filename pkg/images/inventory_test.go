@@ -139,14 +139,14 @@ func FuzzParseInventory(f *testing.F) {
 }
 
 // TestTakeInventory runs the script, on a real engine, in an image whose package managers are
-// some real databases and some programs that behave badly.
+// some real databases and some programs that behave badly, and that has an entrypoint of its own.
 func TestTakeInventory(t *testing.T) {
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {
 		t.Fatalf("this test needs a container engine: %v", err)
 	}
 	id := buildImage(t, map[string]string{
-		"Dockerfile":                "FROM " + contextTestImage() + "\nCOPY root /\nENV OPAMROOT=/opam\nUSER nobody\nWORKDIR /tmp\n",
+		"Dockerfile":                "FROM " + contextTestImage() + "\nCOPY root /\nENV OPAMROOT=/opam\nUSER nobody\nWORKDIR /tmp\nENTRYPOINT [\"/bin/sleep\", \"99\"]\n",
 		"root/lib/apk/db/installed": "C:Q1x=\nP:musl\nV:1.2.4-r2\nF:lib\nR:ld\n\nP:zlib\nV:1.2.13-r1\n\n",
 		"root/usr/bin/dpkg-query":   "#!/bin/sh\nid -u >&2\nprintf 'ii \\tlibc6\\t2.36\\nrc \\told\\t1\\n'\n",
 		"root/usr/bin/python3":      "#!/bin/sh\nprintf 'x\\033[2J\\t1\\t/\\n'\n",
