@@ -1,7 +1,8 @@
 // Command bench measures runtests beside the script that it replaces, on the same
 // engine in the same minutes, and prints a table: bench/run_test.sh with the docker
-// client, the bare API calls (bench/bare), and bin/runtests. What is compared is run
-// in turn, A B C A B C, so that a slow minute falls on all; figures are medians.
+// client, the bare API calls (bench/bare), and bin/runtests; for images, a Makefile
+// (bench/images). What is compared is run in turn, A B C A B C, so that a slow minute
+// falls on all; figures are medians.
 // Being slow is no failure; not being able to measure is.
 package main
 
@@ -21,15 +22,16 @@ const (
 
 func main() {
 	rounds := flag.Int("rounds", 9, "how often each trivial test is run")
-	size := flag.Int64("log", 1<<30, "bytes of the big log")
+	size := flag.Int64("size", 1<<30, "bytes of the big log, and of the big context of an image")
+	only := flag.String("only", "", "measure one part alone: trivial, suite, start-up, log or images")
 	flag.Parse()
-	if err := bench(*rounds, *size); err != nil {
+	if err := bench(*only, *rounds, *size); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(rounds int, size int64) (err error) {
+func bench(only string, rounds int, size int64) (err error) {
 	b, err := newBed()
 	if err != nil {
 		return err
@@ -37,15 +39,25 @@ func bench(rounds int, size int64) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.work)) }()
 
 	var t table
-	for _, measure := range []func(*table) error{
-		func(t *table) error { return b.trivial(t, rounds) },
-		func(t *table) error { return b.suite(t, 3, 10) },
-		func(t *table) error { return b.startUp(t, 20) },
-		func(t *table) error { return b.bigLog(t, size) },
+	for _, part := range []struct {
+		name    string
+		measure func(*table) error
+	}{
+		{"trivial", func(t *table) error { return b.trivial(t, rounds) }},
+		{"suite", func(t *table) error { return b.suite(t, 3, 10) }},
+		{"start-up", func(t *table) error { return b.startUp(t, 20) }},
+		{"log", func(t *table) error { return b.bigLog(t, size) }},
+		{"images", func(t *table) error { return b.images(t, rounds, size) }},
 	} {
-		if err := measure(&t); err != nil {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.measure(&t); err != nil {
 			return err
 		}
+	}
+	if len(t.rows) == 0 {
+		return fmt.Errorf("measure %q: there is no such part", only)
 	}
 	fmt.Printf("\n%s, image %s\n\n", b.engine, image)
 	return t.write(os.Stdout)

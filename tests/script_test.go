@@ -102,6 +102,8 @@ func TestStories(t *testing.T) {
 
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
+	"build-disk":    "it starts an engine of its own",
+	"build-faults":  "it starts an engine of its own",
 	"cron":          "it starts cron, where cron's files are its own",
 	"cutoff":        "it starts an engine of its own",
 	"engine-away":   "it starts an engine of its own",
@@ -145,8 +147,8 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// removeAll removes what a story made: the containers of its runs, and those that
-// bear its name.
+// removeAll removes what a story made: the containers of its runs, and the containers
+// and images that bear its name.
 func removeAll(workDir, id string) {
 	out, err := docker("ps", "-aq", "--filter", "name="+id)
 	if err != nil {
@@ -156,6 +158,10 @@ func removeAll(workDir, id string) {
 	ids = append(ids, containersOf(workDir)...)
 	if len(ids) > 0 {
 		_, _ = docker(append([]string{"rm", "-fv"}, ids...)...)
+	}
+	out, err = docker("images", "--filter", "reference="+id+"*", "--format", "{{.Repository}}:{{.Tag}}")
+	if tags := strings.Fields(out); err == nil && len(tags) > 0 {
+		_, _ = docker(append([]string{"rmi", "-f"}, tags...)...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/images"
 	"runtests/pkg/mail"
 	"runtests/pkg/suite"
 )
@@ -67,17 +68,51 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	e, err := engine.Connect(ctx, engine.Options{})
 	if err != nil {
 		f.problem("engine", err)
+		f.chain(s, nil)
 		return
 	}
 	defer e.Close()
 	info := e.Info()
 	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
+	for _, image := range f.chain(s, has(ctx, e)) {
+		f.built(ctx, e, image)
+	}
 	seen := map[string]bool{}
+	for _, name := range s.Built() {
+		seen[name] = true
+	}
 	for _, step := range s.Steps {
-		if ref := step.Container.Image; !seen[ref] {
-			seen[ref] = true
+		if !seen[step.Image] {
+			seen[step.Image] = true
 			f.image(ctx, e, step)
 		}
+	}
+}
+
+// chain reads the Dockerfiles, and tells all that is wrong with them.
+func (f *findings) chain(s *suite.Suite, onEngine func(string) bool) []images.Image {
+	chain, err := images.Plan(s.Images, s.Built(), onEngine)
+	var faults images.Faults
+	if errors.As(err, &faults) {
+		for _, fault := range faults {
+			f.problem("image", fault)
+		}
+		return nil
+	}
+	return chain.Images
+}
+
+// built looks for an image that the suite builds.
+func (f *findings) built(ctx context.Context, e *engine.Engine, image images.Image) {
+	found, err := e.Image(ctx, image.Reference)
+	switch {
+	case err == nil:
+		f.fact("image", "%s: %s, %s, built from %s on %s", image.Name, shortID(found.ID), units.HumanSize(float64(found.Size)),
+			image.Build.Context, found.Created.Local().Format(time.DateTime))
+	case errors.Is(err, engine.ErrNoImage):
+		f.fact("image", "%s: not built yet, the run builds it from %s", image.Name, image.Build.Context)
+	default:
+		f.problem("image", err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 // Build is an image to build.
 type Build struct {
-	Context    io.Reader // a tar archive; it is not read once Build has returned
+	Context    io.Reader // a tar archive; it is not read once Build has returned, unless it hangs
 	Dockerfile string    // its path in Context; empty: Dockerfile
 	// Instructions are those of the Dockerfile, in its order. They give the errors of the
 	// builders, which name only what they executed, their lines; none are needed.
@@ -79,11 +79,11 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, 
 	if err != nil {
 		return "", err
 	}
-	life, hangUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer hangUp()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	w := &building{
 		engine: e, build: b, builder: e.Builder(), query: query, number: rand.Text(),
-		life: life, hangUp: hangUp, source: newSource(b.Context), report: newBuildReport(log, b.Args),
+		life: life, end: end, source: newSource(b.Context), report: newBuildReport(log, b.Args),
 	}
 	return w.run(ctx)
 }
@@ -131,7 +131,7 @@ type building struct {
 	number  string // what the engine calls this build, to cancel it
 
 	life   context.Context // ends when Build returns, not when its caller's context does
-	hangUp context.CancelFunc
+	end    context.CancelFunc
 	source *source
 	report *buildReport
 }
@@ -141,23 +141,19 @@ func (w *building) run(ctx context.Context) (string, error) {
 	go func() { ended <- w.transmit() }()
 	watching, stopWatching := context.WithCancel(w.life)
 	defer stopWatching()
-	var err error
 	select {
-	case err = <-ended:
+	case err := <-ended:
+		return w.conclude(err)
 	case silence := <-w.engine.watch(watching, "the image was being built", w.report.signs.Load):
 		w.hangUp()
 		<-ended
-		return "", errors.Join(silence, w.source.close(w.engine.options.CallTimeout))
+		_ = w.source.end()
+		return "", silence
 	case <-ctx.Done():
 		err := w.stop(ended)
-		return "", errors.Join(context.Cause(ctx), err, w.source.close(w.engine.options.CallTimeout))
+		_ = w.source.end()
+		return "", errors.Join(context.Cause(ctx), err)
 	}
-	w.source.finish(err == nil, w.engine.options.CallTimeout)
-	w.hangUp()
-	if errClose := w.source.close(w.engine.options.CallTimeout); errClose != nil && err == nil {
-		err = errClose
-	}
-	return w.conclude(err)
 }
 
 // transmit sends the build to the engine and reads its report to the end.
@@ -185,10 +181,17 @@ func (w *building) stop(ended chan error) error {
 	return errors.Join(err, w.awaitStep())
 }
 
+// hangUp closes the connection. The context comes first: the client's transport does not
+// return as long as it reads from it.
+func (w *building) hangUp() {
+	w.source.CloseWithError(errNotWanted)
+	w.end()
+}
+
 // cancel asks BuildKit to give the build up, and waits for the end of its report, which is
-// that of the build.
+// that of the build. A build whose context it does not have has not begun.
 func (w *building) cancel(ended chan error) error {
-	if w.builder != BuildKit {
+	if w.builder != BuildKit || !w.source.sent() {
 		return nil
 	}
 	bound := w.engine.options.CallTimeout
@@ -233,9 +236,14 @@ func (w *building) conclude(err error) (string, error) {
 		report.failure, err = message, nil
 	}
 	report.end()
+	if report.id != "" && report.failure == "" {
+		w.source.finish()
+	}
+	w.hangUp()
+	errSource := w.source.end()
 	switch {
-	case w.source.err != nil:
-		return "", fmt.Errorf("send the build context: %w", w.source.err)
+	case errSource != nil:
+		return "", fmt.Errorf("send the build context: %w", errSource)
 	case strings.Contains(report.failure, canceled):
 		return "", fmt.Errorf("%w: it gave the build up", ErrGone) // we did not
 	case report.failure != "":
@@ -271,62 +279,70 @@ func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) 
 	return response, nil
 }
 
-// source is the context of a build on its way to the engine.
+// source is the context of a build on its way to the engine. It is read by itself, so that
+// one which hangs does not hold up the end of a build.
 type source struct {
-	r    io.Reader
-	turn chan struct{} // holds one token while nobody reads
-	done chan struct{} // closed when nothing more will be read
-	err  error         // of reading r
+	*io.PipeReader
+	done chan struct{} // closed when it is read no more
+	err  error         // of reading it; set when done is closed
 }
 
 func newSource(r io.Reader) *source {
-	s := &source{r: r, turn: make(chan struct{}, 1), done: make(chan struct{})}
-	s.turn <- struct{}{}
+	reader, writer := io.Pipe()
+	s := &source{PipeReader: reader, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		from := &recorder{r: r}
+		_, err := io.Copy(writer, from)
+		s.err = from.err
+		writer.CloseWithError(err)
+	}()
 	return s
 }
 
-// Read reads from the context.
-func (s *source) Read(p []byte) (int, error) {
-	<-s.turn
-	defer func() { s.turn <- struct{}{} }()
-	select {
-	case <-s.done:
-		return 0, io.ErrClosedPipe
-	default:
-	}
-	n, err := s.r.Read(p)
-	if err != nil {
-		close(s.done)
-		if !errors.Is(err, io.EOF) {
-			s.err = err
-		}
+// recorder keeps the error of a reader.
+type recorder struct {
+	r   io.Reader
+	err error
+}
+
+func (r *recorder) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
 	}
 	return n, err
 }
 
-// finish waits until a context whose build was a success is read to its end.
-func (s *source) finish(success bool, patience time.Duration) {
-	if !success {
-		return
-	}
+// lastRead is how long one call of Read on a context may last when nothing more is wanted of it.
+const lastRead = 5 * time.Second
+
+// sent says that nothing is left to be read.
+func (s *source) sent() bool {
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+		return true
+	default:
+		return false
 	}
 }
 
-// close lets nobody read from the context any more.
-func (s *source) close(patience time.Duration) error {
-	select {
-	case <-s.turn:
-	case <-time.After(patience):
-		return fmt.Errorf("send the build context: %w", &lateError{patience})
-	}
-	defer func() { s.turn <- struct{}{} }()
+// finish waits for the end of a context that the engine made an image of: of the zeros after
+// the last file it reads as many as it likes.
+func (s *source) finish() {
 	select {
 	case <-s.done:
-	default:
-		close(s.done)
+	case <-time.After(lastRead):
 	}
-	return nil
+}
+
+// end lets the context be read no more, and returns the error of reading it.
+func (s *source) end() error {
+	s.CloseWithError(errNotWanted)
+	select {
+	case <-s.done:
+		return s.err
+	case <-time.After(lastRead):
+		return nil
+	}
 }

@@ -91,7 +91,12 @@ func (c Container) arguments(name string) []string {
 			flag("-v", m.short())
 		}
 	}
-	return append(append(words, c.Image), c.Command...)
+	var rest []string
+	if len(c.Entrypoint) > 0 { // the client takes one word of it
+		flag("--entrypoint", c.Entrypoint[0])
+		rest = c.Entrypoint[1:]
+	}
+	return slices.Concat(words, []string{c.Image}, rest, c.Command)
 }
 
 // shownEnvironment are the variables with their values, of a secret or inherited one only its name: the

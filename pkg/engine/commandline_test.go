@@ -30,6 +30,8 @@ func TestCommandLine(t *testing.T) {
 			Image: "specfun-ubuntu-deps", Command: []string{"/test/test.sh"}, MacAddress: "aa:bb:cc:dd:ee:ff", Name: "runtests-1",
 			Mounts: []Mount{{Source: "/srv/ci/tests/ecs", Target: "/test"}, {Source: "/maple", Target: "/maple", ReadOnly: true}},
 		}, "", "docker run --rm --mac-address aa:bb:cc:dd:ee:ff -v /srv/ci/tests/ecs:/test -v /maple:/maple:ro specfun-ubuntu-deps /test/test.sh"},
+		{"another entrypoint", Container{Image: "img", Entrypoint: []string{"/bin/sh", "-e"}, Command: []string{"-c", "true"}}, "",
+			"docker run --rm --entrypoint /bin/sh img -e -c true"},
 		{"kept", Container{Image: "img"}, "prod-ecs", "docker run --name prod-ecs img"},
 		{"everything", everything, "", "docker run --rm --platform linux/amd64 --mac-address aa:bb:cc:dd:ee:ff --network none --dns 8.8.8.8 --dns 172.21.8.87" +
 			" --add-host db:10.0.0.1 --user 1000:1000 --workdir /w --env-file /srv/env -e 'A=it'\"'\"'s $1' -e TOKEN -e EMPTY= --memory 1g --shm-size 1048577" +

@@ -12,9 +12,11 @@ type Container struct {
 	Name     string
 	Image    string // a reference as people write it; no tag means latest
 	Platform string // os/arch, as linux/arm64
-	Command  []string
-	Env      []Variable
-	EnvFiles []string // where Env's secret values came from; for CommandLine only
+	// Entrypoint stands in place of the image's, with its arguments; nil: the image's.
+	Entrypoint []string
+	Command    []string
+	Env        []Variable
+	EnvFiles   []string // where Env's secret values came from; for CommandLine only
 
 	User       string
 	WorkingDir string

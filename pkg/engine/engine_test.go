@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	docker "github.com/fsouza/go-dockerclient"
 )
 
 // The tests run on a real engine: the one that Connect finds, or DOCKER_HOST's. They need
@@ -46,6 +48,11 @@ func sweep() error {
 	}
 	for _, c := range left {
 		err = errors.Join(err, e.Remove(ctx, c.ID))
+	}
+	built, errImages := e.Images(ctx, map[string]string{label: ""})
+	err = errors.Join(err, errImages)
+	for _, i := range built {
+		err = errors.Join(err, e.client(ctx).RemoveImageExtended(i.ID, docker.RemoveImageOptions{Force: true, Context: ctx}))
 	}
 	return err
 }

@@ -97,6 +97,11 @@ func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 
 // splitTag is the name of an image as people write it, and its tag.
 func splitTag(ref string) (repository, tag string, err error) {
+	if any, err := reference.ParseAnyReference(ref); err == nil {
+		if _, ok := any.(reference.Named); !ok {
+			return "", "", fmt.Errorf("read the image name %q: it is an ID", ref)
+		}
+	}
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		return "", "", fmt.Errorf("read the image name %q: %w", ref, err)

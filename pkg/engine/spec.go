@@ -27,6 +27,7 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 		Platform: c.Platform,
 		Config: &docker.Config{
 			Image:        c.Image,
+			Entrypoint:   c.Entrypoint,
 			Cmd:          c.Command,
 			Env:          c.environment(),
 			User:         c.User,

@@ -256,7 +256,7 @@ func (r *contextReader) Read(p []byte) (int, error) {
 // sumUp computes what Digest, Size and Files return.
 func (c *Context) sumUp() {
 	sum := sha256.New()
-	io.WriteString(sum, "runtests context 1\n")
+	fmt.Fprint(sum, "runtests context 1\n")
 	for _, e := range c.entries {
 		if e.first != nil {
 			e.sum = e.first.sum // two names or two copies: the same to a build

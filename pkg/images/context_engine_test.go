@@ -75,6 +75,14 @@ func TestContextAsDocker(t *testing.T) {
 func copied(t *testing.T, stdin io.Reader, args ...string) string {
 	t.Helper()
 	name := "runtests-contexttest-" + strings.ToLower(rand.Text())
+	removeImage(t, name)
+	dockerCommand(t, stdin, append([]string{"build", "-q", "--force-rm", "--no-cache", "-t", name}, args...)...)
+	return dockerCommand(t, nil, "run", "--rm", "--network", "none", name, "sh", "-c",
+		`cd /ctx && { find . -exec stat -c "%A %N" {} + ; find . -type f -exec sha256sum {} + ; } | sort`)
+}
+
+// removeImage removes an image by its name when the test ends.
+func removeImage(t *testing.T, name string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -82,9 +90,6 @@ func copied(t *testing.T, stdin io.Reader, args ...string) string {
 			t.Errorf("remove the image: %v\n%s", err, output)
 		}
 	})
-	dockerCommand(t, stdin, append([]string{"build", "-q", "--force-rm", "--no-cache", "-t", name}, args...)...)
-	return dockerCommand(t, nil, "run", "--rm", "--network", "none", name, "sh", "-c",
-		`cd /ctx && { find . -exec stat -c "%A %N" {} + ; find . -type f -exec sha256sum {} + ; } | sort`)
 }
 
 func dockerCommand(t *testing.T, stdin io.Reader, args ...string) string {

@@ -104,16 +104,16 @@ func (s *sender) special(e *entry) error {
 	stat := info.Sys().(*syscall.Stat_t)
 	now := entry{path: e.path, kind: info.Mode().Type(), perm: stat.Mode & 0o7777}
 	header := tar.Header{}
-	switch {
-	case e.kind == fs.ModeDir:
+	switch e.kind {
+	case fs.ModeDir:
 		header.Typeflag = tar.TypeDir
-	case e.kind == fs.ModeSymlink:
+	case fs.ModeSymlink:
 		header.Typeflag = tar.TypeSymlink
 		if now.link, err = os.Readlink(name); err != nil {
 			return changed(e)
 		}
 		header.Linkname = now.link
-	case e.kind == fs.ModeNamedPipe:
+	case fs.ModeNamedPipe:
 		header.Typeflag = tar.TypeFifo
 	default:
 		now.device = stat.Rdev

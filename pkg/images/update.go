@@ -22,8 +22,7 @@ type Engine interface {
 	Build(ctx context.Context, b engine.Build, log io.Writer) (id string, err error)
 	Tag(ctx context.Context, image, ref string) error
 	RemoveTag(ctx context.Context, ref string) error
-	Run(ctx context.Context, c engine.Container, output io.Writer) (engine.Exit, error)
-	Remove(ctx context.Context, id string) error
+	ContainerRunner
 }
 
 // Updater brings the images of a chain up to date in one run. It is used by pointer, for
@@ -99,7 +98,7 @@ func (w *update) run(ctx context.Context) (err error) {
 	}
 	verdict := w.decide(w.image, w.before, w.was, w.now)
 	if verdict.current {
-		w.keep()
+		w.keep(ctx)
 		return nil
 	}
 	return w.build(ctx, verdict)
@@ -186,9 +185,10 @@ func (w *update) parents(ctx context.Context) (map[string]string, error) {
 }
 
 // keep says that the image is current.
-func (w *update) keep() {
+func (w *update) keep(ctx context.Context) {
 	w.result.ImageID = w.before.ID
 	w.result.Build = report.Build{Current: true, Built: w.was.built, Size: w.before.Size}
+	w.takeStock(ctx)
 }
 
 // build builds the image and gives it its name.
@@ -222,6 +222,7 @@ func (w *update) build(ctx context.Context, v verdict) error {
 	}
 	w.result.ImageID = built.ID
 	facts.Built, facts.Size = w.Started, built.Size
+	w.takeStock(ctx)
 	return nil
 }
 
@@ -259,7 +260,7 @@ func (w *update) refresh(ctx context.Context) error {
 		if _, err := w.Engine.Image(ctx, base); err != nil {
 			return failed
 		}
-		w.result.Notes = append(w.result.Notes, fmt.Sprintf("built on the %s that the engine has, as no fresh one could be pulled: %v", base, failed))
+		w.note("no fresh %s could be pulled, it stands on the one that the engine has: %v", base, failed)
 	}
 	return nil
 }
@@ -330,7 +331,7 @@ func (w *update) noteNameless() {
 	if w.before == nil || w.was != nil || len(w.before.Tags) > 1 {
 		return
 	}
-	w.result.Notes = append(w.result.Notes, fmt.Sprintf("the image that was called %s before, and that runtests did not build, has no name any more: %s", w.image.Reference, w.before.ID))
+	w.note("the image that was called %s before, and that runtests did not build, has no name any more: %s", w.image.Reference, w.before.ID)
 }
 
 // pulls sees to it that an image is pulled once per run, also when several are built on

@@ -146,9 +146,18 @@ func (u *Updater) due(rebuild suite.Rebuild, fresh time.Time, was *record) strin
 	}
 	age := u.Started.Sub(fresh)
 	if rebuild.After > 0 && age >= rebuild.After-tolerance(rebuild.After) {
-		return fmt.Sprintf("%s %s ago (rebuild: %s)", built, report.Duration(age.Round(time.Second)), word)
+		return fmt.Sprintf("%s %s ago (rebuild: %s)", built, shownAge(age), word)
 	}
 	return ""
+}
+
+// shownAge is an age as a person says it: from an hour on without seconds.
+func shownAge(age time.Duration) report.Duration {
+	unit := time.Second
+	if age >= time.Hour {
+		unit = time.Minute
+	}
+	return report.Duration(age.Round(unit))
 }
 
 // interval is a Rebuild as the suite has it.

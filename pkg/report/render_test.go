@@ -101,7 +101,7 @@ passed   image specfun-debian-opam   3m10s
   $ docker build -t specfun-debian-opam docker/debian/opam
   image: 4f8c0d12ab34, 1.03GB, 12.4MB more than before
   why: built 7 days ago (rebuild: weekly)
-  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added, 1 gone
+  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added: m4 1.4.19, 1 gone: camlp4 4.02
 `
 	if diff := cmp.Diff(want, render(t, Text, r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

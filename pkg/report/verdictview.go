@@ -50,7 +50,7 @@ func newVerdictView(r *Run, v *Verdict) *verdictView {
 		view.Tried = append(view.Tried, newTrialView(r, &v.Tried[i]))
 	}
 	for _, p := range v.Packages {
-		view.Packages = append(view.Packages, packageText(p))
+		view.Packages = append(view.Packages, p.String())
 	}
 	for _, c := range v.Commits {
 		view.Commits = append(view.Commits, commitText(c))
@@ -74,18 +74,6 @@ func newTrialView(r *Run, t *Trial) trialView {
 	}
 	v.Text = v.Outcome + " " + v.What + ", " + v.Reason
 	return v
-}
-
-// packageText is a change of a package in words: "libgmp10 6.2.1 → 6.3.0".
-func packageText(p PackageChange) string {
-	name := Clean(p.Name)
-	switch {
-	case p.From == "":
-		return name + " " + Clean(p.To) + " added"
-	case p.To == "":
-		return name + " " + Clean(p.From) + " gone"
-	}
-	return name + " " + Clean(p.From) + " → " + Clean(p.To)
 }
 
 func commitText(c Commit) string {

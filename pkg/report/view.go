@@ -168,6 +168,12 @@ func newStepView(r *Run, step *Result) stepView {
 		Why:       whyLine(step),
 		TailTitle: tailTitle(step.Log),
 	}
+	if step.Build != nil {
+		v.Packages = step.Build.PackagesLine()
+		for _, change := range step.Build.Changes {
+			v.Changes = append(v.Changes, Clean(change.Manager)+": "+change.String())
+		}
+	}
 	if step.Outcome == Blocked { // what is to be done is told once, with the image
 		v.Command = ""
 	}

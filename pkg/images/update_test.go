@@ -1,0 +1,69 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+
+	"runtests/pkg/engine"
+)
+
+// registry is an engine whose pulls a test holds up and lets fail: a real one cannot be
+// made to be interrupted at the right moment.
+type registry struct {
+	Engine
+	mu      sync.Mutex
+	pulled  int
+	entered chan struct{} // gets a value when a pull begins
+	answer  chan error    // what the pull ends with
+}
+
+func (r *registry) Pull(ctx context.Context, _, _ string, _ io.Writer) error {
+	r.mu.Lock()
+	r.pulled++
+	r.mu.Unlock()
+	r.entered <- struct{}{}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// TestPulls: images on one base wait for one pull of it; one that was interrupted, or had
+// no engine, is tried again by the next.
+func TestPulls(t *testing.T) {
+	r := &registry{entered: make(chan struct{}, 10), answer: make(chan error, 10)}
+	var p pulls
+	refused := errors.New("refused")
+	pull := func(ctx context.Context) <-chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- p.do(ctx, r, "debian:12", "", io.Discard) }()
+		return ended
+	}
+	interrupted, interrupt := context.WithCancel(t.Context())
+	first := pull(interrupted)
+	<-r.entered
+	second := pull(t.Context())
+	interrupt()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
+	}
+	<-r.entered
+	r.answer <- engine.ErrGone
+	if err := <-second; !errors.Is(err, engine.ErrGone) {
+		t.Errorf("the second: %v", err)
+	}
+	r.answer <- refused
+	for range 3 {
+		if err := <-pull(t.Context()); !errors.Is(err, refused) {
+			t.Errorf("a later one: %v", err)
+		}
+	}
+	if r.pulled != 3 {
+		t.Errorf("pulled %d times", r.pulled)
+	}
+}
