@@ -37,7 +37,7 @@ func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folde
 	if _, err := report.Prune(s.Logs, s.KeepRuns); err != nil {
 		w.log.Warnf("remove old runs: %v", err)
 	}
-	w.writePage(s.Logs)
+	w.writePage(s.Logs, run)
 	status := statusOf(interruption(ctx), run, delivered)
 	event := ping.Success
 	if status != exitPassed {

@@ -43,11 +43,11 @@ func (w *world) historyBefore(logs, id string) *report.History {
 	return history
 }
 
-// writePage writes the page of the runs anew.
-func (w *world) writePage(logs string) {
+// writePage writes the page of the runs anew, after the end of run.
+func (w *world) writePage(logs string, run *report.Run) {
 	history, err := report.ReadHistory(logs, "")
 	if err == nil {
-		err = report.WritePage(logs, history)
+		err = report.WritePage(logs, history, run)
 	}
 	if err != nil {
 		w.log.WithError(err).Warn(err)

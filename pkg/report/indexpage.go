@@ -81,14 +81,14 @@ type cellView struct {
 	Link   string // to the step in the run's report; of one that did not pass
 }
 
-// WritePage writes the page of the runs in the folder logs, atomically: index.html. A
-// file of that name that is not such a page is left alone.
-func WritePage(logs string, h *History) error {
+// WritePage writes the page of the runs in the folder logs, atomically: index.html. Ended
+// is the run that has just ended. A file of that name that is not such a page is left alone.
+func WritePage(logs string, h *History, ended *Run) error {
 	if err := isPage(filepath.Join(logs, indexPage)); err != nil {
 		return fmt.Errorf("write the page of the runs: %w", err)
 	}
 	var page bytes.Buffer
-	if err := RunsPage(&page, logs, h); err != nil {
+	if err := RunsPage(&page, logs, h, ended); err != nil {
 		return err
 	}
 	if err := replaceIn(logs, indexPage, page.Bytes()); err != nil {
@@ -128,14 +128,17 @@ func isPage(path string) error {
 	return nil
 }
 
-// RunsPage writes the page of the runs of h in the folder logs.
-func RunsPage(w io.Writer, logs string, h *History) error {
+// RunsPage writes the page of the runs of h in the folder logs. Latest need not be read
+// when it is the newest of them.
+func RunsPage(w io.Writer, logs string, h *History, latest *Run) error {
 	if len(h.Runs) == 0 {
 		return fmt.Errorf("write the page of the runs: %w", ErrNoRun)
 	}
-	latest, err := openPath(filepath.Join(logs, h.Runs[0].ID))
-	if err != nil {
-		return fmt.Errorf("write the page of the runs: %w", err)
+	if latest == nil || latest.ID != h.Runs[0].ID {
+		var err error
+		if latest, err = openPath(filepath.Join(logs, h.Runs[0].ID)); err != nil {
+			return fmt.Errorf("write the page of the runs: %w", err)
+		}
 	}
 	v := newIndexView(logs, h, latest)
 	if err := templates().ExecuteTemplate(w, indexPage, v); err != nil {

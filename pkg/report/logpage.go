@@ -12,8 +12,8 @@ import (
 
 // What is shown of logs beside the tails of the report.
 const (
-	maxLogPages     = 100       // pages in a run: those of the failures that are new come first
-	maxLogPageLines = 2000      // lines of a log's end
+	maxLogPages     = 50        // pages in a run: those of the failures that are new come first
+	maxLogPageLines = 1000      // lines of a log's end
 	maxLogPageBytes = 512 << 10 // bytes of them; the lines nearest to the end are shown
 )
 
@@ -22,7 +22,7 @@ type logView struct {
 	Step, When, Outcome, Reason string
 
 	Anchor string // of the step in the run's report
-	Title  string // "the last 2,000 of 18,204 lines"
+	Title  string // "the last 1,000 of 18,204 lines"
 	Whole  string // link to the log
 	Size   string // of it
 	Lines  []numberedLine

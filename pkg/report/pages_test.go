@@ -18,7 +18,7 @@ import (
 func runsPage(t testing.TB, logs string) string {
 	t.Helper()
 	var page bytes.Buffer
-	if err := RunsPage(&page, logs, read(t, logs, "")); err != nil {
+	if err := RunsPage(&page, logs, read(t, logs, ""), nil); err != nil {
 		t.Fatal(err)
 	}
 	return strings.ReplaceAll(page.String(), logs, "/logs")
@@ -128,7 +128,7 @@ func TestPolicy(t *testing.T) {
 func TestWritePage(t *testing.T) {
 	logs := told(t, "a:p", "a:F")
 	for range 2 { // it replaces its own
-		if err := WritePage(logs, read(t, logs, "")); err != nil {
+		if err := WritePage(logs, read(t, logs, ""), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,14 +148,14 @@ func TestWritePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		put()
-		if err := WritePage(logs, read(t, logs, "")); err == nil || !strings.Contains(hint(err), "move it away") {
+		if err := WritePage(logs, read(t, logs, ""), nil); err == nil || !strings.Contains(hint(err), "move it away") {
 			t.Errorf("%s of somebody else: %v", name, err)
 		}
 	}
 	if data, err := os.ReadFile(foreign); err != nil || string(data) != "mine" {
 		t.Errorf("got %q, %v", data, err)
 	}
-	if err := WritePage(t.TempDir(), new(History)); err == nil {
+	if err := WritePage(t.TempDir(), new(History), nil); err == nil {
 		t.Error("a page of no runs")
 	}
 }
@@ -231,8 +231,8 @@ func TestLogPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"the last 2,000 of 5,000 lines",
-		`<span class="n" aria-hidden="true">3001</span>line 3001 of the ***`,
+		"the last 1,000 of 5,000 lines",
+		`<span class="n" aria-hidden="true">4001</span>line 4001 of the ***`,
 		`<span class="n" aria-hidden="true">5000</span>line 5000 of the ***`,
 		`href="./long.log"`,
 		`href="./report.html#s0"`,
@@ -241,7 +241,7 @@ func TestLogPages(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	if strings.Contains(string(page), "secret") || strings.Contains(string(page), ">3000<") {
+	if strings.Contains(string(page), "secret") || strings.Contains(string(page), ">4000<") {
 		t.Error("the page has what it should not")
 	}
 	if got := render(t, HTML, r); !strings.Contains(got, `href="./long.log.html#end"`) {
@@ -281,7 +281,7 @@ func BenchmarkEnd10000(b *testing.B) {
 		if err := f.WriteReports(r); err != nil {
 			b.Fatal(err)
 		}
-		if err := WritePage(logs, read(b, logs, "")); err != nil {
+		if err := WritePage(logs, read(b, logs, ""), r); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()
