@@ -34,6 +34,8 @@ type execution struct {
 	part     bool // of the suite: what comes of it says nothing of the whole
 	keep     string
 	useStale bool
+	// diagnoses says that the causes of new failures are looked for.
+	diagnoses bool
 
 	history *report.History // of the runs before
 	chain   *images.Chain   // of the wanted images
@@ -152,6 +154,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Lines:   r.suite.Lines,
 		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
 	}
+	trees := w.commits(ctx, r.steps)
 	shown := w.newDisplay(len(r.chain.Images), len(r.steps), r.Mail)
 	carrier := &runner.Runner{
 		Engine:   e,
@@ -165,13 +168,14 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Mask:     w.mask,
 		MaxLog:   r.suite.MaxLog,
 		History:  r.history,
-		Commits:  w.commits(ctx, r.steps),
+		Commits:  trees,
 		UseStale: r.useStale,
 		Keep:     r.keep,
 	}
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })
 	err = carrier.Run(runCtx, facts, r.builds(e, facts), r.steps)
+	err = errors.Join(err, r.diagnose(runCtx, w, e, carrier, facts, trees))
 	announced()
 	shown.end()
 	stop()

@@ -133,8 +133,19 @@ func (r *Runner) createLog(step string, attempt int) (*Log, error) {
 	return newLog(file, path, r.MaxLog), nil
 }
 
-// container is the step's container with a name of its own and our labels.
+// container is the step's container with a name of its own and our labels, to be kept if
+// the run is to keep one.
 func (r *Runner) container(step suite.Step) engine.Container {
+	c := r.labelled(step)
+	if r.Keep != "" {
+		c.Labels[LabelKeep] = r.Keep
+		c.KeepLog = true
+	}
+	return c
+}
+
+// labelled is the step's container with a name of its own and our labels.
+func (r *Runner) labelled(step suite.Step) engine.Container {
 	c := step.Container
 	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
 	c.Labels = map[string]string{
@@ -142,10 +153,6 @@ func (r *Runner) container(step suite.Step) engine.Container {
 		LabelMachine: r.Machine,
 		LabelSuite:   r.run.Suite,
 		LabelStep:    step.Name,
-	}
-	if r.Keep != "" {
-		c.Labels[LabelKeep] = r.Keep
-		c.KeepLog = true
 	}
 	return c
 }

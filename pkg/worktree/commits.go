@@ -62,6 +62,8 @@ func Inside(root, file string) (inside string, ok bool) {
 	if real == root {
 		return ".", true
 	}
-	inside, ok = strings.CutPrefix(real, strings.TrimSuffix(root, "/")+"/")
-	return inside, ok
+	if inside, ok = strings.CutPrefix(real, strings.TrimSuffix(root, "/")+"/"); !ok {
+		return "", false
+	}
+	return inside, true
 }
