@@ -107,6 +107,7 @@ func newKilledSuite(t *testing.T, random *rand.Rand) *killedRuns {
 		if ids := k.containers(); len(ids) > 0 {
 			_, _ = k.docker(append([]string{"rm", "-fv"}, ids...)...)
 		}
+		forgetPassed(k.docker, k.dir)
 	})
 	return k
 }

@@ -163,6 +163,7 @@ func removeAll(workDir, id string) {
 	if tags := strings.Fields(out); err == nil && len(tags) > 0 {
 		_, _ = docker(append([]string{"rmi", "-f"}, tags...)...)
 	}
+	forgetPassed(docker, workDir)
 }
 
 // containersOf returns the containers of the runs whose folders are below workDir.

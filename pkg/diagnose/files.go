@@ -24,14 +24,17 @@ func (i *inquiry) files(ctx context.Context, old oldImage, oldFails bool) (told,
 	if found := i.comparable(); found.finding != passes {
 		return found, nil
 	}
+	paths := i.inTree()
+	if unchanged, err := worktree.Same(ctx, i.Tree.Root, i.Passed.Commit, i.Failed.Commit, paths); err == nil && unchanged && !i.Failed.Dirty {
+		return told{finding: same}, nil // the commits between are about something else
+	}
 	work, err := i.Lab.Work()
 	if err != nil {
 		return told{}, err
 	}
 	defer func() { _ = os.RemoveAll(work) }() // what is left is removed by the next run
-	paths := i.inTree()
 	switch err := worktree.Files(ctx, i.Tree.Root, i.Passed.Commit, paths, work); {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return told{}, context.Cause(ctx)
 	case err != nil:
 		return told{untold, "the files that it last passed with could not be had: " + err.Error()}, nil

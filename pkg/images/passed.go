@@ -35,8 +35,8 @@ const (
 	maxSlug      = 60 // bytes of a suite's name
 )
 
-// repository is what the names have before the colon.
-func (p Passed) repository() string {
+// Repository is what the names have before the colon.
+func (p Passed) Repository() string {
 	sum := sha256.Sum256([]byte(p.Suite + "\x00" + p.Logs + "\x00" + p.Machine))
 	return passedPrefix + slug(p.Suite) + "-" + hex.EncodeToString(sum[:])[:passedHash]
 }
@@ -67,7 +67,7 @@ func (p Passed) name(id string) (name string, ok bool) {
 	if !ok || len(digits) < passedDigits {
 		return "", false
 	}
-	return p.repository() + ":" + digits[:passedDigits], true
+	return p.Repository() + ":" + digits[:passedDigits], true
 }
 
 // Keep gives each of the needed images, by ID, a name that it keeps, unless it has one. One
@@ -109,7 +109,7 @@ func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[st
 	var old []Old
 	for _, i := range listed {
 		if name, ok := p.name(i.ID); ok && !needed[i.ID] && hasTag(i.Tags, name) {
-			old = append(old, Old{Image: p.repository(), Tag: name, ID: i.ID, Size: i.Size, Built: i.Created})
+			old = append(old, Old{Image: p.Repository(), Tag: name, ID: i.ID, Size: i.Size, Built: i.Created})
 		}
 	}
 	return old, nil

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +53,18 @@ func Files(ctx context.Context, root, commit string, paths []string, into string
 		return fmt.Errorf("get the files of %s from %s: %w", commit, root, err)
 	}
 	return nil
+}
+
+// Same says that two commits have the same files at and below paths, which are as for Files.
+func Same(ctx context.Context, root, a, b string, paths []string) (bool, error) {
+	var lists [2][]entry
+	for i, commit := range []string{a, b} {
+		var err error
+		if lists[i], err = list(ctx, root, commit, paths); err != nil {
+			return false, fmt.Errorf("compare the files of %s and %s: %w", a, b, err)
+		}
+	}
+	return slices.Equal(lists[0], lists[1]), nil
 }
 
 func files(ctx context.Context, root, commit string, paths []string, into string) (err error) {
