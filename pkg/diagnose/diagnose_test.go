@@ -219,6 +219,7 @@ func TestFind(t *testing.T) {
 				git(t, c.Tree.Root, "mv", "tests/ecs", "tests/moved")
 				c.Step.Dir = filepath.Join(c.Tree.Root, "tests", "moved")
 				c.Step.Container.Mounts[0].Source = c.Step.Dir
+				c.Failed.Dirty = true
 			}, passes: never,
 			reason: "the commit that it last passed at does not have its directory", tried: []string{again, onOld},
 		},

@@ -568,7 +568,13 @@ func TestSuperseded(t *testing.T) {
 	if old, err := Superseded(ctx, w.engine, w.suite, 3, nil); err != nil || len(old) > 0 {
 		t.Errorf("3 are kept: %v %v", old, err)
 	}
-	old, err := Superseded(ctx, w.engine, w.suite, 1, nil)
+	found, err := w.engine.Image(ctx, w.suite+"-c:dev-"+day(0))
+	must(t, err)
+	old, err := Superseded(ctx, w.engine, w.suite, 1, map[string]bool{found.ID: true})
+	if must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Old) bool { return o.ID == found.ID }) {
+		t.Errorf("one is needed: %v", tags(old))
+	}
+	old, err = Superseded(ctx, w.engine, w.suite, 1, nil)
 	must(t, err)
 	want := []string{"a:" + day(1), "b:" + day(0), "b:" + day(1), "c:dev-" + day(0), "c:dev-" + day(1)}
 	if diff := cmp.Diff(want, tags(old)); diff != "" {
