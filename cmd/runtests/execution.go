@@ -132,10 +132,10 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		return err
 	}
 	defer folder.Close()
+	diskBefore, commits := lookAtDisk(ctx, w, e), w.lookAtCommits(ctx, r.steps)
 	r.ping(ctx, w, ping.Start, r.suite.Name)
 	r.history = w.historyBefore(r.suite.Logs, folder.ID)
 
-	diskBefore := lookAtDisk(ctx, w, e)
 	info := e.Info()
 	facts := &report.Run{
 		Version: report.Version,
@@ -165,7 +165,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Mask:     w.mask,
 		MaxLog:   r.suite.MaxLog,
 		History:  r.history,
-		Commits:  w.commits(ctx, r.steps),
+		Commits:  commits(),
 		UseStale: r.useStale,
 		Keep:     r.keep,
 	}
