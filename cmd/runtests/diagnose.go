@@ -14,11 +14,11 @@ import (
 
 // diagnose looks for the causes of what fails newly in run, all of whose steps have ended,
 // and records the verdicts. The error says that the record on disk is not up to date.
-func (r *execution) diagnose(ctx context.Context, w *world, e *engine.Engine, carrier *runner.Runner, run *report.Run, trees map[string]worktree.State) error {
+func (r *execution) diagnose(ctx context.Context, w *world, e *engine.Engine, carrier *runner.Runner, run *report.Run) error {
 	if !r.diagnoses {
 		return nil
 	}
-	cases := r.cases(w, run, trees)
+	cases := r.cases(w, run, carrier.Commits)
 	if len(cases) == 0 {
 		return nil
 	}

@@ -134,10 +134,10 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		return err
 	}
 	defer folder.Close()
+	diskBefore, commits := lookAtDisk(ctx, w, e), w.lookAtCommits(ctx, r.steps)
 	r.ping(ctx, w, ping.Start, r.suite.Name)
 	r.history = w.historyBefore(r.suite.Logs, folder.ID)
 
-	diskBefore := lookAtDisk(ctx, w, e)
 	info := e.Info()
 	facts := &report.Run{
 		Version: report.Version,
@@ -154,7 +154,6 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Lines:   r.suite.Lines,
 		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
 	}
-	trees := w.commits(ctx, r.steps)
 	shown := w.newDisplay(len(r.chain.Images), len(r.steps), r.Mail)
 	carrier := &runner.Runner{
 		Engine:   e,
@@ -168,14 +167,14 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Mask:     w.mask,
 		MaxLog:   r.suite.MaxLog,
 		History:  r.history,
-		Commits:  trees,
+		Commits:  commits(),
 		UseStale: r.useStale,
 		Keep:     r.keep,
 	}
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })
 	err = carrier.Run(runCtx, facts, r.builds(e, facts), r.steps)
-	err = errors.Join(err, r.diagnose(runCtx, w, e, carrier, facts, trees))
+	err = errors.Join(err, r.diagnose(runCtx, w, e, carrier, facts))
 	announced()
 	shown.end()
 	stop()

@@ -66,17 +66,22 @@ func (w *world) failed(s *suite.Suite) (func(name string) bool, error) {
 	return history.NotPassed, nil
 }
 
-// commits are the commits that the steps' directories are at. What git cannot say is not
-// worth more than a word to who asks for many.
-func (w *world) commits(ctx context.Context, steps []suite.Step) map[string]worktree.State {
+// lookAtCommits asks git at which commits the steps' directories are, while the run begins.
+// The function it returns waits for the answer. What git cannot say is not known, and
+// stops no run.
+func (w *world) lookAtCommits(ctx context.Context, steps []suite.Step) func() map[string]worktree.State {
 	var dirs []string
 	for _, step := range steps {
 		dirs = append(dirs, step.Dir)
 	}
 	slices.Sort(dirs)
-	states, err := worktree.States(ctx, slices.Compact(dirs))
-	if err != nil {
-		w.log.Debug(err)
-	}
-	return states
+	found := make(chan map[string]worktree.State, 1)
+	go func() {
+		states, err := worktree.States(ctx, slices.Compact(dirs))
+		if err != nil {
+			w.log.Debug(err)
+		}
+		found <- states
+	}()
+	return func() map[string]worktree.State { return <-found }
 }
