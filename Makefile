@@ -32,6 +32,7 @@ demo: ## run the suite of examples/ocaml on a real engine (as root it installs a
 test: ## every test, on a real engine
 	@scripts/packages test
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
+	{ scripts/base-images bookworm || [[ $$EUID -ne 0 ]]; } && \
 	export RUNTESTS_TEST_IMAGE=runtests-busybox && \
 	export RUNTESTS_NOT_RUN=$$(mktemp) && trap 'rm -f "$$RUNTESTS_NOT_RUN"' EXIT && \
 	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) ./...) && \

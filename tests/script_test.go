@@ -102,14 +102,15 @@ func TestStories(t *testing.T) {
 
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
-	"build-disk":    "it starts an engine of its own",
-	"build-faults":  "it starts an engine of its own",
-	"cron":          "it starts cron, where cron's files are its own",
-	"cutoff":        "it starts an engine of its own",
-	"engine-away":   "it starts an engine of its own",
-	"engine-disk":   "it starts an engine of its own",
-	"engine-faults": "it starts an engine of its own",
-	"fulldisk":      "it mounts a small disk",
+	"build-disk":     "it starts an engine of its own",
+	"build-faults":   "it starts an engine of its own",
+	"cron":           "it starts cron, where cron's files are its own",
+	"diagnose-image": "its image, debian:bookworm-slim, is made by debootstrap",
+	"cutoff":         "it starts an engine of its own",
+	"engine-away":    "it starts an engine of its own",
+	"engine-disk":    "it starts an engine of its own",
+	"engine-faults":  "it starts an engine of its own",
+	"fulldisk":       "it mounts a small disk",
 }
 
 // condition knows [root]: what only root is told.
