@@ -10,8 +10,9 @@ import (
 	"runtests/pkg/images"
 )
 
-// forgetPassed takes away the names under which the suites below dir keep the images that
-// their tests last passed on, on the engine that this docker command talks to.
+// forgetPassed takes away the names under which the suites below dir, and those that are
+// named after it, keep the images that their tests last passed on, on the engine that this
+// docker command talks to.
 func forgetPassed(docker func(args ...string) (string, error), dir string) {
 	out, err := docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=runtests-passed/*")
 	if err != nil {
@@ -22,7 +23,8 @@ func forgetPassed(docker func(args ...string) (string, error), dir string) {
 		repositories[suite.Repository()] = true
 	}
 	for _, name := range strings.Fields(out) {
-		if repository, _, _ := strings.Cut(strings.TrimPrefix(name, "localhost/"), ":"); repositories[repository] {
+		repository, _, _ := strings.Cut(strings.TrimPrefix(name, "localhost/"), ":")
+		if repositories[repository] || strings.HasPrefix(repository, "runtests-passed/"+filepath.Base(dir)+"-") {
 			_, _ = docker("rmi", name)
 		}
 	}
