@@ -177,8 +177,8 @@ func (w *building) transmit() error {
 // stop ends the build on the engine, and returns when it has ended there.
 func (w *building) stop(ended chan error) error {
 	err := w.cancel(ended)
-	w.hangUp()  // to the classic builder and Podman this says it all
-	<-ended //nolint:errcheck // what it ended with is known: it was stopped
+	w.hangUp() // to the classic builder and Podman this says it all
+	<-ended    //nolint:errcheck // what it ended with is known: it was stopped
 	return errors.Join(err, w.awaitStep())
 }
 
