@@ -39,6 +39,9 @@ func (p place) String() string {
 // places returns where to look for an engine. Somebody who named one wants that one:
 // only when nobody did are there several places, the default sockets.
 func (o Options) places() ([]place, error) {
+	if o.Host != "" {
+		return []place{{host: o.Host}}, nil
+	}
 	if host := o.Getenv("DOCKER_HOST"); host != "" {
 		p := place{host: host, origin: "DOCKER_HOST"}
 		if strings.HasPrefix(host, "tcp://") && (o.Getenv("DOCKER_TLS_VERIFY") != "" || o.Getenv("DOCKER_TLS") != "") {
