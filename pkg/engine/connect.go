@@ -26,7 +26,10 @@ const (
 // Options say where the engine is and how long to wait for it.
 type Options struct {
 	// Host is the engine's address, as DOCKER_HOST has it; empty: Connect finds one.
-	Host    string
+	Host string
+	// SSHFlags are given to ssh, besides what the user's configuration says: -o BatchMode=yes.
+	SSHFlags []string
+
 	Getenv  func(string) string // default: os.Getenv
 	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds one ordinary call, and the silence of a stream that should
@@ -139,7 +142,7 @@ func callTimeout(value string) (time.Duration, error) {
 
 // connect reaches the engine at p and agrees on a version with it.
 func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
-	dial, err := p.dialer()
+	dial, err := p.dialer(o.SSHFlags)
 	if err != nil {
 		return nil, err
 	}

@@ -178,8 +178,8 @@ func (o Options) contextPlace(name string) (place, error) {
 	return p, nil
 }
 
-// dialer returns what opens connections to the place.
-func (p place) dialer() (dialFunc, error) {
+// dialer returns what opens connections to the place, by ssh with these flags.
+func (p place) dialer(sshFlags []string) (dialFunc, error) {
 	scheme, rest, _ := strings.Cut(p.host, "://")
 	switch scheme {
 	case "unix":
@@ -199,7 +199,7 @@ func (p place) dialer() (dialFunc, error) {
 		}
 		return dialTCP(net.JoinHostPort(u.Hostname(), port), p.tls), nil
 	case "ssh":
-		helper, err := connhelper.GetConnectionHelper(p.host)
+		helper, err := connhelper.GetConnectionHelperWithSSHOpts(p.host, sshFlags)
 		if err != nil {
 			return nil, err
 		}
