@@ -2,17 +2,11 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
-)
+	"fmt"
 
-// Commit is a container to make an image of.
-type Commit struct {
-	Container string            // its name or ID
-	Tag       string            // the image's name: REPO:TAG
-	Labels    map[string]string // of the image, besides the container's
-}
+	docker "github.com/fsouza/go-dockerclient"
+)
 
 // Committed is an image made of a container.
 type Committed struct {
@@ -20,36 +14,37 @@ type Committed struct {
 	Base string // the ID of the image that the container was made from
 }
 
-// Commit makes an image of a container that does not run (ErrNoContainer, ErrNoSpace).
-func (e *Engine) Commit(ctx context.Context, c Commit) (Committed, error) {
-	return Committed{}, errors.ErrUnsupported
+// Commit makes an image of a container, and gives it the name tag, REPO:TAG (ErrNoContainer,
+// ErrNoSpace). What the container was told by its environment and its labels is in the image
+// too. It may take as long as the engine is alive.
+func (e *Engine) Commit(ctx context.Context, container, tag string) (Committed, error) {
+	made, err := e.commit(ctx, container, tag)
+	if err != nil {
+		return Committed{}, fmt.Errorf("make an image of the container %q: %w", container, err)
+	}
+	return made, nil
 }
 
-// ImageConfig is what an image says of the containers made from it (Env, Cmd, Labels, …), as
-// JSON in Docker's words (ErrNoImage).
-func (e *Engine) ImageConfig(ctx context.Context, ref string) (json.RawMessage, error) {
-	return nil, errors.ErrUnsupported
+func (e *Engine) commit(ctx context.Context, container, tag string) (made Committed, err error) {
+	repository, tag, err := splitTag(tag)
+	if err != nil {
+		return made, err
+	}
+	c, err := e.inspect(ctx, container)
+	if err != nil {
+		return made, err
+	}
+	made.Base = imageID(c.Image)
+	err = e.whileAlive(ctx, "it made an image of a container", noSigns, func(ctx context.Context) error {
+		image, err := e.client(ctx).CommitContainer(docker.CommitContainerOptions{Container: c.ID, Repository: repository, Tag: tag, Context: ctx})
+		if err != nil {
+			return explain(ctx, err)
+		}
+		made.ID = imageID(image.ID)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrGone) && saysFull(err.Error()) {
+		err = withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+	}
+	return made, err
 }
-
-// Save gives the archive of an image, as `docker save` does. Reading it fails with ErrGone
-// when the engine gives no sign of life; it is to be closed.
-func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Load gives the engine the archive of an image, as `docker load` does (ErrNoSpace, ErrGone,
-// ErrRefused: the engine does not take what is in it).
-func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
-	return errors.ErrUnsupported
-}
-
-// LayerStore knows the layers of an engine's images.
-type LayerStore struct{ chains map[string]bool }
-
-// Layers looks at the layers of all images that the engine has.
-func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
-	return LayerStore{}, errors.ErrUnsupported
-}
-
-// Has says how many of these layers, from the lowest on, the engine has one upon the other.
-func (s LayerStore) Has(layers []string) int { return 0 }
