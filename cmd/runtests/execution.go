@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
 	"runtests/pkg/ping"
@@ -34,6 +35,10 @@ type execution struct {
 	part     bool // of the suite: what comes of it says nothing of the whole
 	keep     string
 	useStale bool
+
+	deploys        []suite.Deployment // asked for on the command line
+	last, rollback bool               // how
+	sites          map[string]*deploy.Site
 
 	chain   *images.Chain // of the wanted images
 	monitor *ping.Monitor // is told of the run; nil: nobody is
@@ -103,6 +108,10 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	defer r.closeSites()
+	if err := r.openSites(ctx, e); err != nil {
+		return err
+	}
 	started := time.Now()
 	if r.suite.File != "" {
 		lock, err := r.hold(ctx, w)
@@ -163,12 +172,16 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		MaxLog:   r.suite.MaxLog,
 		UseStale: r.useStale,
 		Keep:     r.keep,
+
+		KeepPassed: r.keptAs,
+		Commit:     func(step suite.Step) string { return deploy.Commit(ctx, step.Dir) },
 	}
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })
 	err = carrier.Run(runCtx, facts, r.builds(e, facts), r.steps)
 	announced()
 	shown.end()
+	r.promote(runCtx, w, e, folder, facts)
 	stop()
 	r.tidy(ctx, w, e, facts, diskBefore())
 	return r.conclude(ctx, w, folder, facts, err)

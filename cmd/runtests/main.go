@@ -38,11 +38,12 @@ type cli struct {
 	Verbose bool             `short:"v" help:"Print what a single test prints on stderr, also when it is not a terminal."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run   runCommand   `cmd:"" help:"Build what images are due, run the suite or the named tests, and report. Cron uses: runtests run --mail"`
-	Build buildCommand `cmd:"" help:"Build the suite's images only, those that are due, and report."`
-	Show  showCommand  `cmd:"" help:"Print a past run, in any format."`
-	Clean cleanCommand `cmd:"" help:"Remove what old runs left: containers, superseded images, old run folders."`
-	Check checkCommand `cmd:"" help:"Read the suite file, reach the engine and the mail server, say what is wrong. Runs nothing."`
+	Run    runCommand    `cmd:"" help:"Build what images are due, run the suite or the named tests, and report. Cron uses: runtests run --mail"`
+	Build  buildCommand  `cmd:"" help:"Build the suite's images only, those that are due, and report."`
+	Deploy deployCommand `cmd:"" help:"Promote the container of a test that passed to production, or go back."`
+	Show   showCommand   `cmd:"" help:"Print a past run, in any format."`
+	Clean  cleanCommand  `cmd:"" help:"Remove what old runs left: containers, superseded images, old run folders."`
+	Check  checkCommand  `cmd:"" help:"Read the suite file, reach the engine and the mail server, say what is wrong. Runs nothing."`
 }
 
 // world is what a command may touch of the outside.

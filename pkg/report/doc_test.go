@@ -44,6 +44,7 @@ func TestDocTellsEveryField(t *testing.T) {
 		"disk":                  fields(reflect.TypeFor[Disk]()),
 		"steps":                 fields(reflect.TypeFor[Result]()),
 		"steps: build":          fields(reflect.TypeFor[Build]()),
+		"steps: deployment":     fields(reflect.TypeFor[Deployment]()),
 		"steps: build: changes": fields(reflect.TypeFor[PackageChange]()),
 		"steps: log":            fields(reflect.TypeFor[Log]()),
 		"steps: log: tail":      fields(reflect.TypeFor[Tail]()),

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Title is the step's name as a report shows it: "image NAME" for an image.
+// Title is the step's name as a report shows it: "image NAME" for an image, "deploy NAME" for a deployment.
 func (s Result) Title() string { return stepName(&s) }
 
 // Headline is the first line of the step in a report, for whoever watches the run:

@@ -34,6 +34,8 @@ type Kind string
 const (
 	Test  Kind = "test"
 	Image Kind = "image"
+	// Deploy is the promotion of a container that passed to production.
+	Deploy Kind = "deploy"
 )
 
 // Run is the record of one execution of a suite.
@@ -102,6 +104,8 @@ type Result struct {
 	Stale      bool      `json:"stale,omitempty"`      // the test ran on an image whose build failed in this run
 	Build      *Build    `json:"build,omitempty"`      // what became of an image
 	Log        Log       `json:"log,omitzero"`
+	// Deployment is what became of a promotion to production.
+	Deployment *Deployment `json:"deployment,omitempty"`
 }
 
 // Log is what is known of a step's log.

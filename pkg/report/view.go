@@ -33,7 +33,7 @@ type view struct {
 // stepView is a step in a person's words.
 type stepView struct {
 	Outcome   string
-	Name      string // "image NAME" for an image's build
+	Name      string // "image NAME" for an image's build, "deploy NAME" for a deployment
 	Reason    string // "exit status 2 after 12m3s"; how long it took when it passed
 	Hint      string
 	Notes     []string
@@ -43,6 +43,7 @@ type stepView struct {
 	Why       string   // why it was built
 	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
 	Changes   []string // all packages that changed, a line each
+	Deployed  string   // what runs in production now
 	Log       string   // the path of its log
 	LogLines  string   // "18,204 lines"
 	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
@@ -135,6 +136,7 @@ func newStepView(r *Run, step *Result) stepView {
 		Container: Clean(step.Container),
 		Image:     imageLine(step),
 		Why:       whyLine(step),
+		Deployed:  deployedLine(step),
 		TailTitle: tailTitle(step.Log),
 	}
 	if step.Build != nil {
@@ -158,8 +160,11 @@ func newStepView(r *Run, step *Result) stepView {
 
 // stepName is a step's name as a report shows it.
 func stepName(step *Result) string {
-	if step.Kind == Image {
+	switch step.Kind {
+	case Image:
 		return "image " + Clean(step.Name)
+	case Deploy:
+		return "deploy " + Clean(step.Name)
 	}
 	return Clean(step.Name)
 }

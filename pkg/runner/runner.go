@@ -47,11 +47,16 @@ type Runner struct {
 	Folder   *report.Folder
 	Observer Observer
 	Now      func() time.Time
-	Machine  string      // tells this machine's containers from those of others on the same engine
-	CLI      string      // the command a person would type: docker, podman
-	Remote   bool        // the engine is on another machine: test directories may be there only
-	Jobs     int         // steps at a time, at least 1
-	Keep     string      // the name that the container of the only step is kept under; empty: none is kept
+	Machine  string // tells this machine's containers from those of others on the same engine
+	CLI      string // the command a person would type: docker, podman
+	Remote   bool   // the engine is on another machine: test directories may be there only
+	Jobs     int    // steps at a time, at least 1
+	Keep     string // the name that the container of the only step is kept under; empty: none is kept
+	// KeepPassed names the container of a step that is kept when it passed, and only then;
+	// empty: it is not kept. nil: none is.
+	KeepPassed func(step suite.Step) string
+	// Commit is the git commit of a step's directory, for what is kept; nil: nobody asks.
+	Commit   func(step suite.Step) string
 	Mask     report.Mask // takes the suite's secrets out of the results
 	MaxLog   int64       // bytes of a log on disk at most, at least 64 KiB; 0: no limit
 	UseStale bool        // a test whose image failed runs on the image of before
@@ -121,7 +126,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 		Kind:    report.Test,
 		Test:    step.Test,
 		Image:   step.Image,
-		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.Keep)),
+		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.keepAs(step))),
 	}
 }
 
