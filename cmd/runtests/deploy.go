@@ -133,10 +133,13 @@ func (r *execution) openSites(ctx context.Context, e *engine.Engine) error {
 			return fmt.Errorf("deploy %s: %w", one.Name, err)
 		}
 		r.sites[one.Name] = site
-		if !r.last {
-			continue
+		switch {
+		case r.last:
+			_, err = r.lastKept(ctx, e, one)
+		case r.rollback:
+			err = site.CanGoBack(ctx)
 		}
-		if _, err := r.lastKept(ctx, e, one); err != nil {
+		if err != nil {
 			return fmt.Errorf("deploy %s: %w", one.Name, err)
 		}
 	}

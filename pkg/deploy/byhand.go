@@ -3,11 +3,13 @@ package deploy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
 
+	"runtests/pkg/engine"
 	"runtests/pkg/suite"
 )
 
@@ -43,6 +45,7 @@ func ByHand(d suite.Deployment, here, kept string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	choice.handover = choice.handover && allOpen(c.Ports)
 	say("the new container is made, and does not run yet")
 	c.Ports, c.Restart = choice.ports, ""
 	do(m.byHand(strings.Replace(c.CommandLine("docker", d.Name+suffixNext), "docker run", "docker create", 1)))
@@ -84,6 +87,10 @@ func ByHand(d suite.Deployment, here, kept string) (string, error) {
 	there("docker", "rename", d.Name+suffixNext, d.Name)
 	there("docker", "update", "--restart", d.Container.Restart, d.Name)
 	return b.String(), nil
+}
+
+func allOpen(ports []engine.Port) bool {
+	return !slices.ContainsFunc(ports, func(p engine.Port) bool { return !p.Open() })
 }
 
 // beside is the place where a file waits for its own.

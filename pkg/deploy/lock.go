@@ -15,7 +15,7 @@ import (
 
 // holdScript holds the lock of a deployment's state as long as it hears from us, and starts
 // the swap, which inherits the lock: so it is held until both have ended, however they end.
-// It reads byte by byte: "." every few seconds, "g" to go, "m" to mend.
+// It reads byte by byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
 const holdScript = `
 umask 077
 mkdir -p "$1" && cd "$1" || exit
@@ -27,6 +27,7 @@ while :; do
 	.) ;;
 	g) setsid sh "$1/swap/swap.sh" go </dev/null >swap/log 2>&1 & ;;
 	m) setsid sh "$1/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
+	c) rm -rf swap ;;
 	*) exit 0 ;;
 	esac
 done

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/report"
 )
 
 // Passed is a container whose test passed, and what is known of it.
@@ -57,7 +58,11 @@ func (e *FailedError) Error() string {
 	case !e.Restored:
 		return fmt.Sprintf("the new version of %s does not work: %s; AND THE OLD ONE DOES NOT ANSWER ANY MORE at %s", e.Name, e.Why, e.Host)
 	}
-	return fmt.Sprintf("the new version of %s does not work: %s; the old one answers at %s, with its files", e.Name, e.Why, e.Host)
+	text := fmt.Sprintf("the new version of %s does not work: %s; the old one answers at %s, with its files", e.Name, e.Why, e.Host)
+	if e.Outage > 0 {
+		text += ", after an outage of " + report.Duration(e.Outage).String()
+	}
+	return text
 }
 
 // Hint is what a person can do about it.
@@ -302,6 +307,7 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 		return withHint(fmt.Errorf("wait for the end of the exchange: %w", err), "runtests deploy --status "+x.deployment.Name+" tells what came of it")
 	}
 	w.begun = false
+	_ = w.hold.send("c") // what is left, the next promotion removes
 	w.done.Outage = end.outage
 	if end.outcome != x.verb {
 		return w.failed(end)
@@ -363,19 +369,41 @@ done`
 // ErrNothingBefore says that there is no version to go back to.
 var ErrNothingBefore = errors.New("there is no version before the one that runs")
 
+// before is the release before that of the container which runs.
+func before(all []Release, current engine.Summary) (Release, error) {
+	if current.ID == "" {
+		return Release{}, ErrNothingBefore
+	}
+	found := older(all, releaseOf(current.Labels, current.Labels[labelRelease]))
+	if len(found) == 0 {
+		return Release{}, ErrNothingBefore
+	}
+	return found[0], nil
+}
+
+// CanGoBack says why Rollback could not go back (ErrNothingBefore).
+func (s *Site) CanGoBack(ctx context.Context) error {
+	found, err := lookAtContainers(ctx, s.engine, s.deployment, s.Host())
+	if err != nil {
+		return err
+	}
+	all, err := releases(ctx, s.engine, s.deployment.Name)
+	if err != nil {
+		return err
+	}
+	_, err = before(all, found[""])
+	return err
+}
+
 // rollback exchanges the container for that of the version before, or for a new one made of
 // its image.
 func (w *work) rollback(ctx context.Context) (err error) {
 	d := w.site.deployment
-	current, ok := w.found[""]
-	if !ok {
-		return fmt.Errorf("go back with %s: %w", d.Name, ErrNothingBefore)
+	current := w.found[""]
+	release, err := before(w.all, current)
+	if err != nil {
+		return err
 	}
-	before := older(w.all, releaseOf(current.Labels, current.Labels[labelRelease]))
-	if len(before) == 0 {
-		return fmt.Errorf("go back with %s: %w", d.Name, ErrNothingBefore)
-	}
-	release := before[0]
 	w.Say("going back to " + release.String())
 	previous, ok := w.found[suffixPrevious]
 	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag}

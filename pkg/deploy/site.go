@@ -21,6 +21,7 @@ type Site struct {
 	engine     Engine
 	state      string // the folder of the deployment's state there, absolute
 	taken      map[hostPort]bool
+	held       bool // another promotion is going on, our own too
 	cutOff     bool // a swap was, and is to be mended
 	last       event
 }
@@ -86,6 +87,9 @@ func (s *Site) Host() string { return s.machine.host }
 
 // ready says what stands in the way of a promotion.
 func (s *Site) ready(ctx context.Context) error {
+	if s.held {
+		return &HeldError{s.deployment.Name, s.Host()}
+	}
 	found, err := lookAtContainers(ctx, s.engine, s.deployment, s.Host())
 	if err != nil {
 		return err
@@ -131,6 +135,7 @@ for kind in tcp tcp6 udp udp6; do
 		esac
 	done </proc/net/$kind
 done
+[ ! -e "$state/lock" ] || flock -n "$state/lock" true || echo held
 [ ! -e "$state/swap/plan" ] || [ -e "$state/swap/result" ] || echo cut-off
 [ ! -s "$state/history" ] || echo "last $(grep -v ' failed-' "$state/history" | tail -n 1)"
 `
@@ -158,7 +163,7 @@ func (s *Site) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.taken = map[hostPort]bool{}
+	s.taken, s.held, s.cutOff = map[hostPort]bool{}, false, false
 	var missing []string
 	for line := range strings.Lines(told) {
 		about, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -173,6 +178,8 @@ func (s *Site) look(ctx context.Context) error {
 			protocol, number, _ := strings.Cut(fact, " ")
 			n, _ := strconv.Atoi(number)
 			s.taken[hostPort{protocol, n}] = true
+		case "held":
+			s.held = true
 		case "cut-off":
 			s.cutOff = true
 		case "last":
@@ -205,6 +212,7 @@ type Status struct {
 	Since     time.Time
 	Previous  []Release // those that can be gone back to, the newest first
 	CutOff    bool      // a promotion was; the next one mends it
+	Held      bool      // a promotion is going on
 	Container string    // its name
 }
 
@@ -217,7 +225,7 @@ func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
 		return Status{}, err
 	}
 	defer s.Close()
-	status := Status{Host: s.Host(), CutOff: s.cutOff, Container: d.Name}
+	status := Status{Host: s.Host(), CutOff: s.cutOff && !s.held, Held: s.held, Container: d.Name}
 	found, err := lookAtContainers(ctx, s.engine, d, s.Host())
 	if err != nil {
 		return status, err

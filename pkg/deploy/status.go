@@ -14,6 +14,9 @@ func (s Status) String() string {
 	} else {
 		fmt.Fprintf(&b, "%s at %s: %s since %s, %s", s.Container, s.Host, s.State, s.Since.Local().Format(time.DateTime), s.Current)
 	}
+	if s.Held {
+		b.WriteString("\n  a promotion is going on")
+	}
 	if s.CutOff {
 		b.WriteString("\n  a promotion was cut off: the next one mends it")
 	}

@@ -117,7 +117,10 @@ healthy() {
 # begin: everything up to the moment from which there is no way back. $why says why that was not reached.
 begin() {
 	say "moving the files into place"
-	each_file save_file && each_file put_file || { why="the files could not be moved into place"; return 1; }
+	if ! each_file save_file || ! each_file put_file; then
+		why="the files could not be moved into place"
+		return 1
+	fi
 	if [ "$mode" = replace ] && [ -n "$old" ] && is "$old" Running; then
 		say "stopping the old version"
 		stopped=$(now)

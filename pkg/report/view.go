@@ -213,7 +213,7 @@ func reason(r *Run, step *Result) string {
 		return ""
 	case why == "":
 		return "after " + took
-	case step.Outcome == Timeout || step.Log.File == "": // it tells its time itself, or there was none
+	case step.Outcome == Timeout || step.Kind == Deploy || step.Log.File == "": // it tells its time itself, or there was none
 		return why
 	}
 	return why + " after " + took
