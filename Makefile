@@ -41,7 +41,7 @@ lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy g
 	@scripts/packages lint
 	@scripts/lint $(STATICCHECK) $(GOLANGCILINT) $(GOVULNCHECK) -- $(SCRIPTS)
 
-bench: build ## figures beside run_test.sh on the same engine; a few minutes
+bench: build ## figures beside run_test.sh and a Makefile of images on the same engine; ten minutes
 	@scripts/packages bench
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
 	go build -o bin/bare ./bench/bare && go run ./bench

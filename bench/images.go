@@ -29,7 +29,7 @@ func (b *bed) images(t *table, rounds int, context int64) (err error) {
 	if err := b.nothingToBuild(t, rounds); err != nil {
 		return err
 	}
-	if err := b.sideBySide(t, 3); err != nil {
+	if err := b.sideBySide(t, 2); err != nil {
 		return err
 	}
 	if err := b.manyFiles(t, rounds, 20_000); err != nil {
@@ -53,18 +53,18 @@ func (b *bed) nothingToBuild(t *table, rounds int) error {
 	}
 	theirs, ours := median(got[0], wall), median(got[1], wall)
 	t.add("6 images, nothing to do, wall", ms(theirs), ms(ours), ratio(ours, theirs), "≤ 0.20", ours <= 0.2*theirs)
-	t.add("  in milliseconds", "", ms(ours), "", "≤ 300 ms", ours <= 0.3)
+	t.add("  its wall time", "", ms(ours), "", "≤ 300 ms", ours <= 0.3)
 	return nil
 }
 
-// sideBySide measures two branches of which each image waits a second, as for a
-// mirror, and is always built anew.
+// sideBySide measures two branches of which each image waits three seconds, as for a
+// mirror, and is always built anew. (A real one waits longer, and is nearer to 0.5.)
 func (b *bed) sideBySide(t *table, rounds int) error {
-	build, err := b.chain("branches", "always", 1)
+	build, err := b.chain("branches", "always", 3)
 	if err != nil {
 		return err
 	}
-	got, err := b.inTurn(1, rounds, []command{
+	got, err := b.inTurn(0, rounds, []command{
 		{"runtests build -j 1", append(build, "-j", "1")},
 		{"runtests build -j 2", append(build, "-j", "2")},
 	})

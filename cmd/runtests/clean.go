@@ -108,6 +108,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	old, err := images.Superseded(ctx, e, s.Name, s.KeepImages)
 	if err == nil && !b.dry {
 		old, err = images.RemoveSuperseded(ctx, e, old)
+		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs))
 	}
 	for _, one := range old {
 		b.gone("image", one.Tag, "%s, %s, built %s", shortID(one.ID), units.HumanSize(float64(one.Size)), one.Built.Format(time.DateTime))

@@ -22,8 +22,12 @@ func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folde
 	if interrupted := interruption(ctx); interrupted != nil {
 		run.Signal = interrupted.name()
 	}
+	r.history.Conclude(run)
 	skipped, told := w.skipped(s, run)
 	mailDue := r.Mail && due(s, run, skipped)
+	if err := folder.WriteLogPages(run, w.mask); err != nil {
+		w.log.Warn(err)
+	}
 	if err := errors.Join(folder.Save(run), folder.WriteReports(run)); err != nil {
 		w.say(fmt.Errorf("save the run: %w", err))
 	} else {
@@ -33,6 +37,7 @@ func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folde
 	if _, err := report.Prune(s.Logs, s.KeepRuns); err != nil {
 		w.log.Warnf("remove old runs: %v", err)
 	}
+	w.writePage(s.Logs, run)
 	status := statusOf(interruption(ctx), run, delivered)
 	event := ping.Success
 	if status != exitPassed {
@@ -97,14 +102,17 @@ func (w *world) mail(ctx context.Context, s *suite.Suite, folder *report.Folder,
 	if !due {
 		return nil
 	}
-	if err := w.deliver(ctx, m, run, retry); err != nil {
-		return err
+	err = w.deliver(ctx, m, run, retry)
+	if err == nil {
+		run.Mailed = time.Now()
 	}
-	run.Mailed = time.Now()
+	if run.Message == "" {
+		return err // it is on its way to nobody
+	}
 	if err := folder.Save(run); err != nil {
 		w.log.Warnf("note that the report was mailed: %v", err)
 	}
-	return nil
+	return err
 }
 
 // signOfLife is how long after the last mail a suite with `send: change` mails a
@@ -118,8 +126,7 @@ func due(s *suite.Suite, run *report.Run, skipped bool) bool {
 	case suite.SendFailure:
 		return failures > 0
 	case suite.SendChange:
-		before, err := report.Before(s.Logs, run.ID)
-		if err != nil || skipped || report.Changed(before, run) {
+		if skipped || run.Changed() {
 			return true
 		}
 		if run.Finished.Sub(run.Mailed) < signOfLife {

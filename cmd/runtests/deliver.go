@@ -41,7 +41,10 @@ func newMailer(s *suite.Suite) (*mailer, error) {
 // message is the report as a mail. When it would be larger than the suite allows,
 // the tails are shortened first, and it says so.
 func (m *mailer) message(run *report.Run, now time.Time) (mail.Envelope, error) {
-	message := mail.Message{From: m.config.From, To: m.config.To, Date: now, Subject: m.subject(run)}
+	message := mail.Message{
+		From: m.config.From, To: m.config.To, Date: now, Subject: m.subject(run),
+		References: run.Announcements(), ListName: run.Suite,
+	}
 	shown := run
 	for lines := run.Lines; ; lines /= 2 {
 		var text, html bytes.Buffer
@@ -70,10 +73,14 @@ func (w *world) deliver(ctx context.Context, m *mailer, run *report.Run, retry t
 		return err
 	}
 	spoolErr := m.spool.Add(envelope)
+	if spoolErr == nil {
+		run.Announce(envelope.ID)
+	}
 	delivery, err := m.server.Deliver(ctx, envelope, mail.Retry{For: retry, Report: func(attempt int, err error, pause time.Duration) {
 		w.log.Debugf("attempt %d to mail the report: %v; again in %s", attempt, err, pause.Round(time.Second))
 	}})
 	if err == nil {
+		run.Announce(envelope.ID)
 		for _, refused := range delivery.Refused {
 			w.log.WithError(refused.Err).Warnf("the report was not mailed to %s: %v", refused.Address, refused.Err)
 		}

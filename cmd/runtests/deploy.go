@@ -185,24 +185,20 @@ func passedIn(kept engine.Summary) deploy.Passed {
 // promote carries out the deployments that the run ends with, as steps of its own. It is
 // called when all other steps have ended.
 func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, folder *report.Folder, run *report.Run) {
-	wanted := r.deployable()
-	if len(wanted) == 0 || ctx.Err() != nil {
-		return
-	}
-	if _, failures := run.Counts(); failures > 0 {
-		for _, one := range wanted {
-			run.Notes = append(run.Notes, fmt.Sprintf("%s was not deployed, as not all steps passed: what runs in production is as before", one.Name))
-		}
-		return
-	}
+	culprit := notPassed(run)
 	first := len(run.Steps)
-	for _, one := range wanted {
+	for _, one := range r.deployable() {
 		run.Steps = append(run.Steps, r.plannedDeployment(w, one))
 	}
-	for i, one := range wanted {
+	for i, one := range r.deployable() {
 		result := &run.Steps[first+i]
-		if ctx.Err() != nil {
-			result.Outcome, result.Reason = report.Interrupted, "the run was interrupted before it"
+		switch {
+		case ctx.Err() != nil:
+			result.Outcome, result.Reason = report.Interrupted, "not started, as the run was interrupted: what runs in production is as before"
+			continue
+		case culprit != "":
+			result.Outcome, result.BlockedBy = report.Blocked, culprit
+			result.Reason = culprit + " did not pass: what runs in production is as before"
 			continue
 		}
 		result.Started = time.Now()
@@ -211,10 +207,21 @@ func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, fol
 		}
 		r.deploy(ctx, w, e, folder, one, result)
 		w.mask.Result(result)
+		r.history.Judge(run, result)
 		if !r.Mail && !w.quiet {
 			fmt.Fprintln(w.stderr, result.Headline())
 		}
 	}
+}
+
+// notPassed is the name of the first step that did not pass; empty: all did.
+func notPassed(run *report.Run) string {
+	for _, step := range run.Steps {
+		if step.Outcome != report.Passed {
+			return step.Name
+		}
+	}
+	return ""
 }
 
 func (r *execution) plannedDeployment(w *world, d suite.Deployment) report.Result {

@@ -40,8 +40,9 @@ type execution struct {
 	last, rollback bool               // how
 	sites          map[string]*deploy.Site
 
-	chain   *images.Chain // of the wanted images
-	monitor *ping.Monitor // is told of the run; nil: nobody is
+	history *report.History // of the runs before
+	chain   *images.Chain   // of the wanted images
+	monitor *ping.Monitor   // is told of the run; nil: nobody is
 }
 
 // check checks the flags, and applies them to the suite.
@@ -140,9 +141,10 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		return err
 	}
 	defer folder.Close()
+	diskBefore, commits := lookAtDisk(ctx, w, e), w.lookAtCommits(ctx, r.steps)
 	r.ping(ctx, w, ping.Start, r.suite.Name)
+	r.history = w.historyBefore(r.suite.Logs, folder.ID)
 
-	diskBefore := lookAtDisk(ctx, w, e)
 	info := e.Info()
 	facts := &report.Run{
 		Version: report.Version,
@@ -154,6 +156,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Program: "runtests " + version,
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
+		Partial: r.part || r.suite.File == "",
 		Mailed:  report.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
 		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
@@ -170,11 +173,12 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Jobs:     r.suite.Jobs,
 		Mask:     w.mask,
 		MaxLog:   r.suite.MaxLog,
+		History:  r.history,
+		Commits:  commits(),
 		UseStale: r.useStale,
 		Keep:     r.keep,
 
 		KeepPassed: r.keptAs,
-		Commit:     func(step suite.Step) string { return deploy.Commit(ctx, step.Dir) },
 	}
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })

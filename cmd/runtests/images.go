@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -48,6 +49,7 @@ func (r *execution) removeSuperseded(ctx context.Context, w *world, e *engine.En
 	for _, one := range old {
 		w.log.Debugf("removed the superseded image %s", one.Tag)
 	}
+	err = errors.Join(err, images.PruneInventories(ctx, e, r.suite.Name, r.suite.Logs))
 	if err != nil {
 		run.Notes = append(run.Notes, fmt.Sprintf("superseded images are still there, the next run removes them: %v", err))
 	}

@@ -25,6 +25,7 @@ type runCommand struct {
 	Volume     []string      `placeholder:"HOST:CONTAINER[:ro]" sep:"none" env:"RUNTESTS_VOLUME" help:"Mount a directory or a volume as well; can be repeated."`
 	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"The MAC address of the containers."`
 	Timeout    time.Duration `placeholder:"DURATION" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time, as in 90s or 2h (default: the suite's timeout, or 1h)."`
+	Failed     bool          `help:"Run only the steps that did not pass when they were last run."`
 	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Run the tests of an image whose build failed on the image of before."`
 	flags
 }
@@ -34,6 +35,10 @@ func (c *runCommand) Run(ctx context.Context, w *world) error {
 	r, err := c.plan(w)
 	if err != nil {
 		return err
+	}
+	if c.Failed && len(r.steps) == 0 && len(r.wanted) == 0 {
+		w.log.Info("nothing to run: every step passed when it was last run")
+		return nil
 	}
 	return r.carryOut(ctx, w)
 }
@@ -49,13 +54,23 @@ func (c *runCommand) plan(w *world) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
+	var failed func(name string) bool
+	if c.Failed {
+		if failed, err = w.failed(s); err != nil {
+			return nil, err
+		}
+		steps = slices.DeleteFunc(slices.Clone(steps), func(step suite.Step) bool { return !failed(step.Name) })
+	}
 	if c.Keep != "" && len(steps) != 1 {
 		return nil, hinted("name one test, and with --image one image", "--keep (or the environment variable CID) keeps the container of one test, and this would run %d", len(steps))
 	}
-	part := len(c.Targets) > 0 || c.Image != ""
+	part := len(c.Targets) > 0 || c.Image != "" || c.Failed
 	r := &execution{flags: c.flags, suite: s, steps: steps, wanted: builtFor(s, steps), part: part, keep: c.Keep, useStale: c.UseStale}
-	if !part {
+	switch {
+	case !part:
 		r.wanted = s.Built()
+	case c.Failed && len(c.Targets) == 0: // an image that no test needs may have failed too
+		r.wanted = slices.DeleteFunc(s.Built(), func(name string) bool { return !slices.Contains(r.wanted, name) && !failed(name) })
 	}
 	return r, r.check()
 }

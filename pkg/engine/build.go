@@ -65,7 +65,8 @@ func (e *Engine) Builder() string {
 // comes, a line at a time, as `docker build --progress plain` has it.
 //
 // A Dockerfile that fails is a *BuildError; one for want of disk space is also ErrNoSpace. When
-// ctx ends first, the build is stopped on the engine, and the error wraps the context's cause.
+// ctx ends first, the build is stopped on the engine, and the error wraps the context's cause;
+// Podman first ends the instruction that it executes, after Build has returned.
 // Other errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be
 // silent for as long as the engine is alive.
 //
@@ -247,7 +248,7 @@ func (w *building) conclude(err error) (string, error) {
 	case strings.Contains(report.failure, canceled):
 		return "", fmt.Errorf("%w: it gave the build up", ErrGone) // we did not
 	case report.failure != "":
-		return "", report.fault(w.build.Instructions)
+		return "", w.fault()
 	case err != nil:
 		return "", err
 	case report.id == "":
@@ -257,6 +258,22 @@ func (w *building) conclude(err error) (string, error) {
 	}
 	return report.id, nil
 }
+
+// fault is the failure that the engine told. An engine that is shut down kills what the
+// classic builder executes, and tells that as its failure: it does not answer any more then.
+func (w *building) fault() error {
+	err := w.report.fault(w.build.Instructions)
+	var failed *BuildError
+	if errors.As(err, &failed) && failed.Code > signalled {
+		if gone := w.engine.Ping(context.WithoutCancel(w.life)); gone != nil {
+			return gone
+		}
+	}
+	return err
+}
+
+// signalled is what a shell adds to the number of the signal that ended a command.
+const signalled = 128
 
 // send makes a request that the library has no word for. An answer that is not a success is
 // an error of the library's, with the engine's words.

@@ -33,10 +33,14 @@ func processes(t testing.TB, word string) []string {
 }
 
 // endless is a build that is executing its RUN, whose command line has the word, once it
-// has printed ready.
-func endless(t testing.TB) (b Build, word string) {
+// has printed that it is ready. Podman would not end it before its time.
+func endless(t testing.TB, e *Engine) (b Build, word string) {
 	word = rand.Text()
-	b = dockerfile(t, "FROM {}\nRUN echo is ready; sleep 300; : "+word+"\n")
+	seconds := 300
+	if e.Builder() == PodmanBuilder {
+		seconds = 10
+	}
+	b = dockerfile(t, fmt.Sprintf("FROM {}\nRUN echo is ready; sleep %d; : %s\nRUN sleep 300; : %s\n", seconds, word, word))
 	b.NoCache = true
 	return b, word
 }
@@ -45,7 +49,7 @@ func TestBuildIsGivenUp(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		b, word := endless(t)
+		b, word := endless(t, e)
 		why := errors.New("a test's own reason")
 		running := 0
 		log := &trigger{on: "is ready\n", do: func() {
@@ -59,6 +63,9 @@ func TestBuildIsGivenUp(t *testing.T) {
 		}
 		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("it took %s", took)
+		}
+		if e.Builder() == PodmanBuilder {
+			await(t, func() bool { return len(processes(t, word)) == 0 })
 		}
 		if left := processes(t, word); len(left) > 0 || running == 0 {
 			t.Errorf("of %d processes %d are left: %q", running, len(left), left)
@@ -77,7 +84,7 @@ func TestBuildIsGivenUpWhileItsContextIsSent(t *testing.T) {
 			cancel()
 		}()
 		_, err := e.Build(ctx, b, io.Discard)
-		if !errors.Is(err, context.Canceled) {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrGone) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -126,9 +133,9 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, fail := range tests {
 			t.Run(name, func(t *testing.T) {
-				faulty, e := newFaultyEngine(t, real, time.Second)
+				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
-				b, word := endless(t)
+				b, word := endless(t, e)
 				log := &trigger{on: "is ready\n", do: func() { fail(faulty) }}
 				id, err := e.Build(t.Context(), b, log)
 				if id != "" || !errors.Is(err, ErrGone) {
@@ -140,12 +147,12 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, as := range map[string]fault{"freezes at once": freeze, "is deaf": deaf, "is not there": cut} {
 			t.Run(name, func(t *testing.T) {
-				faulty, e := newFaultyEngine(t, real, time.Second)
+				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
 				faulty.fail("", as)
 				start := time.Now()
 				_, err := e.Build(t.Context(), dockerfile(t, "FROM {}\n"), io.Discard)
-				if !errors.Is(err, ErrGone) || time.Since(start) > 20*time.Second {
+				if !errors.Is(err, ErrGone) || time.Since(start) > 40*time.Second {
 					t.Errorf("after %s: %v", time.Since(start), err)
 				}
 			})

@@ -71,6 +71,7 @@ func (r *buildReport) message(m buildMessage) error {
 		if r.failure == "" {
 			r.failure = m.Error
 		}
+		r.failure = strings.TrimSpace(r.failure)
 	case m.ID == traceID:
 		var trace []byte
 		if err := json.Unmarshal(m.Aux, &trace); err != nil {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -118,6 +120,26 @@ func (c *Context) Size() int64 { return c.size }
 
 // Files is how many entries are sent, directories not counted.
 func (c *Context) Files() int { return c.files }
+
+// sendsFrom is something below the directory dir that is sent, relative to the context;
+// empty: nothing is.
+func (c *Context) sendsFrom(dir string) string {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return ""
+	}
+	below, err := filepath.Rel(c.dir, real)
+	if err != nil || !filepath.IsLocal(below) {
+		return ""
+	}
+	at := slices.IndexFunc(c.entries, func(e *entry) bool {
+		return strings.HasPrefix(e.path, filepath.ToSlash(below)+"/") || below == "."
+	})
+	if at < 0 {
+		return ""
+	}
+	return c.entries[at].path
+}
 
 func realDirectory(dir string) (string, error) {
 	real, err := filepath.EvalSymlinks(dir)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/report"
 )
 
 // Shelf is what looking after builds of before needs of a container engine.
@@ -49,6 +50,19 @@ func Superseded(ctx context.Context, shelf Shelf, suite string, keep int) ([]Old
 	}
 	slices.SortStableFunc(all, func(a, b Old) int { return cmp.Compare(a.Image, b.Image) })
 	return all, nil
+}
+
+// PruneInventories removes, from the folder logs, the inventories of images that the engine
+// does not have any more under a name of the suite.
+func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string) error {
+	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
+	if err != nil {
+		return fmt.Errorf("remove old inventories: %w", err)
+	}
+	_, err = report.PruneInventories(logs, func(id string) bool {
+		return slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
+	})
+	return err
 }
 
 // buildsOf are the superseded builds among the images that the engine lists, by what they

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -126,6 +127,12 @@ func (w *update) open(ctx context.Context) (err error) {
 	b := w.image.Build
 	if w.content, err = OpenContext(ctx, b.Context, b.Dockerfile); err != nil {
 		return err
+	}
+	if sent := w.content.sendsFrom(w.Logs); w.Logs != "" && sent != "" {
+		return &Fault{
+			Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", b.Context, sent),
+			Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(b.Context, ignoreFile)),
+		}
 	}
 	if w.file, err = parseDockerfile(w.content.Dockerfile(), *b); err != nil {
 		return inFile(b.Dockerfile, err)

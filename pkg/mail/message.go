@@ -32,6 +32,13 @@ type Message struct {
 	Subject string    // as text; on one line and at most 200 characters in the message
 	Text    string    // as text, with line ends of any kind
 	HTML    string    // a whole page; empty: the message has no HTML part
+
+	// References are the Message-IDs of what this message goes on with, the oldest
+	// first; it answers the last one. Those that are not valid are left out.
+	References []string
+	// ListName names the list of messages, by which a reader's program can sort them;
+	// empty: they are none. The list is one of From's domain.
+	ListName string
 }
 
 // Envelope is a composed message and where it is to go: what is delivered and spooled.
@@ -70,6 +77,13 @@ func (m Message) Compose() (Envelope, error) {
 	h.field("To", addressWords(to)...)
 	h.field("Subject", textWords(headerText(m.Subject, maxSubject))...)
 	h.field("Message-ID", id)
+	if references := m.references(); len(references) > 0 {
+		h.field("In-Reply-To", references[len(references)-1])
+		h.field("References", references...)
+	}
+	if list := listWords(m.ListName, from.Address); list != nil {
+		h.field("List-Id", list...)
+	}
 	h.field("Auto-Submitted", "auto-generated") // RFC 3834: no vacation answers, please
 	h.field("MIME-Version", "1.0")
 	for _, field := range []string{"Content-Type", "Content-Transfer-Encoding"} {

@@ -1,36 +1,175 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
-	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 )
 
-// Before returns the record of the run that was launched before the run id. The
-// error wraps ErrNoRun when there is none.
-func Before(logs, id string) (*Run, error) {
-	ids, err := List(logs)
-	if err != nil {
-		return nil, err
-	}
-	for _, other := range ids {
-		if compareIDs(other, id) < 0 {
-			return openPath(filepath.Join(logs, other))
-		}
-	}
-	return nil, fmt.Errorf("look for the run before %s: %w", id, ErrNoRun)
-}
-
-// Changed says whether a step of now did not have its outcome before, or was not
-// there. What was there and was not to run now is no change.
-func Changed(before, now *Run) bool {
-	outcomes := map[string]Outcome{}
-	for i := range before.Steps {
-		outcomes[before.Steps[i].Name] = before.Steps[i].Outcome
-	}
-	for i := range now.Steps {
-		if outcome, ok := outcomes[now.Steps[i].Name]; !ok || outcome != now.Steps[i].Outcome {
+// Changed says whether the reader of the reports before learns something new from this
+// one: a step ended otherwise than when it was last to run, is new, or is gone. Without runs
+// before it all is new.
+func (r *Run) Changed() bool {
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		if step.Trend == nil || step.Trend.Was != step.Outcome {
 			return true
 		}
 	}
-	return false
+	return len(r.Gone) > 0
+}
+
+// changeCounts are how many steps changed in which way.
+type changeCounts struct {
+	newly, fixed, still, newFailing, newPassing int
+	kinds                                       map[string]int // of the newly failing: their verdict, or that they are blocked
+}
+
+// kinds is the order in which the kinds of new failures are told.
+var kinds = []string{string(Dependencies), string(Code), string(Environment), string(Flaky), string(Blocked)}
+
+func (r *Run) changeCounts() changeCounts {
+	c := changeCounts{kinds: map[string]int{}}
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		switch step.change() {
+		case NewlyFailing:
+			c.newly++
+			c.kinds[step.failureKind()]++
+		case StillFailing:
+			c.still++
+		case Fixed:
+			c.fixed++
+		case New:
+			if step.Outcome == Passed {
+				c.newPassing++
+			} else {
+				c.newFailing++
+			}
+		}
+	}
+	return c
+}
+
+// change is what became of the step since the runs before.
+func (s *Result) change() Change {
+	if s.Trend == nil {
+		return ""
+	}
+	return s.Trend.Change
+}
+
+// failureKind is the kind of a failure in one word; empty when there is no verdict.
+func (s *Result) failureKind() string {
+	switch {
+	case s.Outcome == Blocked:
+		return string(Blocked)
+	case s.Verdict != nil:
+		return string(s.Verdict.Word)
+	}
+	return ""
+}
+
+// Changes says in words what changed since the runs before: "2 newly failing (1
+// dependencies, 1 code), 1 fixed, 3 still failing". It is empty when nothing has, and
+// nothing fails.
+func (r *Run) Changes() string {
+	c := r.changeCounts()
+	var parts []string
+	add := func(n int, text string) {
+		if n > 0 {
+			parts = append(parts, thousands(int64(n))+" "+text)
+		}
+	}
+	add(c.newly, string(NewlyFailing)+c.kindsText())
+	add(c.newFailing, "new and failing")
+	add(c.fixed, string(Fixed))
+	add(c.still, string(StillFailing))
+	add(c.newPassing, string(New))
+	add(len(r.Gone), "gone")
+	return strings.Join(parts, ", ")
+}
+
+func (c changeCounts) kindsText() string {
+	var parts []string
+	for _, kind := range kinds {
+		if n := c.kinds[kind]; n > 0 {
+			parts = append(parts, thousands(int64(n))+" "+kind)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// urgency orders failures for a reader: what is new comes first, and what has failed
+// before comes last; what an image blocks comes after its cause.
+func urgency(step *Result) int {
+	rank := 0
+	switch step.change() {
+	case "":
+		rank = 2
+	case StillFailing:
+		rank = 4
+	}
+	if step.Outcome == Blocked {
+		rank++
+	}
+	return rank
+}
+
+// byUrgency sorts the indices of steps; those that are equally urgent stay in the suite's order.
+func byUrgency(r *Run, steps []int) {
+	slices.SortStableFunc(steps, func(a, b int) int { return cmp.Compare(urgency(&r.Steps[a]), urgency(&r.Steps[b])) })
+}
+
+// trendText says in words what is known of the step's trend; empty when it is as before.
+func trendText(r *Run, step *Result) string {
+	t := step.Trend
+	if t == nil {
+		return ""
+	}
+	switch t.Change {
+	case NewlyFailing:
+		if t.Passed == "" || !idPattern.MatchString(t.Passed) {
+			return string(NewlyFailing)
+		}
+		return string(NewlyFailing) + ": it passed in the run of " + launched(t.Passed)
+	case StillFailing:
+		return fmt.Sprintf("%s since %s (%s)", StillFailing, day(t.Since, r.Started), count(int64(t.Runs), "run"))
+	case Fixed:
+		return fmt.Sprintf("%s: it had failed since %s (%s)", Fixed, day(t.Since, r.Started), count(int64(t.Runs), "run"))
+	case New:
+		return "new: no run before had it"
+	}
+	return Clean(string(t.Change))
+}
+
+// paceWord is the word for how long a step took beside what is usual; empty when it is usual.
+func paceWord(step *Result) string {
+	if step.Trend == nil {
+		return ""
+	}
+	return Clean(string(step.Trend.Pace))
+}
+
+// paceText says in words that a step took longer or less than usual.
+func paceText(step *Result) string {
+	word := paceWord(step)
+	if word == "" {
+		return ""
+	}
+	return word + " than usual: " + step.Duration.String() + ", usually " + step.Trend.Usual.String()
+}
+
+// day is when a run of another day was launched; of one of the same day, the time.
+func day(at, now time.Time) string {
+	at = at.In(now.Location())
+	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return at.Format("15:04")
+	}
+	return at.Format(time.DateOnly)
 }

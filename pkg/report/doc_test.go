@@ -39,15 +39,19 @@ func TestDocTellsEveryField(t *testing.T) {
 		}
 	}
 	written := map[string][]field{
-		"The run":               fields(reflect.TypeFor[Run]()),
-		"engine":                fields(reflect.TypeFor[Engine]()),
-		"disk":                  fields(reflect.TypeFor[Disk]()),
-		"steps":                 fields(reflect.TypeFor[Result]()),
-		"steps: build":          fields(reflect.TypeFor[Build]()),
-		"steps: deployment":     fields(reflect.TypeFor[Deployment]()),
-		"steps: build: changes": fields(reflect.TypeFor[PackageChange]()),
-		"steps: log":            fields(reflect.TypeFor[Log]()),
-		"steps: log: tail":      fields(reflect.TypeFor[Tail]()),
+		"The run":                 fields(reflect.TypeFor[Run]()),
+		"engine":                  fields(reflect.TypeFor[Engine]()),
+		"disk":                    fields(reflect.TypeFor[Disk]()),
+		"steps":                   fields(reflect.TypeFor[Result]()),
+		"steps: build":            fields(reflect.TypeFor[Build]()),
+		"steps: build: changes":   fields(reflect.TypeFor[PackageChange]()),
+		"steps: deployment":       fields(reflect.TypeFor[Deployment]()),
+		"steps: trend":            fields(reflect.TypeFor[Trend]()),
+		"steps: verdict":          fields(reflect.TypeFor[Verdict]()),
+		"steps: verdict: tried":   fields(reflect.TypeFor[Trial]()),
+		"steps: verdict: commits": fields(reflect.TypeFor[Commit]()),
+		"steps: log":              fields(reflect.TypeFor[Log]()),
+		"steps: log: tail":        fields(reflect.TypeFor[Tail]()),
 	}
 	if diff := cmp.Diff(documented, written); diff != "" {
 		t.Errorf("-documented +written:\n%s", diff)

@@ -170,14 +170,8 @@ func openPath(path string) (*Run, error) {
 // readRecord reads a file that may be anything.
 func readRecord(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &hinted{
-			fmt.Errorf("%w: no %s", ErrNoRun, path),
-			"the run was cut off before its first record, or is not one of runtests",
-		}
-	}
 	if err != nil {
-		return nil, err
+		return nil, noRecord(path, err)
 	}
 	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
@@ -193,29 +187,51 @@ func readRecord(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, MaxRecordBytes))
 }
 
+// noRecord says of a record that is not there that there is no such run; any other err stays.
+func noRecord(path string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &hinted{
+		fmt.Errorf("%w: no %s", ErrNoRun, path),
+		"the run was cut off before its first record, or is not one of runtests",
+	}
+}
+
 // decode reads a record. The version is looked at first: what a later one holds may be of other types.
 func decode(data []byte) (*Run, error) {
 	var record struct {
 		Version int `json:"version"`
 	}
 	err := json.Unmarshal(data, &record)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax) && syntax.Offset >= int64(len(data)):
-		return nil, errors.New("it is cut off: its end is missing")
-	case err != nil:
+	if err := checkVersion(record.Version, err, len(data)); err != nil {
 		return nil, err
-	case record.Version > Version:
-		return nil, &hinted{
-			fmt.Errorf("its version is %d; this program reads %d", record.Version, Version),
-			"read it with the runtests that wrote it, or a newer one",
-		}
-	case record.Version < 1:
-		return nil, errors.New("it says no version: not a record of a run")
 	}
 	r := new(Run)
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// checkVersion says what is wrong with a record of size bytes that was read with err. That it is of a later
+// version comes first: what such a one holds may be of other types.
+func checkVersion(version int, err error, size int) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
+		return errors.New("it is cut off: its end is missing")
+	case errors.As(err, &syntax):
+		return err
+	case version > Version:
+		return &hinted{
+			fmt.Errorf("its version is %d; this program reads %d", version, Version),
+			"read it with the runtests that wrote it, or a newer one",
+		}
+	case err != nil:
+		return err
+	case version < 1:
+		return errors.New("it says no version: not a record of a run")
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ func history(t *testing.T, ids ...string) (logs string) {
 	return logs
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		t.Fatal(err)

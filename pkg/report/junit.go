@@ -79,6 +79,12 @@ func JUnit(w io.Writer, r *Run) error {
 			{"folder", Clean(r.Folder)},
 		},
 	}
+	if changes := r.Changes(); changes != "" {
+		suite.Properties = append(suite.Properties, junitProperty{"changes", changes})
+	}
+	for _, name := range cleanAll(r.Gone) {
+		suite.Properties = append(suite.Properties, junitProperty{"gone", name})
+	}
 	for _, note := range cleanAll(r.Notes) {
 		suite.Properties = append(suite.Properties, junitProperty{"note", note})
 	}
@@ -145,11 +151,20 @@ func newJUnitCase(r *Run, step *Result) junitCase {
 // details are the facts about a step that are not its output, a line each.
 func details(v stepView) string {
 	var s strings.Builder
+	if v.Trend != "" {
+		s.WriteString(v.Trend + "\n")
+	}
+	for _, line := range verdictLines(v.Verdict) {
+		s.WriteString(line + "\n")
+	}
 	if v.Hint != "" {
 		s.WriteString("hint: " + v.Hint + "\n")
 	}
 	for _, note := range v.Notes {
 		s.WriteString("note: " + note + "\n")
+	}
+	if v.Commit != "" {
+		s.WriteString("commit: " + v.Commit + "\n")
 	}
 	if v.Command != "" {
 		s.WriteString("$ " + v.Command + "\n")

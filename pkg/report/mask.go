@@ -140,6 +140,25 @@ func (m Mask) Result(r *Result) {
 	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
 	r.Notes = m.all(r.Notes)
 	r.Log.Tail = m.tail(r.Log.Tail)
+	if r.Verdict != nil {
+		verdict := m.verdict(*r.Verdict)
+		r.Verdict = &verdict
+	}
+}
+
+// verdict is v without secrets.
+func (m Mask) verdict(v Verdict) Verdict {
+	v.Reason = m.String(v.Reason)
+	v.Tried = slices.Clone(v.Tried)
+	for i := range v.Tried {
+		trial := &v.Tried[i]
+		trial.What, trial.Reason, trial.Command = m.String(trial.What), m.String(trial.Reason), m.String(trial.Command)
+	}
+	v.Commits = slices.Clone(v.Commits)
+	for i := range v.Commits {
+		v.Commits[i].Subject = m.String(v.Commits[i].Subject)
+	}
+	return v
 }
 
 func (m Mask) all(texts []string) []string {

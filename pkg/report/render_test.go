@@ -27,6 +27,7 @@ var runs = map[string]*Run{
 	"cut-off":     cutOffRun(),
 	"interrupted": interruptedRun(),
 	"green":       greenRun(),
+	"changed":     changedRun(),
 	"hostile":     hostileRun(),
 	"empty":       {Version: Version, Suite: "none", Started: launch, Finished: launch},
 }
@@ -121,11 +122,18 @@ func TestRenderingsAreSafe(t *testing.T) {
 }
 
 func TestPagesHaveNoForeignMarkup(t *testing.T) {
+	links := regexp.MustCompile(`href="([^"]*)`)
 	for _, page := range []func(io.Writer, *Run) error{HTML, MailHTML} {
-		got := strings.ToLower(render(t, page, hostileRun()))
-		for _, tag := range []string{"<script", "<img", "<link", "<iframe", "href=", "src=", "url(", "@import", "javascript:"} {
-			if strings.Contains(got, tag) {
+		got := render(t, page, hostileRun())
+		for _, tag := range []string{"<script", "<img", "<link", "<iframe", "src=", "url(", "@import", "javascript:"} {
+			if strings.Contains(strings.ToLower(got), tag) {
 				t.Errorf("a page holds %q", tag)
+			}
+		}
+		for _, link := range links.FindAllStringSubmatch(got, -1) {
+			file, here := strings.CutPrefix(link[1], "./")
+			if link[1] != "../index.html" && (!here || strings.Contains(file, "/")) {
+				t.Errorf("a link leads away: %q", link[1])
 			}
 		}
 	}

@@ -53,6 +53,9 @@ type Run struct {
 	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
 	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
 	Mailed   time.Time `json:"mailed,omitzero"`   // when a report of the suite was last mailed, this one or one before
+	Message  string    `json:"message,omitempty"` // the Message-ID of the mail that tells of this run
+	Partial  bool      `json:"partial,omitempty"` // not all of the suite was to run: a target or an image was named
+	Gone     []string  `json:"gone,omitempty"`    // steps that the suite had before, and has no longer
 	Lines    int       `json:"lines"`             // log lines kept per step
 	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
 	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
@@ -90,6 +93,8 @@ type Result struct {
 	Test       string    `json:"test,omitempty"`
 	Image      string    `json:"image"`
 	ImageID    string    `json:"image_id,omitempty"`
+	Commit     string    `json:"commit,omitempty"` // the git commit that the test's directory was at, when the run began
+	Dirty      bool      `json:"dirty,omitempty"`  // there was more in it than in that commit
 	Outcome    Outcome   `json:"outcome"`          // empty until it ended
 	Reason     string    `json:"reason,omitempty"` // why it did not pass, in words: "exit status 2"
 	Hint       string    `json:"hint,omitempty"`   // what to do about it
@@ -100,9 +105,11 @@ type Result struct {
 	Duration   Duration  `json:"duration_seconds"`
 	Attempts   int       `json:"attempts,omitempty"`   // how many times it was run
 	Container  string    `json:"container,omitempty"`  // the name of its container, when it was kept
-	BlockedBy  string    `json:"blocked_by,omitempty"` // the image step that failed; of a blocked step
+	BlockedBy  string    `json:"blocked_by,omitempty"` // the step that did not pass; of a blocked step
 	Stale      bool      `json:"stale,omitempty"`      // the test ran on an image whose build failed in this run
 	Build      *Build    `json:"build,omitempty"`      // what became of an image
+	Trend      *Trend    `json:"trend,omitempty"`      // how it compares with earlier runs; nil: nothing to say
+	Verdict    *Verdict  `json:"verdict,omitempty"`    // why it fails, as experiments have shown
 	Log        Log       `json:"log,omitzero"`
 	// Deployment is what became of a promotion to production.
 	Deployment *Deployment `json:"deployment,omitempty"`
@@ -114,6 +121,7 @@ type Log struct {
 	Bytes   int64  `json:"bytes"`              // what the container wrote
 	Lines   int64  `json:"lines"`              // a last line without a newline counts
 	LeftOut int64  `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
+	Page    string `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
 	Tail    Tail   `json:"tail,omitzero"`
 }
 

@@ -177,3 +177,68 @@ func parse(t testing.TB, s string) time.Duration {
 	}
 	return d
 }
+
+// changedRun is a run in which every kind of change is, and every verdict.
+func changedRun() *Run {
+	r := sampleRun()
+	r.Notes = nil
+	one := 1
+	step := func(name string, outcome Outcome, trend *Trend, verdict *Verdict) Result {
+		s := Result{
+			Name: name, Kind: Test, Test: name, Image: "debian", Outcome: outcome, Command: "docker run --rm debian /test/test.sh",
+			Commit: "4f8c0d12ab3456789abcdef0123456789abcdef0", Started: launch, Duration: Duration(12 * time.Second),
+			Attempts: 1, Trend: trend, Verdict: verdict,
+		}
+		if outcome != Passed {
+			s.Reason, s.ExitStatus = "exit status 1", &one
+			s.Log = Log{File: name + ".log", Bytes: 900_000, Lines: 18_000, Page: name + ".log.html", Tail: Tail{Lines: []string{"checking " + name, "error: it does not work"}}}
+		}
+		return s
+	}
+	failing := func(change Change, runs int) *Trend {
+		return &Trend{Change: change, Was: Passed, Since: launch.AddDate(0, 0, 1-runs), Runs: runs, Announced: "<a@example.org>", Passed: "2026-11-21T03-00-00"}
+	}
+	trial := func(what string, outcome Outcome, log string) Trial {
+		t := Trial{What: what, Outcome: outcome, Duration: Duration(3 * time.Second), Log: log, Command: "docker run --rm sha256:4f8c0d /test/test.sh"}
+		if outcome != Passed {
+			t.Reason = "exit status 1"
+		}
+		return t
+	}
+	again := trial("again, as it was", Failed, "again.log")
+	blocked := step("blocked@debian", Blocked, failing(NewlyFailing, 1), nil)
+	blocked.Reason, blocked.ExitStatus, blocked.Log, blocked.BlockedBy = "its image debian failed", nil, Log{}, "debian"
+	slower := step("slower@debian", Passed, &Trend{Was: Passed, Usual: Duration(4 * time.Second), Pace: Slower}, nil)
+	slower.Log = Log{File: "slower@debian.log", Bytes: 10, Lines: 1, Tail: Tail{Lines: []string{"done"}}}
+	dirty := step("environment@debian", Failed, failing(NewlyFailing, 1), &Verdict{Word: Environment, Tried: []Trial{again, trial("on the image of 2026-11-21", Failed, "image.log")}})
+	dirty.Dirty = true
+	r.Gone = []string{"old@debian", "older@debian"}
+	r.Message = "<b@example.org>"
+	r.Steps = []Result{
+		step("passed@debian", Passed, &Trend{Was: Passed, Usual: Duration(11 * time.Second)}, nil),
+		step("still@debian", Failed, failing(StillFailing, 3), nil),
+		blocked,
+		step("flaky@debian", Failed, failing(NewlyFailing, 1), &Verdict{Word: Flaky, Tried: []Trial{trial("again, as it was", Passed, "again.log")}}),
+		step("dependencies@debian", Failed, failing(NewlyFailing, 1), &Verdict{
+			Word:  Dependencies,
+			Tried: []Trial{again, trial("on the image of 2026-11-21", Passed, "image.log")},
+			Packages: []PackageChange{
+				{Manager: "dpkg", Name: "libgmp10", From: "6.2.1", To: "6.3.0"},
+				{Manager: "dpkg", Name: "m4", To: "1.4.19"},
+				{Manager: "opam", Name: "zarith", From: "1.12"},
+			},
+		}),
+		step("code@debian", Failed, failing(NewlyFailing, 1), &Verdict{
+			Word:    Code,
+			Tried:   []Trial{again, trial("with the files of 0a1b2c3d4e5f", Passed, "")},
+			Commits: []Commit{{ID: "4f8c0d12ab3456789abcdef0123456789abcdef0", Date: launch, Author: "René", Subject: "count: faster"}},
+		}),
+		dirty,
+		step("undecided@debian", Timeout, failing(NewlyFailing, 1), &Verdict{Reason: "diagnose_timeout was over", Tried: []Trial{again}}),
+		step("fixed@debian", Passed, &Trend{Change: Fixed, Was: Failed, Since: launch.AddDate(0, 0, -2), Runs: 2, Announced: "<a@example.org>"}, nil),
+		step("new@debian", Passed, &Trend{Change: New}, nil),
+		step("new-bad@debian", Failed, &Trend{Change: New, Since: launch, Runs: 1}, nil),
+		slower,
+	}
+	return r
+}

@@ -21,6 +21,12 @@ const tapVersion = 13
 func TAP(w io.Writer, r *Run) error {
 	out := bufio.NewWriter(w)
 	_, _ = fmt.Fprintf(out, "TAP version %d\n1..%d\n", tapVersion, len(r.Steps)) // an error comes with Flush
+	if changes := r.Changes(); changes != "" {
+		_, _ = fmt.Fprintf(out, "# %s\n", changes)
+	}
+	for _, name := range cleanAll(r.Gone) {
+		_, _ = fmt.Fprintf(out, "# gone: %s\n", name)
+	}
 	for _, note := range cleanAll(r.Notes) {
 		_, _ = fmt.Fprintf(out, "# %s\n", note)
 	}
@@ -71,6 +77,11 @@ func tapFacts(step *Result, v stepView) []fact {
 		{"duration_ms", time.Duration(step.Duration).Milliseconds()},
 		{"command", v.Command},
 	}
+	for _, f := range []fact{{"trend", v.Trend}, {"pace", v.Pace}, {"commit", v.Commit}} {
+		if f.value != "" {
+			facts = append(facts, f)
+		}
+	}
 	if step.Outcome == Passed {
 		return facts
 	}
@@ -82,6 +93,9 @@ func tapFacts(step *Result, v stepView) []fact {
 		if f.value != "" {
 			facts = append(facts, f)
 		}
+	}
+	if v.Verdict != nil {
+		facts = append(facts, fact{"verdict", verdictLines(v.Verdict)})
 	}
 	if len(v.Notes) > 0 {
 		facts = append(facts, fact{"notes", v.Notes})

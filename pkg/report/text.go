@@ -14,10 +14,13 @@ func Text(w io.Writer, r *Run) error {
 }
 
 // TextBody writes the report without its subject, which is a header where it is
-// mailed: failures first, with all that is needed to act, then the rest.
+// mailed: what changed, in words; failures first, with all that is needed to act, then the rest.
 func TextBody(w io.Writer, r *Run) error {
 	v := newView(r)
 	out := textWriter{bufio.NewWriter(w), outcomeColumn(v)}
+	if v.Changes != "" {
+		out.lines(v.Changes, "")
+	}
 	out.lines(v.Headline)
 	if len(v.Notes) > 0 {
 		out.lines("")
@@ -27,6 +30,10 @@ func TextBody(w io.Writer, r *Run) error {
 		if !step.blocked() || i == 0 || !v.Failed[i-1].blocked() { // what one image blocks stands together
 			out.lines("")
 		}
+		out.failure(step)
+	}
+	for _, step := range v.Flaky {
+		out.lines("")
 		out.failure(step)
 	}
 	if len(v.Going) > 0 {
@@ -41,6 +48,7 @@ func TextBody(w io.Writer, r *Run) error {
 	for _, step := range v.Passed {
 		out.passed(step)
 	}
+	out.gone(v.Gone)
 	return out.Flush()
 }
 
@@ -48,7 +56,7 @@ func TextBody(w io.Writer, r *Run) error {
 // and passed have three spaces after them, unless a longer outcome needs more.
 func outcomeColumn(v view) int {
 	width := 9
-	for _, steps := range [][]stepView{v.Failed, v.Going, v.Passed} {
+	for _, steps := range [][]stepView{v.Failed, v.Flaky, v.Going, v.Passed} {
 		for _, step := range steps {
 			width = max(width, len(step.Outcome)+2)
 		}
@@ -87,6 +95,29 @@ func (t textWriter) title(step stepView) {
 	t.write("\n")
 }
 
+// trend writes how the step compares with earlier runs.
+func (t textWriter) trend(step stepView) {
+	for _, text := range []string{step.Trend, step.Pace} {
+		if text != "" {
+			t.lines("  " + text)
+		}
+	}
+	for _, line := range verdictLines(step.Verdict) {
+		t.lines("  " + line)
+	}
+}
+
+// gone writes the names of what the suite has no longer.
+func (t textWriter) gone(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	t.lines("")
+	for _, name := range names {
+		t.title(stepView{Outcome: "gone", Name: name})
+	}
+}
+
 func (t textWriter) notes(step stepView) {
 	for _, note := range step.Notes {
 		t.lines("  note: " + note)
@@ -106,15 +137,20 @@ func (t textWriter) notes(step stepView) {
 
 func (t textWriter) passed(step stepView) {
 	t.title(step)
+	t.trend(step)
 	t.notes(step)
 }
 
 func (t textWriter) failure(step stepView) {
 	t.title(step)
+	t.trend(step)
 	if step.Hint != "" {
 		t.lines("  hint: " + step.Hint)
 	}
 	t.notes(step)
+	if step.Commit != "" {
+		t.lines("  commit: " + step.Commit)
+	}
 	if step.Log != "" {
 		t.lines("  log: " + step.Log + " (" + step.LogLines + ")")
 	}

@@ -24,8 +24,12 @@ type view struct {
 	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
 
+	Changes string   // what changed since the runs before: "2 newly failing, 1 fixed"; may be empty
+	Gone    []string // steps that the suite has no longer
+
 	Success, Failures int
-	Failed            []stepView // did not pass: in the suite's order, what an image blocked last
+	Failed            []stepView // did not pass: what is new first, and what it blocks after it; then in the suite's order
+	Flaky             []stepView // did not pass, and then did when they were run again
 	Going             []stepView // have not ended, in a run that is going on
 	Passed            []stepView
 }
@@ -36,6 +40,12 @@ type stepView struct {
 	Name      string // "image NAME" for an image's build, "deploy NAME" for a deployment
 	Reason    string // "exit status 2 after 12m3s"; how long it took when it passed
 	Hint      string
+	Trend     string // "still failing since 2026-11-20 (3 runs)"; empty: as before
+	Badge     string // the word of it: "still failing"
+	PaceWord  string // "slower"; may be empty
+	Pace      string // "slower than usual: 12m3s, usually 3m10s"; may be empty
+	Verdict   *verdictView
+	Commit    string // "4f8c0d12ab34, with changes of its own"; of the test's directory; may be empty
 	Notes     []string
 	Command   string
 	Container string
@@ -44,7 +54,10 @@ type stepView struct {
 	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
 	Changes   []string // all packages that changed, a line each
 	Deployed  string   // what runs in production now
+	Anchor    string   // names it in its page
 	Log       string   // the path of its log
+	LogLink   string   // to the log, from the run's folder
+	PageLink  string   // to the page with more of its end, from there; may be empty
 	LogLines  string   // "18,204 lines"
 	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
 	Tail      []lineView
@@ -71,28 +84,40 @@ func newView(r *Run) view {
 		Folder:  Clean(r.Folder),
 		Disk:    diskLine(r.Disk),
 		Notes:   cleanAll(r.Notes),
+		Changes: r.Changes(),
+		Gone:    cleanAll(r.Gone),
 	}
 	if r.Engine.Name != "" {
 		v.Engine = Clean(r.Engine.String())
 	}
 	v.Headline = headline(v)
 	v.Success, v.Failures = r.Counts()
-	var blocked []stepView
-	for i := range r.Steps {
+	v.addSteps(r)
+	return v
+}
+
+// addSteps puts the steps where a reader finds them.
+func (v *view) addSteps(r *Run) {
+	order := make([]int, len(r.Steps))
+	for i := range order {
+		order[i] = i
+	}
+	byUrgency(r, order)
+	for _, i := range order {
 		step := &r.Steps[i]
+		shown := newStepView(r, step)
+		shown.Anchor = anchor(i)
 		switch {
-		case step.Outcome == Blocked:
-			blocked = append(blocked, newStepView(r, step))
 		case step.Outcome == Passed:
-			v.Passed = append(v.Passed, newStepView(r, step))
+			v.Passed = append(v.Passed, shown)
 		case step.Outcome == "" && r.Running:
-			v.Going = append(v.Going, newStepView(r, step))
+			v.Going = append(v.Going, shown)
+		case step.Verdict != nil && step.Verdict.Word == Flaky:
+			v.Flaky = append(v.Flaky, shown)
 		default:
-			v.Failed = append(v.Failed, newStepView(r, step))
+			v.Failed = append(v.Failed, shown)
 		}
 	}
-	v.Failed = append(v.Failed, blocked...) // their cause stands above them
-	return v
 }
 
 func headline(v view) string {
@@ -131,6 +156,12 @@ func newStepView(r *Run, step *Result) stepView {
 		Name:      stepName(step),
 		Reason:    reason(r, step),
 		Hint:      Clean(step.Hint),
+		Trend:     trendText(r, step),
+		Badge:     Clean(string(step.change())),
+		PaceWord:  paceWord(step),
+		Pace:      paceText(step),
+		Verdict:   newVerdictView(r, step.Verdict),
+		Commit:    stepCommit(step),
 		Notes:     cleanAll(step.Notes),
 		Command:   commandLine(step.Command),
 		Container: Clean(step.Container),
@@ -151,6 +182,8 @@ func newStepView(r *Run, step *Result) stepView {
 	if step.Log.File != "" {
 		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
 		v.LogLines = count(step.Log.Lines, "line")
+		v.LogLink = relative(step.Log.File)
+		v.PageLink = relative(step.Log.Page)
 	}
 	for i, line := range step.Log.Tail.Lines {
 		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), Clean(line)})

@@ -43,7 +43,7 @@ func (w *watched) Finished(_ int, result report.Result) {
 }
 
 // carryOut runs builds alone, one at a time.
-func carryOut(t *testing.T, ctx context.Context, builds ...Build) (*report.Run, *watched) {
+func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, *watched) {
 	t.Helper()
 	folder, err := report.Create(t.TempDir(), time.Now())
 	if err != nil {
@@ -63,7 +63,7 @@ func carryOut(t *testing.T, ctx context.Context, builds ...Build) (*report.Run, 
 func TestFailedImageBlocksWhatStandsOnIt(t *testing.T) {
 	failure := &engine.BuildError{Line: 3, Instruction: "RUN apt-get install m5", Code: 100}
 	never := built(Built{}, errors.New("it was tried"), "")
-	run, seen := carryOut(t, t.Context(),
+	run, seen := carryOut(t.Context(), t,
 		Build{Name: "tools", Update: built(Built{ImageID: "sha256:1"}, nil, "")},
 		Build{Name: "ocaml", Needs: []string{"tools"}, Update: built(Built{}, failure, "no such package\n")},
 		Build{Name: "deps", Needs: []string{"ocaml"}, Update: never},
@@ -127,7 +127,7 @@ func TestJudgeBuild(t *testing.T) {
 // An interrupted image does not block: what needs it was interrupted too.
 func TestInterruptedImageDoesNotBlock(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	run, _ := carryOut(t, ctx,
+	run, _ := carryOut(ctx, t,
 		Build{Name: "tools", Update: func(ctx context.Context, _ func() (io.Writer, error)) (Built, error) {
 			cancel(errors.New("SIGTERM"))
 			return Built{}, context.Cause(ctx)

@@ -17,6 +17,7 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
+	"runtests/pkg/worktree"
 )
 
 // Engine is what a run needs of a container engine.
@@ -47,19 +48,19 @@ type Runner struct {
 	Folder   *report.Folder
 	Observer Observer
 	Now      func() time.Time
-	Machine  string // tells this machine's containers from those of others on the same engine
-	CLI      string // the command a person would type: docker, podman
-	Remote   bool   // the engine is on another machine: test directories may be there only
-	Jobs     int    // steps at a time, at least 1
-	Keep     string // the name that the container of the only step is kept under; empty: none is kept
+	Machine  string                    // tells this machine's containers from those of others on the same engine
+	CLI      string                    // the command a person would type: docker, podman
+	Remote   bool                      // the engine is on another machine: test directories may be there only
+	Jobs     int                       // steps at a time, at least 1
+	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
+	Mask     report.Mask               // takes the suite's secrets out of the results
+	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
+	History  *report.History           // of the runs before, which each result is compared with; nil: with none
+	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
+	UseStale bool                      // a test whose image failed runs on the image of before
 	// KeepPassed names the container of a step that is kept when it passed, and only then;
 	// empty: it is not kept. nil: none is.
 	KeepPassed func(step suite.Step) string
-	// Commit is the git commit of a step's directory, for what is kept; nil: nobody asks.
-	Commit   func(step suite.Step) string
-	Mask     report.Mask // takes the suite's secrets out of the results
-	MaxLog   int64       // bytes of a log on disk at most, at least 64 KiB; 0: no limit
-	UseStale bool        // a test whose image failed runs on the image of before
 	// Patience is how long the next step waits for an engine that went away; after
 	// that no step is started any more. Default: 2 minutes.
 	Patience time.Duration
@@ -121,7 +122,10 @@ func (r *Runner) Plan(builds []Build, steps []suite.Step) []report.Result {
 }
 
 func (r *Runner) planned(step suite.Step) report.Result {
+	tree := r.Commits[step.Dir]
 	return report.Result{
+		Commit:  tree.Commit,
+		Dirty:   tree.Dirty,
 		Name:    step.Name,
 		Kind:    report.Test,
 		Test:    step.Test,
@@ -133,6 +137,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
 	r.Mask.Result(&result)
+	r.History.Judge(r.run, &result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)
 }

@@ -146,8 +146,10 @@ func (r *Runner) container(step suite.Step) engine.Container {
 	if name := r.keepAs(step); name != "" {
 		c.Labels[LabelKeep] = name
 		c.KeepLog = true
-		if r.Commit != nil {
-			c.Labels[LabelCommit] = r.Commit(step)
+		if tree := r.Commits[step.Dir]; tree.Dirty {
+			c.Labels[LabelCommit] = tree.Commit + "-dirty"
+		} else if tree.Commit != "" {
+			c.Labels[LabelCommit] = tree.Commit
 		}
 	}
 	return c

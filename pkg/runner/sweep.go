@@ -16,7 +16,7 @@ const (
 	LabelSuite   = "runtests.suite"
 	LabelStep    = "runtests.step"
 	LabelKeep    = "runtests.keep"   // the name to keep it by
-	LabelCommit  = "runtests.commit" // of one to keep: the git commit of the test's directory
+	LabelCommit  = "runtests.commit" // of one to keep: the git commit of the test's directory, with -dirty when that has changes of its own
 )
 
 // Leftovers lists the containers of this machine that dead runs left: those whose run is

@@ -1,0 +1,175 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// historyRuns is how many runs WriteHistory shows of a step.
+const historyRuns = 20
+
+// minuteLayout is how a moment is shown to a person where a line has many.
+const minuteLayout = "2006-01-02 15:04"
+
+// WriteHistory writes the history of the steps that pattern names, a line each: how the
+// last runs ended, the newest on the right, since when the step fails or when it last
+// did, and how long it usually takes. A pattern is the name of a step or of a test, or
+// a glob over either; an empty one names all the steps that the suite had when it was last
+// run. Of a single step it tells of each of these runs. The error wraps ErrNoRun when no run had such a step.
+func WriteHistory(w io.Writer, logs string, h *History, pattern string) error {
+	if len(h.Runs) == 0 {
+		return &hinted{fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run"}
+	}
+	names, err := h.named(pattern)
+	if err != nil {
+		return err
+	}
+	last := h.lastOf(names)
+	out := textWriter{Writer: bufio.NewWriter(w)}
+	out.historyLines(h, last)
+	if pattern != "" && len(last) == 1 {
+		out.historyOf(logs, h, last[0].name)
+	}
+	return out.Flush()
+}
+
+// named are the names of the steps that pattern means.
+func (h *History) named(pattern string) ([]string, error) {
+	if pattern == "" {
+		return h.current(), nil
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, fmt.Errorf("find the steps %q: %w", pattern, err)
+	}
+	var names []string
+	for name := range h.steps {
+		if means(pattern, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, &hinted{fmt.Errorf("find the history of %q: %w has such a step", pattern, ErrNoRun), "runtests history names all steps"}
+	}
+	return names, nil
+}
+
+// means says whether pattern names the step: by its name, by its test's, or as a glob over either.
+func means(pattern, step string) bool {
+	test, _, _ := strings.Cut(step, "@")
+	for _, name := range []string{step, test} {
+		if matched, _ := path.Match(pattern, name); matched || pattern == name {
+			return true
+		}
+	}
+	return false
+}
+
+// historyLine is the history of a step in words.
+type historyLine struct{ name, letters, failure, usual string }
+
+func (t textWriter) historyLines(h *History, steps []lastStep) {
+	runs := h.Runs[:min(len(h.Runs), historyRuns)]
+	var lines []historyLine
+	var names, failures int
+	for _, row := range newRows(runs, steps) {
+		line := h.historyLine(runs, row)
+		names = max(names, runewidth.StringWidth(line.name))
+		failures = max(failures, runewidth.StringWidth(line.failure))
+		lines = append(lines, line)
+	}
+	first, newest := runs[len(runs)-1].Started, runs[0].Started
+	t.lines(fmt.Sprintf("%s, %s to %s, the newest on the right", count(int64(len(runs)), "run"), first.Format(timeLayout), newest.Format(timeLayout)), "")
+	for _, line := range lines {
+		text := pad(line.name, names) + "  " + line.letters + "  " + pad(line.failure, failures) + "  " + line.usual
+		t.lines(strings.TrimRight(text, " "))
+	}
+	t.lines("", legendText())
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(width-runewidth.StringWidth(text), 0))
+}
+
+// legendText says what the letters mean.
+func legendText() string {
+	var keys []string
+	for _, key := range legend() {
+		keys = append(keys, key.Letter+" "+key.Word)
+	}
+	return strings.Join(keys, ", ")
+}
+
+func (h *History) historyLine(runs []Past, r row) historyLine {
+	step := h.step(r.last)
+	line := historyLine{name: pastName(step)}
+	shown := make([]byte, 0, len(runs))
+	for i, in := range slices.Backward(r.in) {
+		letter := Outcome("").Letter()
+		if in >= 0 {
+			letter = h.ended(i, &runs[i].Steps[in]).Letter()
+		}
+		shown = append(shown, letter)
+	}
+	line.letters = string(shown)
+	past := h.steps[step.Name]
+	switch {
+	case past.failing:
+		line.failure = fmt.Sprintf("fails since %s (%s)", past.streak.Since.Format(minuteLayout), count(int64(past.streak.Runs), "run"))
+	case past.failed.IsZero():
+		line.failure = "never failed"
+	default:
+		line.failure = "last failed " + past.failed.Format(minuteLayout)
+	}
+	if middle, _, known := usual(past.passes); known {
+		line.usual = "usually " + Duration(middle).String()
+	} else if len(past.passes) > 0 {
+		line.usual = "lately " + Duration(past.passes[0]).String()
+	}
+	return line
+}
+
+// historyOf tells of each of the last runs of one step, the newest first, with the
+// reason and the log of what did not pass.
+func (t textWriter) historyOf(logs string, h *History, name string) {
+	t.lines("")
+	told := 0
+	for i := range h.Runs {
+		if told == historyRuns {
+			return
+		}
+		j := slices.IndexFunc(h.Runs[i].Steps, func(step PastStep) bool { return step.Name == name })
+		if j < 0 {
+			continue
+		}
+		told++
+		t.pastLine(logs, h, i, j)
+	}
+}
+
+func (t textWriter) pastLine(logs string, h *History, i, j int) {
+	past := &h.Runs[i].Steps[j]
+	outcome := h.ended(i, past)
+	text := h.Runs[i].Started.Format(timeLayout) + "  " + pad(Clean(string(outcome)), len("interrupted")) + "  "
+	if outcome == Passed {
+		t.lines(text + past.Duration.String())
+		return
+	}
+	folder := filepath.Join(logs, h.Runs[i].ID)
+	run, err := openPath(folder)
+	if err != nil || j >= len(run.Steps) || run.Steps[j].Name != past.Name {
+		t.lines(strings.TrimRight(text, " "))
+		return
+	}
+	step := &run.Steps[j]
+	t.lines(strings.TrimRight(text+reason(run, step), " "))
+	if step.Log.File != "" {
+		t.lines("  log: " + Clean(filepath.Join(folder, step.Log.File)))
+	}
+}

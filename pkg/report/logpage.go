@@ -1,0 +1,120 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/docker/go-units"
+)
+
+// What is shown of logs beside the tails of the report.
+const (
+	maxLogPages     = 50        // pages in a run: those of the failures that are new come first
+	maxLogPageLines = 1000      // lines of a log's end
+	maxLogPageBytes = 512 << 10 // bytes of them; the lines nearest to the end are shown
+)
+
+// logView is the end of a log in a person's words, cleaned.
+type logView struct {
+	Step, When, Outcome, Reason string
+
+	Anchor string // of the step in the run's report
+	Title  string // "the last 1,000 of 18,204 lines"
+	Whole  string // link to the log
+	Size   string // of it
+	Lines  []numberedLine
+}
+
+type numberedLine struct {
+	Number int64
+	lineView
+}
+
+// WriteLogPages writes, for the steps of r that did not pass, a page with more of the
+// end of the log than the report has, where there is more, and names it in their Log.
+// It shows what mask lets through.
+func (f *Folder) WriteLogPages(r *Run, mask Mask) error {
+	var steps []int
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		if step.Outcome != Passed && step.Log.File != "" && int64(len(step.Log.Tail.Lines)) < step.Log.Lines {
+			steps = append(steps, i)
+		}
+	}
+	byUrgency(r, steps)
+	var errs []error
+	for _, i := range steps[:min(len(steps), maxLogPages)] {
+		if err := f.writeLogPage(r, i, mask); err != nil {
+			errs = append(errs, fmt.Errorf("show the log of %s: %w", r.Steps[i].Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Folder) writeLogPage(r *Run, i int, mask Mask) error {
+	step := &r.Steps[i]
+	tail, size, err := f.endOf(step.Log.File)
+	if err != nil {
+		return err
+	}
+	tail = mask.tail(tail)
+	v := newLogView(r, i, tail, size)
+	page := step.Log.File + ".html"
+	err = f.replace(page, r, func(w io.Writer, _ *Run) error {
+		return templates().ExecuteTemplate(w, "log.html", v)
+	})
+	if err != nil {
+		return err
+	}
+	step.Log.Page = page
+	return nil
+}
+
+// endOf reads the end of a log of the folder, and how many bytes it has.
+func (f *Folder) endOf(log string) (Tail, int64, error) {
+	file, err := f.root.OpenFile(log, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Tail{}, 0, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return Tail{}, 0, err
+	}
+	tail, err := ReadTail(file, info.Size(), maxLogPageLines)
+	return tail.lastBytes(maxLogPageBytes), info.Size(), err
+}
+
+// lastBytes returns the last lines of t that have at most n bytes together, at least one of them.
+func (t Tail) lastBytes(n int) Tail {
+	lines := 0
+	for i := len(t.Lines) - 1; i >= 0; i-- {
+		if n -= len(t.Lines[i]) + 1; n < 0 && lines > 0 {
+			break
+		}
+		lines++
+	}
+	return t.last(lines)
+}
+
+func newLogView(r *Run, i int, tail Tail, size int64) logView {
+	step := &r.Steps[i]
+	v := logView{
+		Step:    stepName(step),
+		When:    r.Started.Format(timeLayout),
+		Outcome: Clean(string(outcome(r, step))),
+		Reason:  reason(r, step),
+		Anchor:  anchor(i),
+		Title:   fmt.Sprintf("the last %s of %s lines", thousands(int64(len(tail.Lines))), thousands(step.Log.Lines)),
+		Whole:   relative(step.Log.File),
+		Size:    units.HumanSize(float64(size)),
+	}
+	first := step.Log.Lines - int64(len(tail.Lines)) + 1
+	for i, line := range tail.Lines {
+		v.Lines = append(v.Lines, numberedLine{first + int64(i), lineView{cutMark(tail.Cut[i]), Clean(line)}})
+	}
+	return v
+}

@@ -1,0 +1,330 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// History is what the runs of a suite were, the newest first. It is read from the run
+// folders; what it needs of their records is kept in an index beside them.
+type History struct {
+	Runs   []Past
+	Faults []error // of the runs that are not among Runs because their records cannot be read
+
+	steps map[string]*stepPast
+}
+
+// Past is a run as the history has it.
+type Past struct {
+	ID       string
+	Started  time.Time
+	Finished time.Time // zero: it is going on, or was cut off
+	Running  bool      // it is going on
+	Partial  bool
+	Steps    []PastStep // in the order of its record
+}
+
+// PastStep is a step of a run as the history has it.
+type PastStep struct {
+	Name     string
+	Image    bool     // it is the build of an image
+	Outcome  Outcome  // empty: it did not come to its end
+	Duration Duration // 0 of an image that was current: nothing was done
+	Failing  *Failing // nil: nothing is known of a failure
+}
+
+// Failing is how long a failure has lasted, as the record of a run says it.
+type Failing struct {
+	Since     time.Time `json:"since,omitzero"`
+	Runs      int       `json:"runs,omitempty"`
+	Announced string    `json:"announced,omitempty"`
+}
+
+// ReadHistory reads the history of the runs in the folder logs that were launched
+// before the run of that ID; all of them when it is empty. A folder that does not
+// exist has no history.
+func ReadHistory(logs, before string) (*History, error) {
+	ids, err := List(logs)
+	if err != nil {
+		return nil, err
+	}
+	if before != "" {
+		ids = slices.DeleteFunc(ids, func(id string) bool { return compareIDs(id, before) >= 0 })
+	}
+	index := readIndex(logs)
+	h := new(History)
+	fresh := 0 // how many were read from their records
+	for _, read := range readPasts(logs, ids, index) {
+		switch {
+		case errors.Is(read.err, ErrNoRun): // cut off before its first record, or somebody else's
+			continue
+		case read.err != nil:
+			h.Faults = append(h.Faults, read.err)
+			continue
+		case read.fresh:
+			fresh++
+		}
+		if run := &read.past.Past; run.Finished.IsZero() {
+			run.Running, _ = Alive(filepath.Join(logs, run.ID)) // where nobody knows, it is over
+		}
+		h.Runs = append(h.Runs, read.past.Past)
+		index[read.past.ID] = read.past
+	}
+	if fresh > 0 || before == "" && len(index) != len(h.Runs) {
+		// A reader who may not write there reads the records anew each time: slower, and as right.
+		_ = writeIndex(logs, h.Runs, index)
+	}
+	h.sum()
+	return h, nil
+}
+
+// pastRead is what became of reading one run.
+type pastRead struct {
+	past  indexed
+	fresh bool // from its record, not from the index
+	err   error
+}
+
+// readPasts reads the runs ids, from their records where the index does not have them
+// as they are now: several at a time, for a year of large records takes seconds.
+func readPasts(logs string, ids []string, index map[string]indexed) []pastRead {
+	reads := make([]pastRead, len(ids))
+	var group sync.WaitGroup
+	next := make(chan int)
+	for range min(runtime.GOMAXPROCS(0), 4, max(len(ids), 1)) { // more would only hold more records in memory
+		group.Go(func() {
+			for i := range next {
+				reads[i] = readPast(logs, ids[i], index)
+			}
+		})
+	}
+	for i := range ids {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	return reads
+}
+
+func readPast(logs, id string, index map[string]indexed) pastRead {
+	path := filepath.Join(logs, id, recordFile)
+	now, err := stampOf(path)
+	if err != nil {
+		return pastRead{err: fmt.Errorf("read the record of the run %s: %w", id, err)}
+	}
+	if known, ok := index[id]; ok && known.stamp == now {
+		return pastRead{past: known}
+	}
+	past, err := readPastRecord(path)
+	if err != nil {
+		return pastRead{err: fmt.Errorf("read the record of the run %s: %w", id, err)}
+	}
+	past.ID = id
+	return pastRead{past: indexed{past, now}, fresh: true}
+}
+
+// pastRecord is what of a record the history needs.
+type pastRecord struct {
+	Version  int       `json:"version"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	Partial  bool      `json:"partial"`
+	Steps    []struct {
+		Name     string   `json:"name"`
+		Kind     Kind     `json:"kind"`
+		Outcome  Outcome  `json:"outcome"`
+		Duration Duration `json:"duration_seconds"`
+		Trend    *Failing `json:"trend"`
+		Build    struct {
+			Current bool `json:"current"`
+		} `json:"build"`
+	} `json:"steps"`
+}
+
+func readPastRecord(path string) (Past, error) {
+	data, err := readRecord(path)
+	if err != nil {
+		return Past{}, err
+	}
+	var record pastRecord
+	// A later version may have other types: what it is then is for checkVersion to say.
+	err = json.Unmarshal(data, &record)
+	if versionErr := checkVersion(record.Version, err, len(data)); versionErr != nil {
+		return Past{}, versionErr
+	}
+	past := Past{Started: record.Started, Finished: record.Finished, Partial: record.Partial, Steps: make([]PastStep, len(record.Steps))}
+	for i, s := range record.Steps {
+		step := PastStep{Name: s.Name, Image: s.Kind == Image, Outcome: s.Outcome, Duration: s.Duration}
+		if s.Trend != nil && !s.Trend.Since.IsZero() && s.Outcome != Passed {
+			step.Failing = s.Trend
+		}
+		if s.Build.Current {
+			step.Duration = 0
+		}
+		past.Steps[i] = step
+	}
+	return past, nil
+}
+
+// stepPast is what the history says of one step.
+type stepPast struct {
+	last   Outcome // how it ended when it was last to run
+	passes []time.Duration
+	passed string    // the ID of the run in which it last passed
+	failed time.Time // the launch of the run in which it last failed
+
+	decided bool // it ended with an outcome that proves something
+	failing bool // and the last such outcome was a failure,
+	streak  Failing
+	open    bool // whose first run has not been found yet
+}
+
+// sum finds out what the runs say of each step.
+func (h *History) sum() {
+	h.steps = map[string]*stepPast{}
+	for i := range h.Runs {
+		run := &h.Runs[i]
+		for j := range run.Steps {
+			step := &run.Steps[j]
+			past, ok := h.steps[step.Name]
+			if !ok {
+				past = &stepPast{last: cmp.Or(step.Outcome, Interrupted)}
+				h.steps[step.Name] = past
+			}
+			past.add(run, step)
+		}
+	}
+}
+
+// add takes what an earlier run than all before says.
+func (p *stepPast) add(run *Past, step *PastStep) {
+	switch {
+	case !step.Outcome.proves():
+		return
+	case step.Outcome == Passed:
+		p.decided, p.open = true, false
+		if p.passed == "" {
+			p.passed = run.ID
+		}
+		if len(p.passes) < usualPasses && step.Duration > 0 {
+			p.passes = append(p.passes, time.Duration(step.Duration))
+		}
+		return
+	case !p.decided:
+		p.decided, p.failing, p.open = true, true, true
+	}
+	if p.failed.IsZero() {
+		p.failed = run.Started
+	}
+	if !p.open {
+		return
+	}
+	p.streak.Runs++
+	p.streak.Since = run.Started
+	if told := step.Failing; told != nil {
+		// The record knows the runs before it, also those whose folders are gone by now.
+		p.streak.Runs += max(told.Runs-1, 0)
+		p.streak.Since = told.Since
+		p.streak.Announced = told.Announced
+		p.open = false
+	}
+}
+
+// Judge says in step.Trend how it compares with the runs of h, which are those before
+// run. A step that has not ended has no trend, and without a History nothing has.
+func (h *History) Judge(run *Run, step *Result) {
+	if h == nil || step.Outcome == "" {
+		return
+	}
+	past := h.steps[step.Name]
+	step.Trend = past.trend(run, step, len(h.Runs) > 0)
+}
+
+// trend compares step with its past, which is nil when there is none; known says that
+// there were runs that could have had it.
+func (p *stepPast) trend(run *Run, step *Result, known bool) *Trend {
+	if p == nil {
+		p = new(stepPast)
+	}
+	t := Trend{Was: p.last, Passed: p.passed}
+	failed := step.Outcome.proves() && step.Outcome != Passed
+	switch {
+	case p.failing && step.Outcome == Passed:
+		t.Change = Fixed
+		t.Since, t.Runs, t.Announced = p.streak.Since, p.streak.Runs, p.streak.Announced
+	case p.failing && failed:
+		t.Change = StillFailing
+		t.Since, t.Runs, t.Announced = p.streak.Since, p.streak.Runs+1, p.streak.Announced
+	case failed:
+		if p.decided {
+			t.Change = NewlyFailing
+		}
+		t.Since, t.Runs = run.Started, 1
+	case step.Outcome == Interrupted && p.failing: // it proves nothing, and the failure goes on
+		t.Since, t.Runs, t.Announced = p.streak.Since, p.streak.Runs, p.streak.Announced
+	}
+	if p.last == "" && known && step.Outcome.proves() {
+		t.Change = New
+	}
+	middle, pace := pace(time.Duration(step.Duration), p.passes)
+	t.Usual = Duration(middle)
+	if step.Outcome == Passed && (step.Build == nil || !step.Build.Current) {
+		t.Pace = pace
+	}
+	if t == (Trend{}) {
+		return nil
+	}
+	return &t
+}
+
+// Conclude says how run, which has ended, compares with the runs of h, which are those
+// before it: the trend of each step, and the steps that are gone.
+func (h *History) Conclude(run *Run) {
+	for i := range run.Steps {
+		h.Judge(run, &run.Steps[i])
+	}
+	if run.Partial || h == nil {
+		return
+	}
+	there := map[string]bool{}
+	for i := range run.Steps {
+		there[run.Steps[i].Name] = true
+	}
+	for _, name := range h.current() {
+		if !there[name] {
+			run.Gone = append(run.Gone, name)
+		}
+	}
+}
+
+// current are the names of the steps that the suite had when it was last run: those of
+// the last run of all of it, and of the parts of it that were run since.
+func (h *History) current() []string {
+	var names []string
+	seen := map[string]bool{}
+	for i := range h.Runs {
+		for j := range h.Runs[i].Steps {
+			if name := h.Runs[i].Steps[j].Name; !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+		if !h.Runs[i].Partial {
+			break
+		}
+	}
+	return names
+}
+
+// NotPassed says whether the step did not pass when it was last to run.
+func (h *History) NotPassed(step string) bool {
+	past, ok := h.steps[step]
+	return ok && past.last != Passed
+}
