@@ -67,7 +67,7 @@ var deployKeys = keys[deployment]{what: "a deployment", extensions: true, set: d
 func deploymentKeys() map[string]setter[deployment] {
 	set := map[string]setter[deployment]{
 		"from":        textKey(notEmpty, func(p *deployment) *string { return &p.From }),
-		"host":        textKey(deployHost, func(p *deployment) *string { return &p.Host }),
+		"host":        setHost,
 		"files":       setFiles,
 		"ports":       setPorts,
 		"restart":     textKey(matching(restartForm, "must be no, always, unless-stopped or on-failure[:NUMBER]"), func(p *deployment) *string { return &p.Restart }),
@@ -221,6 +221,20 @@ func deploymentName(text string) (string, string) {
 }
 
 var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`)
+
+// setHost reads an address without ever repeating it when it is wrong: somebody may have
+// put a password there.
+func setHost(d *decoder, p *deployment, n *yaml.Node) {
+	s, ok := d.scalar(n)
+	if !ok {
+		return
+	}
+	if wrong, hint := deployHost(s.text); wrong != "" {
+		d.failValue(s.node, strings.Contains(s.text, "@"), hint, "host %s", wrong)
+		return
+	}
+	p.Host = s.text
+}
 
 // deployHost allows "": the engine that the tests run on.
 func deployHost(text string) (string, string) {
