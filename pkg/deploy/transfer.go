@@ -152,43 +152,30 @@ func (c *consignment) bring(ctx context.Context) (Sent, error) {
 
 // send sends the image without the lowest layers.
 func (c *consignment) send(ctx context.Context, skip int) (Sent, error) {
-	sent := Sent{Layers: len(c.layers), Skipped: skip}
-	archive, err := c.open(ctx, skip)
-	if err != nil {
-		return sent, err
-	}
 	total := c.size
 	if skip >= c.shared {
 		total = c.own
 	}
 	pace := newPace(c.Progress, c.Now, total)
+	saving, stop := context.WithCancel(ctx)
+	defer stop()
 	reader, writer := io.Pipe()
-	packed := make(chan error, 1)
+	packed := make(chan struct{})
 	go func() {
-		err := c.pack(&countedWriter{writer, pace}, archive, skip, pace)
-		writer.CloseWithError(err)
-		packed <- err
+		defer close(packed)
+		open := func() (io.ReadCloser, error) { return c.from.Save(saving, c.image) }
+		writer.CloseWithError(c.pack(&countedWriter{writer, pace}, open, skip, pace))
 	}()
-	err = c.to.Load(ctx, reader)
+	err := c.to.Load(ctx, reader) // that of packing is its error too
 	reader.CloseWithError(errNotTaken)
-	archive.Close()
-	if errPack := <-packed; errPack != nil && !errors.Is(errPack, errNotTaken) {
-		err = errPack // the reason why the other engine did not get it
-	}
-	sent.Bytes = pace.sent
-	if err == nil {
+	stop()
+	<-packed
+	if err != nil {
+		err = fmt.Errorf("send the image: %w", err)
+	} else {
 		pace.end()
 	}
-	return sent, err
-}
-
-// open opens the archive from which the layers come that are sent; when that is none, it is
-// empty, as an engine takes its time to make one.
-func (c *consignment) open(ctx context.Context, skip int) (io.ReadCloser, error) {
-	if skip == len(c.layers) {
-		return io.NopCloser(strings.NewReader("")), nil
-	}
-	return c.from.Save(ctx, c.image)
+	return Sent{Bytes: pace.sent, Layers: len(c.layers), Skipped: skip}, err
 }
 
 // errNotTaken ends the packing of an archive that the other engine reads no more.

@@ -33,14 +33,14 @@ const maxDescription = 1 << 20
 // The archive is at once one of Docker's and an OCI image layout: Docker takes layers that it
 // has for those that the archive lacks when it reads the first, and Podman when it reads the
 // second.
-func (p parcel) pack(w io.Writer, saved io.Reader, skip int, pace *pace) error {
-	out := &packing{parcel: p, archive: tar.NewWriter(w), pace: pace, sizes: map[string]int64{}, layerOf: map[string]string{}, other: map[string]bool{}}
+func (p parcel) pack(w io.Writer, open func() (io.ReadCloser, error), skip int, pace *pace) error {
+	out := &packing{parcel: p, archive: tar.NewWriter(w), pace: pace, sizes: map[string]int64{}, layerOf: map[string]string{}, files: map[string]string{}}
 	for _, layer := range p.layers[skip:] {
 		if !slices.Contains(out.missing, layer) { // an image may have one twice, an empty one for instance
 			out.missing = append(out.missing, layer)
 		}
 	}
-	if err := out.copyLayers(tar.NewReader(saved)); err != nil {
+	if err := out.copyFrom(open); err != nil {
 		return fmt.Errorf("read the archive of the image: %w", err)
 	}
 	return out.finish()
@@ -53,10 +53,43 @@ type packing struct {
 	pace    *pace
 
 	missing []string          // the layers that are to be sent and are not yet
-	sizes   map[string]int64  // of the layers, by digest; unknown: 0
-	layerOf map[string]string // of Docker before 25: the layer in a directory
-	other   map[string]bool   // the files that were sent, whatever is in them
+	sizes   map[string]int64  // of the layers; unknown: 0
+	layerOf map[string]string // the layer in a directory, or of a compressed file
+	files   map[string]string // where compressed layers are
 	names   []dockerManifest  // what the archive says of its layers
+}
+
+// copyFrom copies the missing layers. It reads the archive a second time where layers are
+// kept compressed (by a Docker with containerd's image store): what says which is which comes
+// after them.
+func (p *packing) copyFrom(open func() (io.ReadCloser, error)) error {
+	if len(p.missing) == 0 {
+		return nil
+	}
+	if err := p.copyOnce(open); err != nil || len(p.missing) == 0 {
+		return err
+	}
+	if len(p.names) == 1 && len(p.names[0].Layers) == len(p.layers) {
+		for i, file := range p.names[0].Layers {
+			p.layerOf[file] = p.layers[i]
+		}
+		if err := p.copyOnce(open); err != nil {
+			return err
+		}
+	}
+	if len(p.missing) > 0 {
+		return fmt.Errorf("it lacks the layer %s", p.missing[0])
+	}
+	return nil
+}
+
+func (p *packing) copyOnce(open func() (io.ReadCloser, error)) error {
+	saved, err := open()
+	if err != nil {
+		return err
+	}
+	defer saved.Close()
+	return p.copyLayers(tar.NewReader(saved))
 }
 
 // copyLayers copies the missing layers.
@@ -111,34 +144,39 @@ func readDescription(size int64, content io.Reader) ([]byte, error) {
 	return io.ReadAll(content)
 }
 
-// blob copies a file that is named by its digest. It is a layer when the image has one of
-// that digest; else it is copied under its own name, as it may be a layer that the engine
-// keeps compressed.
+// blob copies a file that is named by its digest, if it is a missing layer: one that is not
+// compressed has that digest itself.
 func (p *packing) blob(hex string, size int64, content io.Reader) error {
-	digest := "sha256:" + hex
-	if slices.Contains(p.layers, digest) {
-		return p.layer(digest, size, content)
+	file := blob("sha256:" + hex)
+	layer, compressed := p.layerOf[file]
+	if !compressed {
+		return p.layer("sha256:"+hex, size, content)
 	}
-	if len(p.missing) == 0 {
+	if !p.take(layer, size) {
 		return nil
 	}
-	p.other[blob(digest)] = true
-	return p.write(blob(digest), size, content)
+	p.files[layer] = file
+	return p.write(file, size, content)
 }
 
 // layer copies a layer if it is missing.
 func (p *packing) layer(digest string, size int64, content io.Reader) error {
-	if !slices.Contains(p.layers, digest) {
+	p.sizes[digest] = size
+	if !p.take(digest, size) {
 		return nil
 	}
-	p.sizes[digest] = size
-	at := slices.Index(p.missing, digest)
+	return p.write(blob(digest), size, content)
+}
+
+// take says whether the layer is missing, which it is no more.
+func (p *packing) take(layer string, size int64) bool {
+	at := slices.Index(p.missing, layer)
 	if at < 0 {
-		return nil
+		return false
 	}
 	p.missing = slices.Delete(p.missing, at, at+1)
 	p.pace.begin(size, len(p.missing) == 0)
-	return p.write(blob(digest), size, content)
+	return true
 }
 
 func (p *packing) write(name string, size int64, content io.Reader) error {
@@ -176,38 +214,27 @@ func (p *packing) identify(dir string, description []byte) string {
 
 // finish writes what says which layers there are.
 func (p *packing) finish() error {
-	files, err := p.layerFiles()
-	if err != nil {
-		return err
-	}
 	config := blob(digestOf(p.config))
 	if err := p.write(config, int64(len(p.config)), bytes.NewReader(p.config)); err != nil {
 		return err
 	}
-	if len(p.other) == 0 {
+	if len(p.files) == 0 { // Docker finds out that a layer is compressed, others are to be told
 		if err := p.writeIndex(); err != nil {
 			return err
 		}
 	}
-	if err := p.writeJSON("manifest.json", []dockerManifest{{Config: config, RepoTags: []string{p.tag}, Layers: files}}); err != nil {
+	description := dockerManifest{Config: config, RepoTags: []string{p.tag}}
+	for _, layer := range p.layers {
+		file, compressed := p.files[layer]
+		if !compressed {
+			file = blob(layer)
+		}
+		description.Layers = append(description.Layers, file)
+	}
+	if err := p.writeJSON("manifest.json", []dockerManifest{description}); err != nil {
 		return err
 	}
 	return p.archive.Close()
-}
-
-// layerFiles are the names of the files with the layers, from the lowest.
-func (p *packing) layerFiles() ([]string, error) {
-	var files []string
-	for i, layer := range p.layers {
-		file := blob(layer)
-		if len(p.names) == 1 && i < len(p.names[0].Layers) && p.other[p.names[0].Layers[i]] {
-			file = p.names[0].Layers[i]
-		} else if slices.Contains(p.missing, layer) {
-			return nil, fmt.Errorf("read the archive of the image: it lacks the layer %s", layer)
-		}
-		files = append(files, file)
-	}
-	return files, nil
 }
 
 // writeIndex writes what makes the archive an OCI image layout.
