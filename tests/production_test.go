@@ -33,6 +33,7 @@ type production struct {
 	dir    string // of what is ours here: keys, ssh's configuration, programs
 	port   string
 	sshd   *exec.Cmd
+	apache *exec.Cmd
 }
 
 // sshdPath is where Debian has it; it wants to be called by its whole path.
@@ -57,6 +58,10 @@ func newProduction(dir, disk string) (*production, error) {
 
 func (p *production) close() error {
 	var errs []error
+	if p.apache != nil {
+		errs = append(errs, p.apache.Process.Signal(syscall.SIGTERM))
+		_ = p.apache.Wait()
+	}
 	if p.sshd != nil {
 		errs = append(errs, p.away())
 	}
@@ -143,6 +148,53 @@ func (p *production) listen() error {
 	}
 	return within(storyBound, func() error {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+p.port)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// apacheConfig is all of Apache's configuration but the virtual host.
+const apacheConfig = `ServerRoot DIR
+ServerName localhost
+PidFile DIR/pid
+Listen 8080
+User www-data
+Group www-data
+ErrorLog DIR/error.log
+DefaultRuntimeDir DIR
+Mutex file:DIR default
+LoadModule mpm_event_module MODULES/mod_mpm_event.so
+LoadModule authz_core_module MODULES/mod_authz_core.so
+LoadModule proxy_module MODULES/mod_proxy.so
+LoadModule proxy_http_module MODULES/mod_proxy_http.so
+LoadModule proxy_wstunnel_module MODULES/mod_proxy_wstunnel.so
+LoadModule rewrite_module MODULES/mod_rewrite.so
+Include DIR/site.conf
+`
+
+// proxy starts Debian's Apache on the machine, at port 8080, with a virtual host of
+// examples/ecs/apache.
+func (p *production) proxy(site string) error {
+	host, err := os.ReadFile(filepath.Join(rootDir, "examples/ecs/apache", site))
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(p.engine.Dir, "apache")
+	text := strings.NewReplacer("*:80>", "*:8080>", "/home/specfun/prod-ecs", filepath.Join(p.home(), "web")).Replace(string(host))
+	config := strings.NewReplacer("DIR", dir, "MODULES", "/usr/lib/apache2/modules").Replace(apacheConfig)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "site.conf"), []byte(text), 0o644),
+		os.WriteFile(filepath.Join(dir, "apache2.conf"), []byte(config), 0o644)); err != nil {
+		return err
+	}
+	p.apache = exec.Command(filepath.Join(p.dir, "bin", "inprod"), "/usr/sbin/apache2", "-f", filepath.Join(dir, "apache2.conf"), "-DFOREGROUND")
+	p.apache.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.apache.Start(); err != nil {
+		return err
+	}
+	return within(storyBound, func() error {
+		conn, err := p.dial(context.Background(), "tcp", "127.0.0.1:8080")
 		if err != nil {
 			return err
 		}
@@ -305,12 +357,12 @@ func (a *asker) end() {
 	a.ended.Wait()
 }
 
-// production start [disk=SIZE]|away|back|cut|reboot: a machine to deploy to, which ssh calls
+// production start [disk=SIZE]|away|back|cut|freeze|thaw|reboot|proxy SITE: a machine to deploy to, which ssh calls
 // prod. From its start on inprod runs a command there, and PROD is its user's home; the
 // directory app is a test whose container has an application.
 func cmdProduction(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: production start [disk=SIZE]|away|back|cut|reboot")
+		ts.Fatalf("usage: production start [disk=SIZE]|away|back|cut|freeze|thaw|reboot|proxy site")
 	}
 	story := ts.Value(storyKey{}).(*story)
 	if args[0] == "start" {
@@ -346,6 +398,12 @@ func cmdProduction(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(p.listen())
 	case "cut":
 		ts.Check(p.cut())
+	case "proxy":
+		ts.Check(p.proxy(args[1]))
+	case "freeze":
+		ts.Check(p.engine.Freeze())
+	case "thaw":
+		ts.Check(p.engine.Thaw())
 	case "reboot":
 		ts.Check(p.away())
 		ts.Check(p.engine.Stop())

@@ -3,6 +3,8 @@ package deploy
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -238,9 +240,17 @@ func (w *work) send(ctx context.Context, release Release) error {
 	w.Say("sending the image to " + s.Host())
 	sent, err := Transfer{Progress: w.Progress, Now: w.Now}.Send(ctx, w.From, s.engine, Cargo{
 		Container: release.Container, Tag: tag, Labels: release.labels(s.deployment.Name), Command: s.deployment.Container.Command,
+		Sender: sender(release.Suite, release.Machine, s.deployment.Host),
 	})
 	w.done.Sent = sent
 	return err
+}
+
+// sender tells the promotions of one suite to one machine from others of the same name, which
+// may share the engine that tests run on.
+func sender(of ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(of, "\x00")))
+	return hex.EncodeToString(sum[:6])
 }
 
 // create makes the new container, which does not run yet.

@@ -110,7 +110,7 @@ func runningPorts(found containers) map[string]int {
 // arguments are the name of the state's folder, whether there is a URL to ask, and the places
 // of files.
 const lookScript = `
-umask 077
+umask 022
 state=$HOME/.local/state/runtests/deploy/$1
 echo "state $state"
 for tool in docker flock setsid timeout tar dd; do

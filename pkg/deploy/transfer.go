@@ -20,6 +20,9 @@ type Cargo struct {
 	// Labels are added to those of the image that the container was made from. The
 	// container's own labels and environment, which are those of a test, stay behind.
 	Labels  map[string]string
+	// Sender tells apart those who send images of one repository from one engine, each of
+	// whom clears up what its own transfers left: letters and digits; may be empty.
+	Sender  string
 	Command []string // what the image runs by itself; nil: what the image that the container was made from does
 }
 
@@ -72,11 +75,11 @@ func (t Transfer) Send(ctx context.Context, from Source, to Target, cargo Cargo)
 		t.Now = time.Now
 	}
 	start := t.Now()
-	if err := removeParts(ctx, from, cargo.Tag); err != nil {
+	if err := removeParts(ctx, from, cargo); err != nil {
 		return sent, err
 	}
 	// Whatever an engine made of a call that it did not answer is removed too.
-	defer func() { err = errors.Join(err, removePart(ctx, from, cargo.Tag)) }()
+	defer func() { err = errors.Join(err, removePart(ctx, from, cargo)) }()
 	c, err := t.prepare(ctx, from, to, cargo)
 	if err != nil {
 		return sent, err
@@ -110,7 +113,7 @@ type consignment struct {
 
 // prepare makes the image, and finds out which of its layers have to be sent.
 func (t Transfer) prepare(ctx context.Context, from Source, to Target, cargo Cargo) (*consignment, error) {
-	made, err := from.Commit(ctx, cargo.Container, cargo.Tag+partSuffix)
+	made, err := from.Commit(ctx, cargo.Container, cargo.Tag+cargo.partSuffix())
 	if err != nil {
 		return nil, err
 	}
@@ -220,24 +223,31 @@ func withdraw(ctx context.Context, e Target, tag, before string) error {
 // partSuffix ends the name of the image that a transfer makes on the engine it comes from.
 const partSuffix = ".part"
 
-func removePart(ctx context.Context, e Source, tag string) error {
+func (c Cargo) partSuffix() string {
+	if c.Sender == "" {
+		return partSuffix
+	}
+	return "." + c.Sender + partSuffix
+}
+
+func removePart(ctx context.Context, e Source, cargo Cargo) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyBound)
 	defer cancel()
-	return e.RemoveTag(ctx, tag+partSuffix)
+	return e.RemoveTag(ctx, cargo.Tag+cargo.partSuffix())
 }
 
 // removeParts removes what transfers of the same repository left that were killed.
-func removeParts(ctx context.Context, e Source, tag string) error {
+func removeParts(ctx context.Context, e Source, cargo Cargo) error {
 	images, err := e.Images(ctx, nil)
 	if err != nil {
 		return err
 	}
-	repository, _, _ := strings.Cut(tag, ":")
+	repository, _, _ := strings.Cut(cargo.Tag, ":")
 	left := map[string]bool{}
 	for _, image := range images {
 		for _, name := range image.Tags {
 			name = strings.TrimPrefix(name, "localhost/")
-			if strings.HasPrefix(name, repository+":") && strings.HasSuffix(name, partSuffix) {
+			if strings.HasPrefix(name, repository+":") && strings.HasSuffix(name, cargo.partSuffix()) {
 				left[name] = true
 			}
 		}

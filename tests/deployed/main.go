@@ -1,6 +1,7 @@
 // Command deployed is the application that the stories of deployments bring to production: it
 // says its version over HTTP on port 9080 and over a WebSocket on port 9081. It reads a
-// configuration file of lines NAME=VALUE: answer=500 makes it ill, exit=N ends it at once.
+// configuration file of lines NAME=VALUE: answer=500 makes it ill, exit=N ends it at once,
+// and delay=D lets it listen that much later.
 package main
 
 import (
@@ -53,6 +54,9 @@ func read(file string) map[string]string {
 }
 
 func serve(text string, config map[string]string) {
+	if delay, err := time.ParseDuration(config["delay"]); err == nil {
+		time.Sleep(delay)
+	}
 	web := &http.Server{Addr: ":9080", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if status, err := strconv.Atoi(config["answer"]); err == nil {
 			w.WriteHeader(status)
