@@ -19,7 +19,7 @@ type Cargo struct {
 	Tag       string // the image's name on the other engine: REPO:TAG
 	// Labels are added to those of the image that the container was made from. The
 	// container's own labels and environment, which are those of a test, stay behind.
-	Labels  map[string]string
+	Labels map[string]string
 	// Sender tells apart those who send images of one repository from one engine, each of
 	// whom clears up what its own transfers left: letters and digits; may be empty.
 	Sender  string
