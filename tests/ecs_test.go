@@ -49,7 +49,7 @@ ssh ${REMOTE} "docker stop prod-ecs; docker rm prod-ecs; docker rmi prod-ecs" ||
 echo "renaming image prod-ecs.tmp to prod-ecs"
 ssh ${REMOTE} "docker tag prod-ecs.tmp prod-ecs; docker rmi prod-ecs.tmp"
 echo "copying config.json and run-ecs.sh to ${REMOTE}:prod-ecs/"
-scp -F "$SSH_CONFIG" config.json run-ecs.sh ${REMOTE}:prod-ecs/
+scp -O -F "$SSH_CONFIG" config.json run-ecs.sh ${REMOTE}:prod-ecs/
 echo "launching ecs on ${REMOTE}"
 ssh ${REMOTE} "sh prod-ecs/run-ecs.sh"
 `

@@ -51,7 +51,7 @@ type HealthCheck struct {
 	HTTP     string        // a URL as the production machine sees it, which must answer with 2xx or 3xx; empty: none
 	Command  []string      // executed in the container, must end with 0; empty: none
 	Timeout  time.Duration // from the start of the container, default 1m
-	Interval time.Duration // between two attempts, default 200ms
+	Interval time.Duration // between two attempts, default 100ms
 }
 
 // deployment is an entry of `deploy` while it is read.
@@ -120,7 +120,7 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 func (d *decoder) deployment(p pair) deployment {
 	one := deployment{
 		settings:   settings{Container: engine.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
-		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 200 * time.Millisecond}},
+		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
 	deployKeys.decode(d, &one, p.value)
 	if one.settings.at["from"] == nil {
