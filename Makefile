@@ -45,7 +45,7 @@ lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy g
 bench: build ## figures beside run_test.sh and a Makefile of images on the same engine; ten minutes
 	@scripts/packages bench
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
-	go build -o bin/bare ./bench/bare && go run ./bench
+	go build -o bin/bare ./bench/bare && go build -o bin/send ./bench/send && go run ./bench
 
 test-engines: build ## the stories on other engines: Docker 26.1 and 28.5, Podman (root; takes long)
 	@scripts/test-engines
