@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # How long make soak does its worst, after 200 kills.
 SOAKTIME ?= 10m
 # A package's tests together; the longest is the stories on a slow engine.
-TESTTIME ?= 20m
+TESTTIME ?= 40m
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
