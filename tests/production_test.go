@@ -331,16 +331,18 @@ func (p *production) ask(url string) *asker {
 	a.ended.Go(func() {
 		tick := time.NewTicker(askPause)
 		defer tick.Stop()
-		last := time.Now()
+		last, failing := time.Now(), false
 		for {
 			_, err := p.get(url)
 			a.total++
 			now := time.Now()
-			if err == nil {
-				last = now
-			} else {
-				a.failed = append(a.failed, now.Format("15:04:05.000 ")+err.Error())
+			if failing || err != nil {
 				a.longest = max(a.longest, now.Sub(last))
+			}
+			if failing = err != nil; failing {
+				a.failed = append(a.failed, now.Format("15:04:05.000 ")+err.Error())
+			} else {
+				last = now
 			}
 			select {
 			case <-a.stop:

@@ -201,14 +201,17 @@ func (s *Site) follow(ctx context.Context, say func(string)) (swapped, error) {
 	bound := s.deployment.Check.Timeout*2 + s.deployment.Container.StopGrace*2 + s.deployment.Drain + 5*time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the exchange has not ended within %s", bound))
 	defer cancel()
-	said := 0
+	said, told := 0, ""
 	for {
 		end, err := s.followOnce(ctx, &said, say)
 		var away *awayError
 		if err == nil || !errors.As(err, &away) {
 			return end, err
 		}
-		say(fmt.Sprintf("%v; the exchange goes on there, trying again", err))
+		if text := err.Error(); text != told {
+			say(text + "; the exchange goes on there, trying again")
+			told = text
+		}
 		select {
 		case <-ctx.Done():
 			return end, fmt.Errorf("%w: %w", err, context.Cause(ctx))

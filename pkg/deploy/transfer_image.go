@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"runtests/pkg/engine"
@@ -130,7 +131,7 @@ type dockerManifest struct {
 }
 
 // blob is where the part with that digest is in an archive.
-func blob(digest string) string { return "blobs/sha256/" + digest[len("sha256:"):] }
+func blob(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
 
 func digestOf(data []byte) string {
 	sum := sha256.Sum256(data)

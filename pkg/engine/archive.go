@@ -27,7 +27,7 @@ func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) 
 		case <-life.Done():
 		}
 	}()
-	response, err := e.send(life, http.MethodGet, "/images/"+image+"/get", nil)
+	response, err := e.send(life, http.MethodGet, "/images/"+image+"/get", nil) //nolint:bodyclose // Close of saved does
 	if err != nil {
 		status, _, _ := refusal(err)
 		if err = explain(life, err); status == http.StatusNotFound {
