@@ -182,7 +182,7 @@ func (p *production) proxy(site string) error {
 		return err
 	}
 	dir := filepath.Join(p.engine.Dir, "apache")
-	text := strings.NewReplacer("*:80>", "*:8080>", "/home/specfun/prod-ecs", filepath.Join(p.home(), "web")).Replace(string(host))
+	text := strings.NewReplacer("*:80>", "*:8080>", "/srv/prod-ecs", filepath.Join(p.home(), "web")).Replace(string(host))
 	config := strings.NewReplacer("DIR", dir, "MODULES", "/usr/lib/apache2/modules").Replace(apacheConfig)
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "site.conf"), []byte(text), 0o644),
 		os.WriteFile(filepath.Join(dir, "apache2.conf"), []byte(config), 0o644)); err != nil {

@@ -15,18 +15,26 @@ import (
 
 // holdScript holds the lock of a deployment's state as long as it hears from us, and starts
 // the swap, which inherits the lock: so it is held until both have ended, however they end.
-// It reads byte by byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
+// It makes the folders of the files. It reads byte by byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
 const holdScript = `
 umask 077
 mkdir -p "$1" && cd "$1" || exit
 exec 9>>lock
-flock -n 9 || { echo held; exit 0; }
+flock -n 9 || { sleep 1; flock -n 9; } || { echo held; exit 0; } # who only looks has it for a moment
+state=$1
+shift
+umask 022 # a container or a proxy may read there as somebody else
+for place; do
+	folder=${place%/*}
+	mkdir -p -- "${folder:-/}" || exit
+done
+umask 077
 echo locked
 while :; do
 	case $(timeout 60 dd bs=1 count=1 2>/dev/null 9>&-) in
 	.) ;;
-	g) setsid sh "$1/swap/swap.sh" go </dev/null >swap/log 2>&1 & ;;
-	m) setsid sh "$1/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
+	g) setsid sh "$state/swap/swap.sh" go </dev/null >swap/log 2>&1 & ;;
+	m) setsid sh "$state/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
 	c) rm -rf swap ;;
 	*) exit 0 ;;
 	esac
@@ -66,7 +74,7 @@ type hold struct {
 // the session ends before close.
 func (s *Site) lock(lost func()) (*hold, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	h := &hold{cmd: s.machine.command(ctx, holdScript, s.state), ended: make(chan struct{}), stopIt: stop}
+	h := &hold{cmd: s.machine.command(ctx, holdScript, append([]string{s.state}, s.places()...)...), ended: make(chan struct{}), stopIt: stop}
 	var said bytes.Buffer
 	h.cmd.Stderr = &said
 	var err error

@@ -110,7 +110,6 @@ func runningPorts(found containers) map[string]int {
 // arguments are the name of the state's folder, whether there is a URL to ask, and the places
 // of files.
 const lookScript = `
-umask 022
 state=$HOME/.local/state/runtests/deploy/$1
 echo "state $state"
 for tool in docker flock setsid timeout tar dd; do
@@ -120,7 +119,7 @@ done
 shift 2
 for place; do
 	dir=${place%/*}
-	mkdir -p -- "${dir:-/}" 2>/dev/null
+	until [ -e "${dir:-/}" ]; do dir=${dir%/*}; done
 	if [ -d "$place" ]; then
 		echo "wrong $place is a directory"
 	elif [ ! -d "${dir:-/}" ] || [ ! -w "${dir:-/}" ]; then
@@ -140,6 +139,17 @@ done
 [ ! -s "$state/history" ] || echo "last $(grep -v ' failed-' "$state/history" | tail -n 1)"
 `
 
+// places are those of all files that a promotion writes.
+func (s *Site) places() (all []string) {
+	for _, f := range s.deployment.Files {
+		all = append(all, f.Target)
+	}
+	if s.deployment.PortsFile != "" {
+		all = append(all, s.deployment.PortsFile)
+	}
+	return all
+}
+
 // stateName is the name of the state's folder: a machine may have several engines.
 func (s *Site) stateName() string {
 	name := s.deployment.Name
@@ -152,14 +162,7 @@ func (s *Site) stateName() string {
 // look asks the machine.
 func (s *Site) look(ctx context.Context) error {
 	d := s.deployment
-	args := []string{s.stateName(), d.Check.HTTP}
-	for _, f := range d.Files {
-		args = append(args, f.Target)
-	}
-	if d.PortsFile != "" {
-		args = append(args, d.PortsFile)
-	}
-	told, err := s.machine.sh(ctx, nil, lookScript, args...)
+	told, err := s.machine.sh(ctx, nil, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
 	if err != nil {
 		return err
 	}

@@ -160,6 +160,7 @@ func (c *consignment) send(ctx context.Context, skip int) (Sent, error) {
 		total = c.own
 	}
 	pace := newPace(c.Progress, c.Now, total)
+	pace.report(c.Now()) // the engine here takes its time to save an image
 	saving, stop := context.WithCancel(ctx)
 	defer stop()
 	reader, writer := io.Pipe()
