@@ -477,6 +477,7 @@ func TestParentMovedMeanwhile(t *testing.T) {
 func TestContextChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM BASE\nCOPY . /x\n")
+	w.write("a/before", strings.Repeat("x", 4<<20)) // the file after it is not read ahead
 	w.write("a/file", "one")
 	w.with = meddler{w.engine, func() { w.write("a/file", "two") }}
 	if o := w.run()["a"]; !errors.Is(o.err, ErrContextChanged) {
