@@ -22,10 +22,10 @@ var branches = [][]string{
 // images measures the building of images: a chain with nothing to do beside the
 // Makefile of its kind, branches side by side, and large contexts.
 func (b *bed) images(t *table, rounds int, context int64) (err error) {
-	if err := b.removeImages(); err != nil {
+	if err := b.removeImages(benchImages + "*"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.removeImages()) }()
+	defer func() { err = errors.Join(err, b.removeImages(benchImages+"*")) }()
 	if err := b.nothingToBuild(t, rounds); err != nil {
 		return err
 	}
@@ -160,9 +160,12 @@ func (b *bed) suiteOfImages(name, entries string) (build []string, err error) {
 	return []string{b.runtests, "build", "-f", file}, nil
 }
 
-// removeImages removes what was built here, by this bench or an earlier one.
-func (b *bed) removeImages() error {
-	out, err := b.command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", benchImages+"*").Output()
+// benchKept are the names under which the suite of tests keeps the images that they passed on.
+const benchKept = "runtests-passed/bench-*"
+
+// removeImages removes the names of images that match a pattern, of this bench or an earlier one.
+func (b *bed) removeImages(pattern string) error {
+	out, err := b.command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", pattern).Output()
 	if err != nil {
 		return fmt.Errorf("list the images of the bench: %w", err)
 	}

@@ -36,7 +36,7 @@ func bench(only string, rounds int, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.work)) }()
+	defer func() { err = errors.Join(err, b.removeImages(benchKept), os.RemoveAll(b.work)) }()
 
 	var t table
 	for _, part := range []struct {

@@ -30,7 +30,7 @@ func (b *bed) transfer(t *table, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, production.Close(), b.removeTransfers(), b.removeImages()) }()
+	defer func() { err = errors.Join(err, production.Close(), b.removeTransfers(), b.removeImages(benchImages+"*")) }()
 	if err := errors.Join(production.Start(), b.removeTransfers()); err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func (d *during) Started(_ int, _ report.Result, log *runner.Log) {
 
 func (d *during) Finished(int, report.Result) {}
 
+func (*during) Trying(int, report.Result, string, *runner.Log) {}
+func (*during) Diagnosed(int, report.Result)                   {}
+
 // An engine that does not come back costs the run its patience once: the steps that
 // are left are broken at once, all for the same reason.
 func TestEngineStaysAway(t *testing.T) {

@@ -110,9 +110,10 @@ var needRoot = map[string]string{
 	"cron":            "it starts cron, where cron's files are its own",
 	"cutoff":          "it starts an engine of its own",
 	"deploy":          "it starts an engine of its own",
-	"deploy-faults":   "it starts an engine of its own",
 	"deploy-disk":     "it starts an engine of its own",
+	"deploy-faults":   "it starts an engine of its own",
 	"deploy-handover": "it starts an engine of its own",
+	"diagnose-image":  "its image, debian:bookworm-slim, is made by debootstrap",
 	"engine-away":     "it starts an engine of its own",
 	"engine-disk":     "it starts an engine of its own",
 	"engine-faults":   "it starts an engine of its own",
@@ -170,6 +171,7 @@ func removeAll(workDir, id string) {
 	if tags := strings.Fields(out); err == nil && len(tags) > 0 {
 		_, _ = docker(append([]string{"rmi", "-f"}, tags...)...)
 	}
+	forgetPassed(docker, workDir)
 }
 
 // containersOf returns the containers of the runs whose folders are below workDir.

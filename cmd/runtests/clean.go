@@ -105,10 +105,18 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	if s.File == "" {
 		return nil // only a suite builds any
 	}
-	old, err := images.Superseded(ctx, e, s.Name, s.KeepImages)
+	history, err := report.ReadHistory(s.Logs, "")
+	if err != nil {
+		return err
+	}
+	needed, err := history.LastPassedOn(s.Logs, nil)
+	if err != nil {
+		return fmt.Errorf("the images are left alone, as nobody can say which of them are needed: %w", err)
+	}
+	old, err := unneeded(ctx, e, s, needed, true)
 	if err == nil && !b.dry {
 		old, err = images.RemoveSuperseded(ctx, e, old)
-		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs))
+		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs, needed))
 	}
 	for _, one := range old {
 		b.gone("image", one.Tag, "%s, %s, built %s", shortID(one.ID), units.HumanSize(float64(one.Size)), one.Built.Format(time.DateTime))

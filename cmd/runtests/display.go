@@ -57,6 +57,14 @@ func (silent) Started(int, report.Result, *runner.Log) {}
 func (silent) Finished(int, report.Result)             {}
 func (silent) end()                                    {}
 
+func (silent) Trying(int, report.Result, string, *runner.Log) {}
+func (silent) Diagnosed(int, report.Result)                   {}
+
+// looking is the line that says that the cause of a failure is looked for.
+func looking(result report.Result, how string) string {
+	return "looking for the cause of " + report.Clean(result.Name) + ": " + report.Clean(how)
+}
+
 // lines prints a line per finished step.
 type lines struct {
 	mu          sync.Mutex
@@ -72,6 +80,12 @@ func (l *lines) Finished(_ int, result report.Result) {
 	l.done++
 	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, result.Headline())
 }
+
+func (l *lines) Trying(_ int, result report.Result, how string, _ *runner.Log) {
+	fmt.Fprintln(l.out, looking(result, how)) // nothing else is printed by then
+}
+
+func (l *lines) Diagnosed(_ int, result report.Result) { fmt.Fprintln(l.out, result.VerdictLine()) }
 
 func (l *lines) end() {}
 
@@ -90,7 +104,16 @@ func newFollower(out io.Writer) *follower {
 	return &follower{out: report.NewCleaner(out)}
 }
 
-func (f *follower) Started(_ int, _ report.Result, log *runner.Log) {
+func (f *follower) Started(_ int, _ report.Result, log *runner.Log) { f.show("", log) }
+
+func (f *follower) Trying(_ int, result report.Result, how string, log *runner.Log) {
+	f.show(looking(result, how)+"\n", log)
+}
+
+func (f *follower) Diagnosed(int, report.Result) {}
+
+// show shows a log to its end, after title.
+func (f *follower) show(title string, log *runner.Log) {
 	file, err := os.Open(log.Path())
 	if err != nil {
 		return // the log is on disk under a name that is in the report
@@ -105,6 +128,7 @@ func (f *follower) Started(_ int, _ report.Result, log *runner.Log) {
 		if before != nil {
 			<-before
 		}
+		_, _ = io.WriteString(f.out, title)
 		f.follow(file, log)
 	})
 }
@@ -186,18 +210,41 @@ func (l *live) line(priority int, text func() string) *mpb.Bar {
 }
 
 func (l *live) Started(index int, result report.Result, log *runner.Log) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if bar, ok := l.bars[index]; ok {
-		bar.Abort(true) // an attempt before this one
-	}
-	name, started := result.Name, time.Now()
+	name := report.Clean(result.Name)
 	if result.Attempts > 1 {
 		name += fmt.Sprintf(" (attempt %d)", result.Attempts)
 	}
+	l.show(index, name, log)
+}
+
+func (l *live) Trying(index int, result report.Result, how string, log *runner.Log) {
+	l.show(index, looking(result, how), log)
+}
+
+func (l *live) Diagnosed(index int, result report.Result) {
+	l.mu.Lock()
+	l.hide(index)
+	l.mu.Unlock()
+	fmt.Fprintln(l.progress, result.VerdictLine())
+}
+
+// show adds a line for what goes on with a step, in place of the one that it has.
+func (l *live) show(index int, what string, log *runner.Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hide(index)
+	started := time.Now()
 	l.bars[index] = l.line(index, func() string {
-		return fmt.Sprintf("  %s  %s  %s", report.Clean(name), since(started), report.Clean(log.LastLine()))
+		return fmt.Sprintf("  %s  %s  %s", what, since(started), report.Clean(log.LastLine()))
 	})
+}
+
+// hide removes the line of a step, if it has one; l.mu is held.
+func (l *live) hide(index int) {
+	if bar, ok := l.bars[index]; ok {
+		bar.Abort(true)
+		delete(l.bars, index)
+	}
 }
 
 func (l *live) Finished(index int, result report.Result) {
@@ -206,10 +253,7 @@ func (l *live) Finished(index int, result report.Result) {
 	if result.Outcome != report.Passed {
 		l.failed++
 	}
-	if bar, ok := l.bars[index]; ok {
-		bar.Abort(true)
-		delete(l.bars, index)
-	}
+	l.hide(index)
 	l.mu.Unlock()
 	fmt.Fprintln(l.progress, l.coloured(result))
 }

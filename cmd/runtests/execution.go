@@ -35,6 +35,8 @@ type execution struct {
 	part     bool // of the suite: what comes of it says nothing of the whole
 	keep     string
 	useStale bool
+	// diagnoses says that the causes of new failures are looked for.
+	diagnoses bool
 
 	deploys        []suite.Deployment // asked for on the command line
 	last, rollback bool               // how
@@ -183,6 +185,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })
 	err = carrier.Run(runCtx, facts, r.builds(e, facts), r.steps)
+	err = errors.Join(err, r.diagnose(runCtx, w, e, carrier, facts))
 	announced()
 	shown.end()
 	r.promote(runCtx, w, e, folder, facts)

@@ -26,6 +26,7 @@ type runCommand struct {
 	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"The MAC address of the containers."`
 	Timeout    time.Duration `placeholder:"DURATION" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time, as in 90s or 2h (default: the suite's timeout, or 1h)."`
 	Failed     bool          `help:"Run only the steps that did not pass when they were last run."`
+	Diagnose   *bool         `negatable:"" env:"RUNTESTS_DIAGNOSE" help:"Look for the cause of what fails newly, by running it again in several ways (default: the suite's diagnose, in runs of the whole suite that keep no container)."`
 	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Run the tests of an image whose build failed on the image of before."`
 	flags
 }
@@ -66,6 +67,10 @@ func (c *runCommand) plan(w *world) (*execution, error) {
 	}
 	part := len(c.Targets) > 0 || c.Image != "" || c.Failed
 	r := &execution{flags: c.flags, suite: s, steps: steps, wanted: builtFor(s, steps), part: part, keep: c.Keep, useStale: c.UseStale}
+	r.diagnoses = s.Diagnose && !part && c.Keep == ""
+	if c.Diagnose != nil {
+		r.diagnoses = *c.Diagnose
+	}
 	switch {
 	case !part:
 		r.wanted = s.Built()

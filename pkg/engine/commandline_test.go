@@ -115,7 +115,7 @@ func TestCommandLineDoesTheSame(t *testing.T) {
 			return c
 		}(),
 		"machine": func() Container {
-			c := shell(`id -u; id -g; pwd; cat /sys/class/net/eth0/address; cat /etc/resolv.conf | grep nameserver; grep db /etc/hosts; df -k /dev/shm | tail -1 | awk '{print $2}'; mount | grep ' /scratch '`)
+			c := shell(`id -u; id -g; pwd; cat /sys/class/net/eth0/address; cat /etc/resolv.conf | grep nameserver; grep -w db /etc/hosts; df -k /dev/shm | tail -1 | awk '{print $2}'; mount | grep ' /scratch '`)
 			c.User, c.WorkingDir, c.MacAddress = "1234:567", "/var tmp", "02:42:ac:11:00:99"
 			c.DNS, c.ExtraHosts, c.ShmSize, c.Tmpfs = []string{"10.9.8.7"}, []string{"db:10.0.0.1"}, 3<<20, []string{"/scratch:size=1m"}
 			return c

@@ -29,10 +29,10 @@ type Old struct {
 }
 
 // Superseded lists the builds of a suite that may go: of each image, all but the one that
-// has its name now and the newest keep before that. One that a container was made from,
-// running or not, is not among them, nor is anything that we did not build for that suite.
-// They are in the order of their images' names, then the oldest first.
-func Superseded(ctx context.Context, shelf Shelf, suite string, keep int) ([]Old, error) {
+// has its name now, the newest keep before that, and those that are needed, by ID. One that
+// a container was made from, running or not, is not among them, nor is anything that we did
+// not build for that suite. They are in the order of their images' names, then the oldest first.
+func Superseded(ctx context.Context, shelf Shelf, suite string, keep int, needed map[string]bool) ([]Old, error) {
 	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
 		return nil, fmt.Errorf("look for superseded builds: %w", err)
@@ -44,7 +44,7 @@ func Superseded(ctx context.Context, shelf Shelf, suite string, keep int) ([]Old
 	var all []Old
 	for _, builds := range buildsOf(listed, suite) {
 		slices.SortFunc(builds, func(a, b Old) int { return cmp.Or(b.Built.Compare(a.Built), cmp.Compare(b.Tag, a.Tag)) })
-		builds = slices.DeleteFunc(builds[min(keep, len(builds)):], func(o Old) bool { return used[o.ID] })
+		builds = slices.DeleteFunc(builds[min(keep, len(builds)):], func(o Old) bool { return used[o.ID] || needed[o.ID] })
 		slices.Reverse(builds)
 		all = append(all, builds...)
 	}
@@ -53,14 +53,14 @@ func Superseded(ctx context.Context, shelf Shelf, suite string, keep int) ([]Old
 }
 
 // PruneInventories removes, from the folder logs, the inventories of images that the engine
-// does not have any more under a name of the suite.
-func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string) error {
+// does not have any more under a name of the suite, and that are not needed, by ID.
+func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string, needed map[string]bool) error {
 	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
 		return fmt.Errorf("remove old inventories: %w", err)
 	}
 	_, err = report.PruneInventories(logs, func(id string) bool {
-		return slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
+		return needed[id] || slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
 	})
 	return err
 }

@@ -440,7 +440,7 @@ func TestNotOurs(t *testing.T) {
 	}
 	w.expect(map[string]string{"a": "", "b": ""})
 	must(t, w.engine.Tag(t.Context(), byHand, w.suite+"-hand"))
-	old, err := Superseded(t.Context(), w.engine, w.suite, 0)
+	old, err := Superseded(t.Context(), w.engine, w.suite, 0, nil)
 	if err != nil || len(old) > 0 {
 		t.Errorf("%v %v", old, err)
 	}
@@ -477,6 +477,7 @@ func TestParentMovedMeanwhile(t *testing.T) {
 func TestContextChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM BASE\nCOPY . /x\n")
+	w.write("a/before", strings.Repeat("x", 4<<20)) // the file after it is not read ahead
 	w.write("a/file", "one")
 	w.with = meddler{w.engine, func() { w.write("a/file", "two") }}
 	if o := w.run()["a"]; !errors.Is(o.err, ErrContextChanged) {
@@ -562,13 +563,19 @@ func TestSuperseded(t *testing.T) {
 		}
 		return all
 	}
-	if old, err := Superseded(ctx, w.engine, w.suite+"-other", 0); err != nil || len(old) > 0 {
+	if old, err := Superseded(ctx, w.engine, w.suite+"-other", 0, nil); err != nil || len(old) > 0 {
 		t.Errorf("of another suite: %v %v", old, err)
 	}
-	if old, err := Superseded(ctx, w.engine, w.suite, 3); err != nil || len(old) > 0 {
+	if old, err := Superseded(ctx, w.engine, w.suite, 3, nil); err != nil || len(old) > 0 {
 		t.Errorf("3 are kept: %v %v", old, err)
 	}
-	old, err := Superseded(ctx, w.engine, w.suite, 1)
+	found, err := w.engine.Image(ctx, w.suite+"-c:dev-"+day(0))
+	must(t, err)
+	old, err := Superseded(ctx, w.engine, w.suite, 1, map[string]bool{found.ID: true})
+	if must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Old) bool { return o.ID == found.ID }) {
+		t.Errorf("one is needed: %v", tags(old))
+	}
+	old, err = Superseded(ctx, w.engine, w.suite, 1, nil)
 	must(t, err)
 	want := []string{"a:" + day(1), "b:" + day(0), "b:" + day(1), "c:dev-" + day(0), "c:dev-" + day(1)}
 	if diff := cmp.Diff(want, tags(old)); diff != "" {

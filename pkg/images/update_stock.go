@@ -42,20 +42,27 @@ func (w *update) takeStock(ctx context.Context) {
 // inventory is the one that is kept, or else a new one. It is taken again of a current image
 // where a run was killed before it could: the next build is compared with it.
 func (w *update) inventory(ctx context.Context, id string) (report.Inventory, error) {
-	if known, err := report.LoadInventory(w.Logs, id); err == nil {
+	inventory, err := Inventory(ctx, w.Engine, w.Logs, engine.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
+	if !errors.Is(err, ErrNoShell) {
+		return inventory, err
+	}
+	w.note("what is installed in it is not known: %v", ErrNoShell)
+	empty := report.Inventory{ImageID: id, Taken: w.Started} // so that it is not asked again
+	return empty, report.SaveInventory(w.Logs, empty)
+}
+
+// Inventory is that of an image, the one that is kept in the folder logs, or else one that is
+// taken now, and kept there. c is as for TakeInventory, but for the name, which is made here.
+func Inventory(ctx context.Context, e ContainerRunner, logs string, c engine.Container) (report.Inventory, error) {
+	if known, err := report.LoadInventory(logs, c.Image); err == nil {
 		return known, nil
 	}
-	taken, err := TakeInventory(ctx, w.Engine, engine.Container{
-		Image: id, Platform: w.image.Build.Platform, Labels: w.Labels, Name: "runtests-inventory-" + strings.ToLower(rand.Text()[:8]),
-	})
-	if errors.Is(err, ErrNoShell) {
-		w.note("what is installed in it is not known: %v", ErrNoShell)
-		taken, err = report.Inventory{ImageID: id, Taken: w.Started}, nil // so that it is not asked again
-	}
+	c.Name = "runtests-inventory-" + strings.ToLower(rand.Text()[:8])
+	taken, err := TakeInventory(ctx, e, c)
 	if err != nil {
 		return taken, err
 	}
-	return taken, report.SaveInventory(w.Logs, taken)
+	return taken, report.SaveInventory(logs, taken)
 }
 
 // note adds a sentence for the reader of the report.

@@ -26,6 +26,7 @@ const (
 	htmlFile   = "report.html"
 	junitFile  = "junit.xml"
 	lockFile   = "lock" // in a suite's logs folder too: see LockSuite
+	workFolder = "work" // the folders of MakeWork are .workNUMBER
 )
 
 // latestLink is the link in a suite's logs folder to the run launched last.
@@ -183,7 +184,24 @@ func (f *Folder) AttemptFile(step string, attempt int) string {
 	return fmt.Sprintf("%s.%s.attempt-%d.log", f.stem(step), f.ID, attempt)
 }
 
-// CreateLog makes a file named by LogFile or AttemptFile. It must not exist: nothing
+// TrialFile names the log of the nth trial that was made to find the cause of a step's
+// failure, counted from 1: STEP.ID.trial-1.log.
+func (f *Folder) TrialFile(step string, n int) string {
+	return fmt.Sprintf("%s.%s.trial-%d.log", f.stem(step), f.ID, n)
+}
+
+// MakeWork makes a folder in the run's for files that are needed for a moment, and returns
+// its path. Who made it removes it; that of a run that was killed is removed with its
+// other temporary files (Prune).
+func (f *Folder) MakeWork() (string, error) {
+	path, err := os.MkdirTemp(f.Path, "."+workFolder)
+	if err != nil {
+		return "", fmt.Errorf("make a folder to work in: %w", err)
+	}
+	return path, nil
+}
+
+// CreateLog makes a file named by LogFile, AttemptFile or TrialFile. It must not exist: nothing
 // is overwritten, and no link is followed.
 func (f *Folder) CreateLog(name string) (*os.File, error) {
 	if filepath.Base(name) != name || name == "." || name == ".." {

@@ -161,12 +161,12 @@ func skippedRuns(list []Skipped) string {
 		thousands(int64(len(list))), first.Format(timeLayout), last.Format(timeLayout))
 }
 
-// skippedBy says who held the suite since held. The lock's file tells it to the second.
+// skippedBy says who held the suite since held.
 func skippedBy(held, since time.Time) string {
 	switch {
 	case held.IsZero():
 		return "another one was still going on"
-	case held.Equal(since.Truncate(time.Second)):
+	case held.Equal(since):
 		return "this one was still going on"
 	}
 	return "the run of " + held.Local().Format(timeLayout) + " was still going on"

@@ -47,9 +47,12 @@ func removeOldLinks(root *os.Root, now time.Time) error {
 }
 
 // removeReplacements removes, from the folder of a run that is over, the files that
-// were to replace others.
+// were to replace others, and the folders that it worked in.
 func removeReplacements(root *os.Root, id string) error {
 	return removeEntries(root, id, func(entry fs.DirEntry) bool {
+		if entry.IsDir() && temporaryOf(workFolder, entry.Name()) {
+			return true
+		}
 		for _, name := range []string{recordFile, textFile, htmlFile, junitFile} {
 			if entry.Type().IsRegular() && temporaryOf(name, entry.Name()) {
 				return true

@@ -42,6 +42,9 @@ func (w *watched) Finished(_ int, result report.Result) {
 	w.finished = append(w.finished, result.Name+" "+string(result.Outcome))
 }
 
+func (*watched) Trying(int, report.Result, string, *Log) {}
+func (*watched) Diagnosed(int, report.Result)            {}
+
 // carryOut runs builds alone, one at a time.
 func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, *watched) {
 	t.Helper()

@@ -40,6 +40,11 @@ type Observer interface {
 	Started(index int, result report.Result, log *Log)
 	// Finished says that the step has ended, after the record of it is on disk.
 	Finished(index int, result report.Result)
+	// Trying says that the step, which has ended, is run once more to find the cause of its
+	// failure: how, in words, with its output in log.
+	Trying(index int, result report.Result, how string, log *Log)
+	// Diagnosed says that the step has its verdict, after the record of it is on disk.
+	Diagnosed(index int, result report.Result)
 }
 
 // Runner runs the steps of one run.
@@ -148,6 +153,13 @@ func (r *Runner) record(index int, result report.Result) *saved {
 	r.run.Steps[index] = result
 	r.mu.Unlock()
 	return r.saver.request()
+}
+
+// result returns what is known of a step.
+func (r *Runner) result(index int) report.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.run.Steps[index]
 }
 
 // interruptRest marks the steps that never started, if there are any, because of cause.

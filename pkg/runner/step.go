@@ -133,16 +133,10 @@ func (r *Runner) createLog(step string, attempt int) (*Log, error) {
 	return newLog(file, path, r.MaxLog), nil
 }
 
-// container is the step's container with a name of its own and our labels.
+// container is the step's container with a name of its own and our labels, to be kept if
+// the run is to keep one.
 func (r *Runner) container(step suite.Step) engine.Container {
-	c := step.Container
-	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
-	c.Labels = map[string]string{
-		LabelRun:     r.Folder.Path,
-		LabelMachine: r.Machine,
-		LabelSuite:   r.run.Suite,
-		LabelStep:    step.Name,
-	}
+	c := r.labelled(step)
 	if name := r.keepAs(step); name != "" {
 		c.Labels[LabelKeep] = name
 		c.KeepLog = true
@@ -151,6 +145,19 @@ func (r *Runner) container(step suite.Step) engine.Container {
 		} else if tree.Commit != "" {
 			c.Labels[LabelCommit] = tree.Commit
 		}
+	}
+	return c
+}
+
+// labelled is the step's container with a name of its own and our labels.
+func (r *Runner) labelled(step suite.Step) engine.Container {
+	c := step.Container
+	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
+	c.Labels = map[string]string{
+		LabelRun:     r.Folder.Path,
+		LabelMachine: r.Machine,
+		LabelSuite:   r.run.Suite,
+		LabelStep:    step.Name,
 	}
 	return c
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A large file, and one that aliases make large, are read within a bound.
+// A large file, and one that aliases make large, are read within a bound: what is wrong
+// with it takes hours, or never ends.
 func TestLargeFilesAreReadInABound(t *testing.T) {
 	var tests, variables strings.Builder
 	for i := range 4000 {
@@ -27,7 +28,7 @@ func TestLargeFilesAreReadInABound(t *testing.T) {
 		if (err == nil) != (name == "many tests") || s != nil && len(s.Steps) != 8000 {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took > 20*time.Second {
+		if took > 2*time.Minute {
 			t.Errorf("%s: took %s", name, took)
 		}
 		t.Log(name, took)

@@ -30,7 +30,7 @@ func TestBuiltImages(t *testing.T) {
 			b.Target, b.Platform, b.Timeout = "run", "linux/arm64", 4*time.Hour
 		}},
 		{`{build: {labels: {a: b, "c.d": 1.10}}}`, "x", func(_ string, b *Build) { b.Labels = map[string]string{"a": "b", "c.d": "1.10"} }},
-		{`{build: {args: {V: 1.10, HOME: , NOPE: , TOKEN: abcdef}}}`, "x", func(dir string, b *Build) {
+		{`{build: {args: {V: 1.10, HOME: , NOPE: , TOKEN: abcdef}}}`, "x", func(_ string, b *Build) {
 			b.Args = []engine.Variable{{Name: "V", Value: "1.10"}, {Name: "HOME", Value: "/home/ci", Inherited: true}, {Name: "TOKEN", Value: "abcdef", Secret: true}}
 		}},
 		{`{build: {args: [V=1, V=2]}}`, "x", func(_ string, b *Build) { b.Args = []engine.Variable{{Name: "V", Value: "2"}} }},

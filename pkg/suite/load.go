@@ -93,21 +93,23 @@ type sections struct {
 var suiteKeys = keys[sections]{
 	what: "the suite", extensions: true,
 	set: map[string]setter[sections]{
-		"name":          textKey(name, func(s *sections) *string { return &s.Name }),
-		"logs":          textKey(filePath, func(s *sections) *string { return &s.Logs }),
-		"lines":         intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
-		"jobs":          intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
-		"keep_images":   intKey(0, 1000, func(s *sections) *int { return &s.KeepImages }),
-		"keep_runs":     intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
-		"max_log":       sizeKey(minMaxLog, func(s *sections) *int64 { return &s.MaxLog }),
-		"min_free_disk": sizeKey(0, func(s *sections) *int64 { return &s.MinFreeDisk }),
-		"run_timeout":   durationKey(time.Nanosecond, func(s *sections) *time.Duration { return &s.RunTimeout }),
-		"ping":          setPing,
-		"defaults":      keep(func(s *sections) **yaml.Node { return &s.defaults }),
-		"images":        keep(func(s *sections) **yaml.Node { return &s.images }),
-		"tests":         keep(func(s *sections) **yaml.Node { return &s.tests }),
-		"mail":          keep(func(s *sections) **yaml.Node { return &s.mail }),
-		"deploy":        keep(func(s *sections) **yaml.Node { return &s.deploy }),
+		"name":             textKey(name, func(s *sections) *string { return &s.Name }),
+		"logs":             textKey(filePath, func(s *sections) *string { return &s.Logs }),
+		"lines":            intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
+		"jobs":             intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
+		"diagnose":         boolKey(func(s *sections) *bool { return &s.Diagnose }),
+		"diagnose_timeout": durationKey(time.Nanosecond, func(s *sections) *time.Duration { return &s.DiagnoseTimeout }),
+		"keep_images":      intKey(0, 1000, func(s *sections) *int { return &s.KeepImages }),
+		"keep_runs":        intKey(1, 100_000, func(s *sections) *int { return &s.KeepRuns }),
+		"max_log":          sizeKey(minMaxLog, func(s *sections) *int64 { return &s.MaxLog }),
+		"min_free_disk":    sizeKey(0, func(s *sections) *int64 { return &s.MinFreeDisk }),
+		"run_timeout":      durationKey(time.Nanosecond, func(s *sections) *time.Duration { return &s.RunTimeout }),
+		"ping":             setPing,
+		"defaults":         keep(func(s *sections) **yaml.Node { return &s.defaults }),
+		"images":           keep(func(s *sections) **yaml.Node { return &s.images }),
+		"tests":            keep(func(s *sections) **yaml.Node { return &s.tests }),
+		"mail":             keep(func(s *sections) **yaml.Node { return &s.mail }),
+		"deploy":           keep(func(s *sections) **yaml.Node { return &s.deploy }),
 	},
 }
 
@@ -130,7 +132,10 @@ func setPing(d *decoder, s *sections, n *yaml.Node) {
 
 // newSuite is a suite with nothing said about it.
 func newSuite(file, dir string) Suite {
-	s := Suite{Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30}
+	s := Suite{
+		Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30,
+		Diagnose: true, DiagnoseTimeout: 30 * time.Minute,
+	}
 	if wrong, _ := name(s.Name); wrong != "" {
 		s.Name = "runtests"
 	}

@@ -135,6 +135,7 @@ func TestSampleOfTheContract(t *testing.T) {
 	}
 	want := &Suite{
 		Name: "ecs", File: filepath.Join(dir, "runtests.yaml"), Dir: dir, Logs: "/var/log/runtests/ecs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30,
+		Diagnose: true, DiagnoseTimeout: 30 * time.Minute,
 		Images: []Image{
 			built("specfun-debian-opam", "opam", Rebuild{}),
 			built("specfun-debian-deps", "ocaml-4.02.3-dynamow-deps", Rebuild{Days: 7}),
@@ -255,8 +256,8 @@ func TestContainerKeys(t *testing.T) {
 func TestRunKeys(t *testing.T) {
 	environment["PING_URL"] = "https://hc.example.org/t0ken-word"
 	t.Cleanup(func() { delete(environment, "PING_URL") })
-	s, _ := mustLoad(t, "run_timeout: 6h\nmax_log: 200m\nping: ${PING_URL}\n", Overrides{})
-	if s.RunTimeout != 6*time.Hour || s.MaxLog != 200<<20 || s.Ping != "https://hc.example.org/t0ken-word" {
+	s, _ := mustLoad(t, "run_timeout: 6h\ndiagnose: no\ndiagnose_timeout: 2h\nmax_log: 200m\nping: ${PING_URL}\n", Overrides{})
+	if s.RunTimeout != 6*time.Hour || s.Diagnose || s.DiagnoseTimeout != 2*time.Hour || s.MaxLog != 200<<20 || s.Ping != "https://hc.example.org/t0ken-word" {
 		t.Errorf("%+v", s)
 	}
 	if s.PingHost() != "https://hc.example.org" {

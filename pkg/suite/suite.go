@@ -29,6 +29,10 @@ type Suite struct {
 	MaxLog      int64 // bytes kept of a step's log, its head and its tail; default 1 GiB
 	// RunTimeout is how long all steps together may take; zero: as long as they need.
 	RunTimeout time.Duration
+	// Diagnose says that runs of the whole suite look for the cause of what fails newly, default true.
+	Diagnose bool
+	// DiagnoseTimeout is how long all the experiments of a run together may take, default 30m.
+	DiagnoseTimeout time.Duration
 	// Ping is the URL that is told when a run starts and how it ended, http or https;
 	// empty: none. Its path is a secret: see PingHost.
 	Ping string

@@ -1,5 +1,6 @@
 // Package worktree says at which git commit directories are, and whether there is
-// more in them than in that commit.
+// more in them than in that commit; it tells the commits between two states of them, and
+// gets the files of one.
 //
 // It asks git once for a work tree, however many of its directories are asked about.
 // Git's own rule that it works on nobody else's repository is kept: root asks as the
@@ -12,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,15 +127,18 @@ func concerns(changed []byte, inside string) bool {
 // Git runs git in a directory of a work tree, as its owner when we are root, and returns
 // what it prints. It asks nobody anything, and takes no longer than half a minute.
 func Git(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	return gitWith(ctx, dir, nil, args...)
+}
+
+// gitWith is Git with something to read; nil: nothing.
+func gitWith(ctx context.Context, dir string, input io.Reader, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(environment(), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
-	cmd.WaitDelay = time.Second
-	if err := asOwner(cmd, dir); err != nil {
+	cmd, err := command(ctx, dir, args...)
+	if err != nil {
 		return nil, err
 	}
+	cmd.Stdin = input
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
@@ -144,6 +149,16 @@ func Git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
 	}
 	return out, nil
+}
+
+// command is git in a directory of a work tree, as its owner when we are root. What a partial
+// clone does not have it does not fetch.
+func command(ctx context.Context, dir string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(environment(), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "LC_ALL=C")
+	cmd.WaitDelay = time.Second
+	return cmd, asOwner(cmd, dir)
 }
 
 // environment is ours without what points git to another repository, as in a hook.

@@ -1,0 +1,133 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"runtests/pkg/engine"
+)
+
+// Passed are the names under which a suite keeps the images on which its tests last passed,
+// and which it did not build: their own names move when somebody pulls or builds them anew.
+// Such a name is runtests-passed/SUITE-HASH:HEX, where HEX is the beginning of the image's ID.
+//
+// Builds of the suite need none: they have the names of their runs (see Superseded).
+type Passed struct {
+	Suite   string
+	Logs    string // the suite's folder of logs, absolute: suites of one name have others
+	Machine string // that the folder is on
+}
+
+// PassedTagger is what keeping images needs of a container engine.
+type PassedTagger interface {
+	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
+	Tag(ctx context.Context, image, ref string) error
+}
+
+const (
+	passedPrefix = "runtests-passed/"
+	passedHash   = 8  // hexadecimal digits that tell suites of one name apart
+	passedDigits = 12 // of an image's ID
+	maxSlug      = 60 // bytes of a suite's name
+)
+
+// Repository is what the names have before the colon.
+func (p Passed) Repository() string {
+	sum := sha256.Sum256([]byte(p.Suite + "\x00" + p.Logs + "\x00" + p.Machine))
+	return passedPrefix + slug(p.Suite) + "-" + hex.EncodeToString(sum[:])[:passedHash]
+}
+
+// slug is what of a suite's name a repository can be called.
+func slug(name string) string {
+	var b strings.Builder
+	for _, c := range strings.ToLower(name) {
+		switch {
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+			b.WriteRune(c)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= maxSlug {
+			break
+		}
+	}
+	if s := strings.Trim(b.String(), "-"); s != "" {
+		return s
+	}
+	return "suite"
+}
+
+// name is the one for the image of that ID; ok is false for what is not an ID.
+func (p Passed) name(id string) (name string, ok bool) {
+	digits, ok := strings.CutPrefix(id, "sha256:")
+	if !ok || len(digits) < passedDigits {
+		return "", false
+	}
+	return p.Repository() + ":" + digits[:passedDigits], true
+}
+
+// Keep gives each of the needed images, by ID, a name that it keeps, unless it has one. One
+// that is gone is passed over.
+func (p Passed) Keep(ctx context.Context, tagger PassedTagger, needed map[string]bool) error {
+	if len(needed) == 0 {
+		return nil
+	}
+	listed, err := tagger.Images(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("keep the images that tests last passed on: %w", err)
+	}
+	var errs []error
+	for _, i := range listed {
+		name, ok := p.name(i.ID)
+		if !ok || !needed[i.ID] || hasTag(i.Tags, name) || p.built(i.Labels, i.Tags) {
+			continue
+		}
+		if err := tagger.Tag(ctx, i.ID, name); err != nil && !errors.Is(err, engine.ErrNoImage) {
+			errs = append(errs, fmt.Errorf("keep an image that a test last passed on: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// built says that an image is a build of the suite, which has the name of its run.
+func (p Passed) built(labels map[string]string, tags []string) bool {
+	r, ours := recordOf(labels, tags)
+	return ours && r.suite == p.Suite
+}
+
+// Unneeded lists the names of ours whose images are not among the needed ones. A name of
+// that form on an image of another ID is somebody else's.
+func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[string]bool) ([]Old, error) {
+	listed, err := tagger.Images(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("look for images that no test needs any more: %w", err)
+	}
+	var old []Old
+	for _, i := range listed {
+		if name, ok := p.name(i.ID); ok && !needed[i.ID] && hasTag(i.Tags, name) {
+			old = append(old, Old{Image: p.Repository(), Tag: name, ID: i.ID, Size: i.Size, Built: i.Created})
+		}
+	}
+	return old, nil
+}
+
+// NameOf is the name by which a person finds an image for as long as it is kept: that of the
+// run that built it, or the one of Passed; else any that it has, else its ID.
+func (p Passed) NameOf(i engine.Image) string {
+	if r, ours := recordOf(i.Labels, i.Tags); ours {
+		if tag, err := runTag(r.image, r.run); err == nil {
+			return tag
+		}
+	}
+	if name, ok := p.name(i.ID); ok && hasTag(i.Tags, name) {
+		return name
+	}
+	if len(i.Tags) > 0 {
+		return i.Tags[0]
+	}
+	return i.ID
+}

@@ -1,0 +1,69 @@
+package worktree
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Commit is a commit of a repository.
+type Commit struct {
+	ID      string
+	Date    time.Time // when it was committed
+	Author  string
+	Subject string
+}
+
+// Between returns the newest commits, at most so many, that the commit to has and the commit
+// from does not, and that change something at or below paths, which are relative to the root
+// of the work tree. The newest is the first.
+func Between(ctx context.Context, root, from, to string, paths []string, most int) ([]Commit, error) {
+	for _, id := range []string{from, to} {
+		if !commitID.MatchString(id) {
+			return nil, fmt.Errorf("%q is not the ID of a commit", id)
+		}
+	}
+	args := []string{
+		"-c", "log.showSignature=false", "--literal-pathspecs", "log", "-z", "--no-decorate", "--max-count=" + strconv.Itoa(most),
+		"--format=%H%n%ct%n%an%n%s", from + ".." + to, "--",
+	}
+	out, err := Git(ctx, root, append(args, paths...)...)
+	if err != nil {
+		return nil, err
+	}
+	var commits []Commit
+	for text := range bytes.SplitSeq(out, []byte{0}) {
+		lines := strings.SplitN(string(text), "\n", 4)
+		if len(lines) < 4 {
+			continue
+		}
+		seconds, err := strconv.ParseInt(lines[1], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("git log says %q", text)
+		}
+		commits = append(commits, Commit{
+			ID: lines[0], Date: time.Unix(seconds, 0), Author: strings.ToValidUTF8(lines[2], "\ufffd"), Subject: strings.ToValidUTF8(lines[3], "\ufffd"),
+		})
+	}
+	return commits, nil
+}
+
+// Inside returns where a path is in the work tree root, which has no links in it, with
+// slashes; ok is false when it is not in it. Links in the path are followed.
+func Inside(root, file string) (inside string, ok bool) {
+	real, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return "", false
+	}
+	if real == root {
+		return ".", true
+	}
+	if inside, ok = strings.CutPrefix(real, strings.TrimSuffix(root, "/")+"/"); !ok {
+		return "", false
+	}
+	return inside, true
+}
