@@ -30,7 +30,9 @@ func (b *bed) transfer(t *table, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, production.Close(), b.removeTransfers(), b.removeImages(benchImages+"*")) }()
+	defer func() {
+		err = errors.Join(err, production.Close(), b.removeTransfers(), b.removeImages(benchImages+"*"))
+	}()
 	if err := errors.Join(production.Start(), b.removeTransfers()); err != nil {
 		return err
 	}

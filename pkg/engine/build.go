@@ -147,7 +147,7 @@ func (w *building) run(ctx context.Context) (string, error) {
 		return w.conclude(err)
 	case silence := <-w.engine.watch(watching, "the image was being built", w.report.signs.Load):
 		w.hangUp()
-		_ = <-ended // the silence says it all
+		<-ended //nolint:errcheck // the silence says it all
 		_ = w.source.end()
 		return "", silence
 	case <-ctx.Done():
@@ -177,8 +177,8 @@ func (w *building) transmit() error {
 // stop ends the build on the engine, and returns when it has ended there.
 func (w *building) stop(ended chan error) error {
 	err := w.cancel(ended)
-	w.hangUp()  // to the classic builder and Podman this says it all
-	_ = <-ended // what it ended with is known: it was stopped
+	w.hangUp() // to the classic builder and Podman this says it all
+	<-ended    //nolint:errcheck // what it ended with is known: it was stopped
 	return errors.Join(err, w.awaitStep())
 }
 

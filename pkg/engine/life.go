@@ -68,7 +68,7 @@ func (e *Engine) whileAlive(ctx context.Context, while string, signs func() int6
 		return err
 	case silence := <-e.watch(ctx, while, signs):
 		hangUp(silence)
-		_ = <-ended // that the connection was closed
+		<-ended //nolint:errcheck // that the connection was closed
 		return silence
 	}
 }

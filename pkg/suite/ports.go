@@ -18,7 +18,7 @@ const maxRange = 100
 // setPorts reads a list of ports in Compose's short form.
 func setPorts(d *decoder, p *deployment, n *yaml.Node) {
 	nodes, _ := d.items(n, false)
-	p.settings.Ports = nil
+	p.Ports = nil
 	for _, item := range nodes {
 		text, ok := d.scalar(item)
 		if !ok {
@@ -30,11 +30,11 @@ func setPorts(d *decoder, p *deployment, n *yaml.Node) {
 			continue
 		}
 		for _, port := range ports {
-			if slices.ContainsFunc(p.settings.Ports, port.Collides) {
+			if slices.ContainsFunc(p.Ports, port.Collides) {
 				d.fail(item, "", "ports: port %s of the host is given twice", port.Range())
 				break
 			}
-			p.settings.Ports = append(p.settings.Ports, port)
+			p.Ports = append(p.settings.Ports, port)
 		}
 	}
 }
