@@ -34,7 +34,7 @@ func setPorts(d *decoder, p *deployment, n *yaml.Node) {
 				d.fail(item, "", "ports: port %s of the host is given twice", port.Range())
 				break
 			}
-			p.Ports = append(p.settings.Ports, port)
+			p.Ports = append(p.Ports, port)
 		}
 	}
 }
