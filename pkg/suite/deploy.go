@@ -106,7 +106,7 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 			d.fail(p.key, "", "%s is the name of an image too: the report could not tell them apart", quoted(p.key.Value))
 		}
 		one := d.deployment(p)
-		if from := one.settings.at["from"]; from != nil && one.From != "" && !chosenImage {
+		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
 			one.From = d.deployedStep(from, one.From, s.Steps)
 		}
 		all = append(all, one.Deployment)
@@ -123,7 +123,7 @@ func (d *decoder) deployment(p pair) deployment {
 		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
 	deployKeys.decode(d, &one, p.value)
-	if one.settings.at["from"] == nil {
+	if one.at["from"] == nil {
 		d.fail(p.key, "from: TEST@IMAGE names the test whose container it is made of", "deployment %s has no from", quoted(p.key.Value))
 	}
 	d.checkDeployment(p.key, &one)
@@ -140,7 +140,7 @@ func (p *deployment) container() engine.Container {
 	}
 	c.Env = assign(p.fromFiles, given)
 	c.SecurityOpt = securityOptions(c)
-	for _, v := range p.settings.volumes {
+	for _, v := range p.volumes {
 		if v.tmpfs != "" {
 			c.Tmpfs = append(slices.Clone(c.Tmpfs), v.tmpfs)
 		} else {
