@@ -153,8 +153,26 @@ func (w *work) prepare(ctx context.Context) (err error) {
 		}
 		delete(w.found, suffixNext)
 	}
-	w.all, err = releases(ctx, w.site.engine, w.site.deployment.Name)
-	return err
+	return w.removeUnused(ctx)
+}
+
+// removeUnused removes the images that promotions brought here which were killed before they ran.
+func (w *work) removeUnused(ctx context.Context) error {
+	all, err := releases(ctx, w.site.engine, w.site.deployment.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if w.site.ran[r.Tag] || r.Tag == w.found[""].Labels[labelRelease] || r.Tag == w.found[suffixPrevious].Labels[labelRelease] {
+			w.all = append(w.all, r)
+			continue
+		}
+		w.Say("removing the image " + r.Tag + ", which an earlier promotion left")
+		if err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mend lets the script finish, or take back, an exchange that was cut off there.
@@ -401,7 +419,7 @@ func (s *Site) CanGoBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = before(all, found[""])
+	_, err = before(s.thatRan(all), found[""])
 	return err
 }
 
