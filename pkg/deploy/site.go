@@ -166,7 +166,7 @@ func (s *Site) stateName() string {
 // look asks the machine.
 func (s *Site) look(ctx context.Context) error {
 	d := s.deployment
-	told, err := s.machine.sh(ctx, nil, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
+	told, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
 	if err != nil {
 		return err
 	}
