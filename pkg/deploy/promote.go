@@ -38,7 +38,7 @@ type Promoted struct {
 	Handover bool
 	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
 	Took     time.Duration
-	Mended   string   // what became of a promotion before that was cut off; empty: none was
+	Mended   string // what became of a promotion before that was cut off; empty: none was
 	Warnings []string
 }
 

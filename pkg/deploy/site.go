@@ -21,8 +21,8 @@ type Site struct {
 	engine     Engine
 	state      string // the folder of the deployment's state there, absolute
 	taken      map[hostPort]bool
-	held       bool // another promotion is going on, our own too
-	cutOff     bool // a swap was, and is to be mended
+	held       bool            // another promotion is going on, our own too
+	cutOff     bool            // a swap was, and is to be mended
 	ran        map[string]bool // the tags of the releases that have run, and were replaced
 	last       event
 }
