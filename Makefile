@@ -14,7 +14,7 @@ TESTTIME ?= 40m
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-SCRIPTS      := $(wildcard scripts/*) .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
+SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
 .PHONY: help build demo test lint bench test-engines fuzz soak install clean
 

@@ -81,8 +81,13 @@ func (m machine) command(ctx context.Context, script string, args ...string) *ex
 const shellBound = 2 * time.Minute
 
 // sh runs a script and returns what it prints.
-func (m machine) sh(ctx context.Context, stdin io.Reader, script string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, shellBound, fmt.Errorf("no answer within %s", shellBound))
+func (m machine) sh(ctx context.Context, script string, args ...string) (string, error) {
+	return m.feed(ctx, shellBound, nil, script, args...)
+}
+
+// feed is sh for a script that reads something, within bound.
+func (m machine) feed(ctx context.Context, bound time.Duration, stdin io.Reader, script string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("no answer within %s", bound))
 	defer cancel()
 	cmd := m.command(ctx, script, args...)
 	var out, said bytes.Buffer

@@ -38,8 +38,7 @@ type Promoted struct {
 	Handover bool
 	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
 	Took     time.Duration
-	Removed  []string // images that were superseded beyond those to keep
-	Mended   string   // what became of a promotion before that was cut off; empty: none was
+	Mended   string // what became of a promotion before that was cut off; empty: none was
 	Warnings []string
 }
 
@@ -153,14 +152,32 @@ func (w *work) prepare(ctx context.Context) (err error) {
 		}
 		delete(w.found, suffixNext)
 	}
-	w.all, err = releases(ctx, w.site.engine, w.site.deployment.Name)
-	return err
+	return w.removeUnused(ctx)
+}
+
+// removeUnused removes the images that promotions brought here which were killed before they ran.
+func (w *work) removeUnused(ctx context.Context) error {
+	all, err := releases(ctx, w.site.engine, w.site.deployment.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if w.site.ran[r.Tag] || r.Tag == w.found[""].Labels[labelRelease] || r.Tag == w.found[suffixPrevious].Labels[labelRelease] {
+			w.all = append(w.all, r)
+			continue
+		}
+		w.Say("removing the image " + r.Tag + ", which an earlier promotion left")
+		if err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mend lets the script finish, or take back, an exchange that was cut off there.
 func (w *work) mend(ctx context.Context) error {
 	w.Say("an exchange was cut off there: mending it")
-	if _, err := w.site.machine.sh(ctx, nil, `rm -f "$1/swap/pid"`, w.site.state); err != nil {
+	if _, err := w.site.machine.sh(ctx, `rm -f "$1/swap/pid"`, w.site.state); err != nil {
 		return err
 	}
 	if err := w.hold.send("m"); err != nil {
@@ -243,6 +260,9 @@ func (w *work) send(ctx context.Context, release Release) error {
 		Sender: sender(release.Suite, release.Machine, s.deployment.Host),
 	})
 	w.done.Sent = sent
+	if sent.Refused != nil {
+		w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("all layers of the image were sent, as the engine there did not take it without those that it has: %v", sent.Refused))
+	}
 	return err
 }
 
@@ -363,7 +383,7 @@ func (w *work) prune(ctx context.Context) {
 			}
 			continue
 		}
-		w.done.Removed = append(w.done.Removed, r.Tag)
+		w.Say("removed the superseded image " + r.Tag)
 	}
 	const script = `cd "$1/releases" 2>/dev/null || exit 0
 shift
@@ -371,7 +391,7 @@ for folder in *; do
 	for tag; do [ "$folder" != "$tag" ] || continue 2; done
 	rm -rf -- "$folder"
 done`
-	if _, err := w.site.machine.sh(ctx, nil, script, args...); err != nil {
+	if _, err := w.site.machine.sh(ctx, script, args...); err != nil {
 		w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("files kept for superseded images are still there: %v", err))
 	}
 }
@@ -401,7 +421,7 @@ func (s *Site) CanGoBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = before(all, found[""])
+	_, err = before(s.thatRan(all), found[""])
 	return err
 }
 

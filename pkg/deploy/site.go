@@ -21,8 +21,9 @@ type Site struct {
 	engine     Engine
 	state      string // the folder of the deployment's state there, absolute
 	taken      map[hostPort]bool
-	held       bool // another promotion is going on, our own too
-	cutOff     bool // a swap was, and is to be mended
+	held       bool            // another promotion is going on, our own too
+	cutOff     bool            // a swap was, and is to be mended
+	ran        map[string]bool // the tags of the releases that have run, and were replaced
 	last       event
 }
 
@@ -134,6 +135,9 @@ for kind in tcp tcp6 udp udp6; do
 		esac
 	done </proc/net/$kind
 done
+for folder in "$state"/releases/*; do
+	[ ! -d "$folder" ] || echo "ran ${folder##*/}"
+done
 [ ! -e "$state/lock" ] || flock -n "$state/lock" true || echo held
 [ ! -e "$state/swap/plan" ] || [ -e "$state/swap/result" ] || echo cut-off
 [ ! -s "$state/history" ] || echo "last $(grep -v ' failed-' "$state/history" | tail -n 1)"
@@ -162,11 +166,11 @@ func (s *Site) stateName() string {
 // look asks the machine.
 func (s *Site) look(ctx context.Context) error {
 	d := s.deployment
-	told, err := s.machine.sh(ctx, nil, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
+	told, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
 	if err != nil {
 		return err
 	}
-	s.taken, s.held, s.cutOff = map[hostPort]bool{}, false, false
+	s.taken, s.ran, s.held, s.cutOff = map[hostPort]bool{}, map[string]bool{}, false, false
 	var missing []string
 	for line := range strings.Lines(told) {
 		about, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -181,6 +185,8 @@ func (s *Site) look(ctx context.Context) error {
 			protocol, number, _ := strings.Cut(fact, " ")
 			n, _ := strconv.Atoi(number)
 			s.taken[hostPort{protocol, n}] = true
+		case "ran":
+			s.ran[fact] = true
 		case "held":
 			s.held = true
 		case "cut-off":
@@ -245,8 +251,14 @@ func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
 	if s.last.release == status.Current.Tag && !s.last.at.IsZero() {
 		status.Since = s.last.at
 	}
-	status.Previous = older(all, status.Current)
+	status.Previous = older(s.thatRan(all), status.Current)
 	return status, nil
+}
+
+// thatRan are those of the releases that have been seen to work: not what a promotion left that
+// was killed before it came so far.
+func (s *Site) thatRan(all []Release) []Release {
+	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return !s.ran[r.Tag] })
 }
 
 // older are those of the releases that came before one, the newest first.

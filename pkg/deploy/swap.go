@@ -147,11 +147,14 @@ fi
 mv swap.part swap
 `
 
+// uploadBound is how long the files may take.
+const uploadBound = time.Hour
+
 func (s *Site) upload(ctx context.Context, w swap) error {
 	reader, writer := io.Pipe()
 	go func() { writer.CloseWithError(w.archive(writer)) }()
 	defer reader.Close()
-	if _, err := s.machine.sh(ctx, reader, uploadScript, s.state, w.fromRelease); err != nil {
+	if _, err := s.machine.feed(ctx, uploadBound, reader, uploadScript, s.state, w.fromRelease); err != nil {
 		return fmt.Errorf("copy the files: %w", err)
 	}
 	return nil

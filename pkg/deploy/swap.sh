@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1091,SC2154
 # Exchanges the container of a deployment for another one, on the production machine. POSIX sh.
 #
 # It runs on its own: the machine that sent it may die, or the connection be cut, in the midst of it. Before it
