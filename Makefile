@@ -14,7 +14,7 @@ TESTTIME ?= 40m
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-SCRIPTS      := $(wildcard scripts/*) .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
+SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
 .PHONY: help build demo test lint bench test-engines fuzz soak install clean
 
@@ -45,7 +45,7 @@ lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy g
 bench: build ## figures beside run_test.sh and a Makefile of images on the same engine; ten minutes
 	@scripts/packages bench
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
-	go build -o bin/bare ./bench/bare && go run ./bench
+	go build -o bin/bare ./bench/bare && go build -o bin/send ./bench/send && go run ./bench
 
 test-engines: build ## the stories on other engines: Docker 26.1 and 28.5, Podman (root; takes long)
 	@scripts/test-engines

@@ -22,8 +22,8 @@ const (
 
 func main() {
 	rounds := flag.Int("rounds", 9, "how often each trivial test is run")
-	size := flag.Int64("size", 1<<30, "bytes of the big log, and of the big context of an image")
-	only := flag.String("only", "", "measure one part alone: trivial, suite, start-up, log or images")
+	size := flag.Int64("size", 1<<30, "bytes of the big log, of the big context of an image, and half of what goes to production")
+	only := flag.String("only", "", "measure one part alone: trivial, suite, start-up, log, images or transfer")
 	flag.Parse()
 	if err := bench(*only, *rounds, *size); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -48,6 +48,7 @@ func bench(only string, rounds int, size int64) (err error) {
 		{"start-up", func(t *table) error { return b.startUp(t, 20) }},
 		{"log", func(t *table) error { return b.bigLog(t, size) }},
 		{"images", func(t *table) error { return b.images(t, rounds, size) }},
+		{"transfer", func(t *table) error { return b.transfer(t, size) }},
 	} {
 		if only != "" && only != part.name {
 			continue

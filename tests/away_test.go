@@ -43,9 +43,9 @@ func (*during) Diagnosed(int, report.Result)                   {}
 // are left are broken at once, all for the same reason.
 func TestEngineStaysAway(t *testing.T) {
 	private := startEngine(t)
-	for name, fault := range map[string]func() error{"frozen": private.freeze, "killed": private.kill} {
+	for name, fault := range map[string]func() error{"frozen": private.Freeze, "killed": private.Kill} {
 		t.Run(name, func(t *testing.T) {
-			env := map[string]string{"DOCKER_HOST": private.host()}
+			env := map[string]string{"DOCKER_HOST": private.Host()}
 			e, err := engine.Connect(t.Context(), engine.Options{
 				Getenv: func(name string) string { return env[name] }, HomeDir: t.TempDir(), CallTimeout: 3 * time.Second, LifeTimeout: 3 * time.Second,
 			})
@@ -60,10 +60,10 @@ func TestEngineStaysAway(t *testing.T) {
 			checkStayedAway(t, run)
 		})
 		if name == "frozen" {
-			if err := private.thaw(); err != nil {
+			if err := private.Thaw(); err != nil {
 				t.Fatal(err)
 			}
-		} else if err := private.start(); err != nil {
+		} else if err := private.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,9 @@ type story struct {
 	smtpd  *smtptest.Server
 	engine *privateEngine
 	httpd  *httpServer
+
+	production *production
+	asker      *asker
 }
 
 // storyKey is its key among testscript's values.

@@ -96,21 +96,28 @@ func TestStories(t *testing.T) {
 			"leftovers":  cmdLeftovers,
 			"eventually": cmdEventually,
 			"same":       cmdSame,
+			"production": cmdProduction,
+			"ask":        cmdAsk,
+			"converse":   cmdConverse,
 		},
 	})
 }
 
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
-	"build-disk":     "it starts an engine of its own",
-	"build-faults":   "it starts an engine of its own",
-	"cron":           "it starts cron, where cron's files are its own",
-	"diagnose-image": "its image, debian:bookworm-slim, is made by debootstrap",
-	"cutoff":         "it starts an engine of its own",
-	"engine-away":    "it starts an engine of its own",
-	"engine-disk":    "it starts an engine of its own",
-	"engine-faults":  "it starts an engine of its own",
-	"fulldisk":       "it mounts a small disk",
+	"build-disk":      "it starts an engine of its own",
+	"build-faults":    "it starts an engine of its own",
+	"cron":            "it starts cron, where cron's files are its own",
+	"cutoff":          "it starts an engine of its own",
+	"deploy":          "it starts an engine of its own",
+	"deploy-disk":     "it starts an engine of its own",
+	"deploy-faults":   "it starts an engine of its own",
+	"deploy-handover": "it starts an engine of its own",
+	"diagnose-image":  "its image, debian:bookworm-slim, is made by debootstrap",
+	"engine-away":     "it starts an engine of its own",
+	"engine-disk":     "it starts an engine of its own",
+	"engine-faults":   "it starts an engine of its own",
+	"fulldisk":        "it mounts a small disk",
 }
 
 // condition knows [root]: what only root is told.

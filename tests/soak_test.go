@@ -73,8 +73,8 @@ func newSoak(t *testing.T, random *rand.Rand) *soak {
 		killedRuns: newKilledSuite(t, random), engine: startEngine(t), mails: map[string]int{},
 		happened: map[string]int{}, outcomes: map[report.Outcome]int{}, statuses: map[int]int{}, longest: map[string]time.Duration{},
 	}
-	s.docker = s.engine.docker
-	s.env = append(s.env, "DOCKER_HOST="+s.engine.host(), "DOCKER_CLIENT_TIMEOUT=5")
+	s.docker = s.engine.Docker
+	s.env = append(s.env, "DOCKER_HOST="+s.engine.Host(), "DOCKER_CLIENT_TIMEOUT=5")
 	s.serveMail(smtptest.Options{})
 	t.Cleanup(s.collect)
 	started := time.Now()
@@ -138,15 +138,15 @@ var events = []event{
 	{name: "INT", do: send(syscall.SIGINT)},
 	{name: "TERM", do: send(syscall.SIGTERM)},
 	{name: "HUP", do: send(syscall.SIGHUP)},
-	{name: "engine killed", do: func(s *soak, _ *os.Process) error { return errors.Join(s.engine.kill(), s.engine.start()) }},
-	{name: "engine stopped", do: func(s *soak, _ *os.Process) error { return errors.Join(s.engine.stop(), s.engine.start()) }},
+	{name: "engine killed", do: func(s *soak, _ *os.Process) error { return errors.Join(s.engine.Kill(), s.engine.Start()) }},
+	{name: "engine stopped", do: func(s *soak, _ *os.Process) error { return errors.Join(s.engine.Stop(), s.engine.Start()) }},
 	{name: "engine frozen", do: func(s *soak, _ *os.Process) error {
-		err := s.engine.freeze()
+		err := s.engine.Freeze()
 		<-time.After(time.Duration(s.random.Int64N(int64(30 * time.Second))))
-		return errors.Join(err, s.engine.thaw())
+		return errors.Join(err, s.engine.Thaw())
 	}},
 	{name: "engine killed and KILL", killed: true, do: func(s *soak, p *os.Process) error {
-		return errors.Join(s.engine.kill(), send(syscall.SIGKILL)(s, p), s.engine.start())
+		return errors.Join(s.engine.Kill(), send(syscall.SIGKILL)(s, p), s.engine.Start())
 	}},
 	{name: "mail: closes in data", mail: smtptest.Options{CloseInData: true}},
 	{name: "mail: silent", mail: smtptest.Options{Silent: true}},

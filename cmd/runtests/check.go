@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
 	"runtests/pkg/mail"
@@ -32,6 +33,7 @@ func (c *checkCommand) Run(ctx context.Context, w *world) error {
 	found.fact("suite", "%s: %s", s.Name, s.File)
 	found.engine(ctx, s)
 	found.tests(s)
+	found.deployments(ctx, s)
 	if s.Mail != nil {
 		found.mail(ctx, s, c.SendTestMail)
 	}
@@ -150,6 +152,26 @@ func (f *findings) tests(s *suite.Suite) {
 		good++
 	}
 	f.fact("tests", "%d of %d in order, %d steps", good, len(seen), len(s.Steps))
+}
+
+// deployments reaches production, and sees that a promotion could take place.
+func (f *findings) deployments(ctx context.Context, s *suite.Suite) {
+	here, err := hereFor(ctx, s.Deployments)
+	if err != nil {
+		return // it was said of the engine
+	}
+	for _, one := range s.Deployments {
+		if err := one.CheckFiles(); err != nil {
+			f.problem("deploy", fmt.Errorf("%s: %w", one.Name, err))
+		}
+		site, err := deploy.Open(ctx, one, deploy.Options{Here: here})
+		if err != nil {
+			f.problem("deploy", fmt.Errorf("%s: %w", one.Name, err))
+			continue
+		}
+		f.fact("deploy", "%s: %s can be deployed to, from %s", one.Name, site.Host(), one.From)
+		_ = site.Close() // it was only asked
+	}
 }
 
 func checkTest(step suite.Step) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
 	"runtests/pkg/ping"
@@ -36,6 +37,10 @@ type execution struct {
 	useStale bool
 	// diagnoses says that the causes of new failures are looked for.
 	diagnoses bool
+
+	deploys        []suite.Deployment // asked for on the command line
+	last, rollback bool               // how
+	sites          map[string]*deploy.Site
 
 	history *report.History // of the runs before
 	chain   *images.Chain   // of the wanted images
@@ -106,6 +111,10 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	defer r.closeSites()
+	if err := r.openSites(ctx, e); err != nil {
+		return err
+	}
 	started := time.Now()
 	if r.suite.File != "" {
 		lock, err := r.hold(ctx, w)
@@ -170,6 +179,8 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Commits:  commits(),
 		UseStale: r.useStale,
 		Keep:     r.keep,
+
+		KeepPassed: r.keptAs,
 	}
 	runCtx, stop := limited(ctx, r.suite.RunTimeout)
 	announced := context.AfterFunc(runCtx, func() { r.announce(w, context.Cause(runCtx)) })
@@ -177,6 +188,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 	err = errors.Join(err, r.diagnose(runCtx, w, e, carrier, facts))
 	announced()
 	shown.end()
+	r.promote(runCtx, w, e, folder, facts)
 	stop()
 	r.tidy(ctx, w, e, facts, diskBefore())
 	return r.conclude(ctx, w, folder, facts, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"runtests/pkg/deploy"
 	"runtests/pkg/images"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -13,7 +14,7 @@ const (
 	exitPassed       = 0 // all passed, and the report was delivered
 	exitNotPassed    = 1 // a step did not pass
 	exitNothingRun   = 2 // usage, suite file, engine, no test found
-	exitHeld         = 3 // another run of this suite is going on
+	exitHeld         = 3 // another run of this suite, or another deployment, is going on
 	exitNotDelivered = 4 // all passed, but the report was not delivered
 )
 
@@ -26,13 +27,14 @@ func (exitStatus) Error() string { return "exit" }
 func (w *world) fail(err error) int {
 	var status exitStatus
 	var held *report.HeldError
+	var elsewhere *deploy.HeldError
 	var interrupted *signalError
 	switch {
 	case err == nil:
 		return exitPassed
 	case errors.As(err, &status):
 		return int(status)
-	case errors.As(err, &held):
+	case errors.As(err, &held), errors.As(err, &elsewhere):
 		w.say(err)
 		return exitHeld
 	case errors.As(err, &interrupted):

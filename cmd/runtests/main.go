@@ -40,6 +40,7 @@ type cli struct {
 
 	Run     runCommand     `cmd:"" help:"Build what images are due, run the suite or the named tests, and report. Cron uses: runtests run --mail"`
 	Build   buildCommand   `cmd:"" help:"Build the suite's images only, those that are due, and report."`
+	Deploy  deployCommand  `cmd:"" help:"Promote the container of a test that passed to production, or go back."`
 	Show    showCommand    `cmd:"" help:"Print a past run, in any format."`
 	History historyCommand `cmd:"" help:"Tell, a line for each step, how the last runs ended, since when what fails does, and how long a step usually takes."`
 	Clean   cleanCommand   `cmd:"" help:"Remove what old runs left: containers, superseded images, old run folders."`

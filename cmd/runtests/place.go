@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"runtests/pkg/engine"
@@ -44,3 +45,6 @@ func cliOf(info engine.Info) string { return strings.ToLower(info.Name) }
 func suiteEnv() suite.Env {
 	return suite.Env{Dir: workingDir(), Lookup: os.LookupEnv, Root: os.Geteuid() == 0}
 }
+
+// runID is the ID of the run whose folder that is.
+func runID(folder string) string { return filepath.Base(folder) }

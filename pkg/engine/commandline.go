@@ -62,6 +62,10 @@ func (c Container) arguments(name string) []string {
 	flag("--platform", c.Platform)
 	flag("--mac-address", c.MacAddress)
 	flag("--network", c.NetworkMode)
+	for _, port := range c.Ports {
+		flag("-p", port.String())
+	}
+	flag("--restart", c.Restart)
 	flag("--dns", c.DNS...)
 	flag("--add-host", c.ExtraHosts...)
 	flag("--user", c.User)

@@ -25,6 +25,11 @@ const (
 
 // Options say where the engine is and how long to wait for it.
 type Options struct {
+	// Host is the engine's address, as DOCKER_HOST has it; empty: Connect finds one.
+	Host string
+	// SSHFlags are given to ssh, besides what the user's configuration says: -o BatchMode=yes.
+	SSHFlags []string
+
 	Getenv  func(string) string // default: os.Getenv
 	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds one ordinary call, and the silence of a stream that should
@@ -60,8 +65,8 @@ type Info struct {
 	Local   bool   // on a unix socket: paths of this machine are, most likely, paths of the engine's
 }
 
-// Connect finds the engine and agrees with it on a version of the API: where DOCKER_HOST
-// says; else the context that DOCKER_CONTEXT or the docker client's configuration names;
+// Connect finds the engine and agrees with it on a version of the API: where Options.Host
+// or else DOCKER_HOST says; else the context that DOCKER_CONTEXT or the docker client's configuration names;
 // else the first default socket that answers. When none does, the error (ErrNoEngine)
 // lists each place and why it did not answer.
 func Connect(ctx context.Context, options Options) (*Engine, error) {
@@ -137,7 +142,7 @@ func callTimeout(value string) (time.Duration, error) {
 
 // connect reaches the engine at p and agrees on a version with it.
 func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
-	dial, err := p.dialer()
+	dial, err := p.dialer(o.SSHFlags)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Container struct {
 	MacAddress  string // as net.ParseMAC reads it
 	DNS         []string
 	ExtraHosts  []string // HOST:ADDRESS
+	Ports       []Port   // of the container, made visible on its host
+	Restart     string   // when the engine starts it again: no, always, unless-stopped, on-failure[:N]; empty: no
 
 	Init        bool
 	Privileged  bool

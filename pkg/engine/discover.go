@@ -39,6 +39,9 @@ func (p place) String() string {
 // places returns where to look for an engine. Somebody who named one wants that one:
 // only when nobody did are there several places, the default sockets.
 func (o Options) places() ([]place, error) {
+	if o.Host != "" {
+		return []place{{host: o.Host}}, nil
+	}
 	if host := o.Getenv("DOCKER_HOST"); host != "" {
 		p := place{host: host, origin: "DOCKER_HOST"}
 		if strings.HasPrefix(host, "tcp://") && (o.Getenv("DOCKER_TLS_VERIFY") != "" || o.Getenv("DOCKER_TLS") != "") {
@@ -175,8 +178,8 @@ func (o Options) contextPlace(name string) (place, error) {
 	return p, nil
 }
 
-// dialer returns what opens connections to the place.
-func (p place) dialer() (dialFunc, error) {
+// dialer returns what opens connections to the place, by ssh with these flags.
+func (p place) dialer(sshFlags []string) (dialFunc, error) {
 	scheme, rest, _ := strings.Cut(p.host, "://")
 	switch scheme {
 	case "unix":
@@ -196,7 +199,7 @@ func (p place) dialer() (dialFunc, error) {
 		}
 		return dialTCP(net.JoinHostPort(u.Hostname(), port), p.tls), nil
 	case "ssh":
-		helper, err := connhelper.GetConnectionHelper(p.host)
+		helper, err := connhelper.GetConnectionHelperWithSSHOpts(p.host, sshFlags)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,7 @@ var (
 	ErrStillThere  = errors.New("it is still there")
 	ErrInUse       = errors.New("it is in use")
 	ErrNoSpace     = errors.New("no space is left on the engine's disk")
+	ErrRefused     = errors.New("the engine does not take it")
 )
 
 // hinted is an error with its remedy.

@@ -54,3 +54,24 @@ func (e *Engine) pingWithin(ctx context.Context, bound time.Duration) error {
 	defer cancel()
 	return explain(ctx, e.client(ctx).PingWithContext(ctx))
 }
+
+// whileAlive does work that may be silent for as long as the engine is alive; its connections
+// are to end with the context it gets. The error of an engine that is not is ErrGone, and says
+// while what.
+func (e *Engine) whileAlive(ctx context.Context, while string, signs func() int64, work func(ctx context.Context) error) error {
+	ctx, hangUp := context.WithCancelCause(ctx)
+	defer hangUp(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- work(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case silence := <-e.watch(ctx, while, signs):
+		hangUp(silence)
+		<-ended //nolint:errcheck // that the connection was closed
+		return silence
+	}
+}
+
+// noSigns are those of an engine that says nothing until it is done.
+func noSigns() int64 { return 0 }

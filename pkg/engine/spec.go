@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	docker "github.com/fsouza/go-dockerclient"
@@ -38,6 +39,7 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 		},
 		HostConfig: host,
 	}
+	publish(c.Ports, options.Config, host)
 	if c.MacAddress == "" {
 		return options, nil
 	}
@@ -83,6 +85,7 @@ func (c Container) hostConfig() (*docker.HostConfig, error) {
 	if c.PidsLimit != 0 {
 		host.PidsLimit = &c.PidsLimit
 	}
+	host.RestartPolicy = restartPolicy(c.Restart)
 	if !c.KeepLog {
 		host.LogConfig.Type = "none"
 	}
@@ -113,6 +116,13 @@ func (c Container) hostConfig() (*docker.HostConfig, error) {
 		}
 	}
 	return host, nil
+}
+
+// restartPolicy reads NAME[:NUMBER].
+func restartPolicy(text string) docker.RestartPolicy {
+	name, number, _ := strings.Cut(text, ":")
+	count, _ := strconv.Atoi(number) // none: 0, without a limit
+	return docker.RestartPolicy{Name: name, MaximumRetryCount: count}
 }
 
 // allMounts are c's mounts and, in a container whose root file system is read-only, a

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/tests/dockerd"
+	"runtests/tests/needs"
 )
 
 // sshServer runs OpenSSH's server on loopback, with keys of its own, and puts in front of
@@ -117,5 +123,43 @@ func TestSSH(t *testing.T) {
 	wrong := "ssh://nobody-such@" + strings.TrimPrefix(host, "ssh://"+me.Username+"@")
 	if _, err := Connect(t.Context(), Options{Getenv: environment(map[string]string{"DOCKER_HOST": wrong}), HomeDir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "ssh says: ") || strings.Contains(err.Error(), "dial-stdio") {
 		t.Errorf("a user who may not enter: %v", err)
+	}
+}
+
+// An engine behind ssh that has no room says so in the midst of what is sent to it: its words
+// are not lost among broken pipes.
+func TestLoadThroughSSHToAFullDisk(t *testing.T) {
+	dockerCLI(t)
+	needs.Root(t, t.Name(), "it starts an engine of its own")
+	daemon, err := dockerd.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon.Disk = "8m"
+	t.Cleanup(func() {
+		if err := daemon.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	host := "ssh://root@" + sshServer(t) + strings.TrimPrefix(daemon.Host(), "unix://")
+	e, err := Connect(t.Context(), Options{Host: host, HomeDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 64 << 20
+	reader, writer := io.Pipe()
+	go func() {
+		archive := tar.NewWriter(writer)
+		err := archive.WriteHeader(&tar.Header{Name: "layer.tar", Typeflag: tar.TypeReg, Size: size, Mode: 0o644})
+		_, errCopy := io.CopyN(archive, &fullReader{after: 2 * size}, size)
+		writer.CloseWithError(errors.Join(err, errCopy, archive.Close()))
+	}()
+	err = e.Load(t.Context(), reader)
+	reader.Close()
+	if !errors.Is(err, ErrNoSpace) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -45,6 +45,7 @@ func TestDocTellsEveryField(t *testing.T) {
 		"steps":                   fields(reflect.TypeFor[Result]()),
 		"steps: build":            fields(reflect.TypeFor[Build]()),
 		"steps: build: changes":   fields(reflect.TypeFor[PackageChange]()),
+		"steps: deployment":       fields(reflect.TypeFor[Deployment]()),
 		"steps: trend":            fields(reflect.TypeFor[Trend]()),
 		"steps: verdict":          fields(reflect.TypeFor[Verdict]()),
 		"steps: verdict: tried":   fields(reflect.TypeFor[Trial]()),

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Title is the step's name as a report shows it: "image NAME" for an image.
+// Title is the step's name as a report shows it: "image NAME" for an image, "deploy NAME" for a deployment.
 func (s Result) Title() string { return stepName(&s) }
 
 // VerdictLine is the step's verdict in one line, for whoever watches the run: "verdict

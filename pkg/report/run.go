@@ -34,6 +34,8 @@ type Kind string
 const (
 	Test  Kind = "test"
 	Image Kind = "image"
+	// Deploy is the promotion of a container that passed to production.
+	Deploy Kind = "deploy"
 )
 
 // Run is the record of one execution of a suite.
@@ -103,12 +105,14 @@ type Result struct {
 	Duration   Duration  `json:"duration_seconds"`
 	Attempts   int       `json:"attempts,omitempty"`   // how many times it was run
 	Container  string    `json:"container,omitempty"`  // the name of its container, when it was kept
-	BlockedBy  string    `json:"blocked_by,omitempty"` // the image step that failed; of a blocked step
+	BlockedBy  string    `json:"blocked_by,omitempty"` // the step that did not pass; of a blocked step
 	Stale      bool      `json:"stale,omitempty"`      // the test ran on an image whose build failed in this run
 	Build      *Build    `json:"build,omitempty"`      // what became of an image
 	Trend      *Trend    `json:"trend,omitempty"`      // how it compares with earlier runs; nil: nothing to say
 	Verdict    *Verdict  `json:"verdict,omitempty"`    // why it fails, as experiments have shown
 	Log        Log       `json:"log,omitzero"`
+	// Deployment is what became of a promotion to production.
+	Deployment *Deployment `json:"deployment,omitempty"`
 }
 
 // Log is what is known of a step's log.

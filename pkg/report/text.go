@@ -125,7 +125,7 @@ func (t textWriter) notes(step stepView) {
 	if step.Command != "" {
 		t.lines("  $ " + step.Command)
 	}
-	for _, fact := range [][2]string{{"image", step.Image}, {"why", step.Why}, {"packages", step.Packages}} {
+	for _, fact := range [][2]string{{"image", step.Image}, {"why", step.Why}, {"packages", step.Packages}, {"production", step.Deployed}} {
 		if fact[1] != "" {
 			t.lines("  " + fact[0] + ": " + fact[1])
 		}

@@ -37,7 +37,7 @@ type view struct {
 // stepView is a step in a person's words.
 type stepView struct {
 	Outcome   string
-	Name      string // "image NAME" for an image's build
+	Name      string // "image NAME" for an image's build, "deploy NAME" for a deployment
 	Reason    string // "exit status 2 after 12m3s"; how long it took when it passed
 	Hint      string
 	Trend     string // "still failing since 2026-11-20 (3 runs)"; empty: as before
@@ -53,6 +53,7 @@ type stepView struct {
 	Why       string   // why it was built
 	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
 	Changes   []string // all packages that changed, a line each
+	Deployed  string   // what runs in production now
 	Anchor    string   // names it in its page
 	Log       string   // the path of its log
 	LogLink   string   // to the log, from the run's folder
@@ -166,6 +167,7 @@ func newStepView(r *Run, step *Result) stepView {
 		Container: Clean(step.Container),
 		Image:     imageLine(step),
 		Why:       whyLine(step),
+		Deployed:  deployedLine(step),
 		TailTitle: tailTitle(step.Log),
 	}
 	if step.Build != nil {
@@ -191,8 +193,11 @@ func newStepView(r *Run, step *Result) stepView {
 
 // stepName is a step's name as a report shows it.
 func stepName(step *Result) string {
-	if step.Kind == Image {
+	switch step.Kind {
+	case Image:
 		return "image " + Clean(step.Name)
+	case Deploy:
+		return "deploy " + Clean(step.Name)
 	}
 	return Clean(step.Name)
 }
@@ -241,7 +246,7 @@ func reason(r *Run, step *Result) string {
 		return ""
 	case why == "":
 		return "after " + took
-	case step.Outcome == Timeout || step.Log.File == "": // it tells its time itself, or there was none
+	case step.Outcome == Timeout || step.Kind == Deploy || step.Log.File == "": // it tells its time itself, or there was none
 		return why
 	}
 	return why + " after " + took

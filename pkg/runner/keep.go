@@ -8,6 +8,7 @@ import (
 
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
+	"runtests/pkg/suite"
 )
 
 // A kept container is CID when its test passed and CID-failed when it did not.
@@ -63,10 +64,32 @@ func replaceable(ctx context.Context, e Engine, name string) (engine.Summary, bo
 	return old, true, nil
 }
 
+// keepAs is the name that the container of a step is to be kept by; empty: none.
+func (r *Runner) keepAs(step suite.Step) string {
+	if r.Keep == "" && r.KeepPassed != nil {
+		return r.KeepPassed(step)
+	}
+	return r.Keep
+}
+
+// LastKept returns the container that was kept last of those in which the step of a suite
+// passed; ok is false when there is none.
+func LastKept(ctx context.Context, e Engine, machine, suite, step string) (last engine.Summary, ok bool, err error) {
+	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine, LabelSuite: suite, LabelStep: step})
+	if err != nil {
+		return last, false, fmt.Errorf("look for kept containers: %w", err)
+	}
+	for _, c := range ours {
+		if c.Name == c.Labels[LabelKeep] && !c.Running() && (!ok || c.Created.After(last.Created)) {
+			last, ok = c, true
+		}
+	}
+	return last, ok, nil
+}
+
 // keep gives the container the name to keep it by. A test that passed in a
 // container that cannot be kept did not do what was asked: it is broken.
-func (r *Runner) keep(ctx context.Context, id string, result *report.Result) {
-	name := r.Keep
+func (r *Runner) keep(ctx context.Context, id, name string, result *report.Result) {
 	if result.Outcome != report.Passed {
 		name += failedSuffix
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"runtests/pkg/engine"
 )
@@ -143,5 +144,27 @@ func TestSafeName(t *testing.T) {
 		if got := safeName(name); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
+	}
+}
+
+// What is promoted again is the newest container that has the name it was to have when its
+// test passed: not one that failed, was never renamed, or runs.
+func TestLastKept(t *testing.T) {
+	labels := map[string]string{LabelMachine: "m", LabelRun: "/logs/1", LabelKeep: "prod"}
+	at := func(hour int) time.Time { return time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC) }
+	e := &cutOff{calls: 100, containers: []engine.Summary{
+		{ID: "older", Name: "prod", State: "exited", Created: at(1), Labels: labels},
+		{ID: "newer", Name: "other", State: "exited", Created: at(2), Labels: map[string]string{LabelKeep: "other"}},
+		{ID: "failed", Name: "prod-failed", State: "exited", Created: at(3), Labels: labels},
+		{ID: "cut off", Name: "runtests-x", State: "exited", Created: at(4), Labels: labels},
+		{ID: "runs", Name: "third", State: "running", Created: at(5), Labels: map[string]string{LabelKeep: "third"}},
+	}}
+	last, ok, err := LastKept(t.Context(), e, "m", "suite", "step")
+	if err != nil || !ok || last.ID != "newer" {
+		t.Errorf("%+v, %v, %v", last, ok, err)
+	}
+	e.containers = e.containers[2:]
+	if last, ok, err := LastKept(t.Context(), e, "m", "suite", "step"); err != nil || ok {
+		t.Errorf("%+v, %v", last, err)
 	}
 }

@@ -63,6 +63,9 @@ type Runner struct {
 	History  *report.History           // of the runs before, which each result is compared with; nil: with none
 	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
 	UseStale bool                      // a test whose image failed runs on the image of before
+	// KeepPassed names the container of a step that is kept when it passed, and only then;
+	// empty: it is not kept. nil: none is.
+	KeepPassed func(step suite.Step) string
 	// Patience is how long the next step waits for an engine that went away; after
 	// that no step is started any more. Default: 2 minutes.
 	Patience time.Duration
@@ -132,7 +135,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 		Kind:    report.Test,
 		Test:    step.Test,
 		Image:   step.Image,
-		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.Keep)),
+		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.keepAs(step))),
 	}
 }
 

@@ -113,7 +113,7 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 		r.images.forget(step) // somebody removed it: the next step looks again
 	}
 	r.notice(step.Name, err)
-	r.dispose(ctx, exit.ID, result)
+	r.dispose(ctx, exit.ID, step, result)
 }
 
 // createLog makes the log of an attempt. It has the step's own name: the log of
@@ -137,9 +137,14 @@ func (r *Runner) createLog(step string, attempt int) (*Log, error) {
 // the run is to keep one.
 func (r *Runner) container(step suite.Step) engine.Container {
 	c := r.labelled(step)
-	if r.Keep != "" {
-		c.Labels[LabelKeep] = r.Keep
+	if name := r.keepAs(step); name != "" {
+		c.Labels[LabelKeep] = name
 		c.KeepLog = true
+		if tree := r.Commits[step.Dir]; tree.Dirty {
+			c.Labels[LabelCommit] = tree.Commit + "-dirty"
+		} else if tree.Commit != "" {
+			c.Labels[LabelCommit] = tree.Commit
+		}
 	}
 	return c
 }
@@ -159,7 +164,7 @@ func (r *Runner) labelled(step suite.Step) engine.Container {
 
 // dispose removes the container of an attempt, or puts it under the name to keep it by.
 // It waits for an engine that went away, as long as the run is willing to.
-func (r *Runner) dispose(ctx context.Context, id string, result *report.Result) {
+func (r *Runner) dispose(ctx context.Context, id string, step suite.Step, result *report.Result) {
 	if id == "" {
 		return
 	}
@@ -169,8 +174,8 @@ func (r *Runner) dispose(ctx context.Context, id string, result *report.Result) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
 	defer cancel()
-	if r.Keep != "" && result.Outcome != report.Interrupted {
-		r.keep(ctx, id, result)
+	if name := r.keepAs(step); name != "" && result.Outcome != report.Interrupted && (r.Keep != "" || result.Outcome == report.Passed) {
+		r.keep(ctx, id, name, result)
 		return
 	}
 	if err := r.Engine.Remove(ctx, id); err != nil {

@@ -15,7 +15,8 @@ const (
 	LabelMachine = "runtests.machine" // the machine that the folder is on
 	LabelSuite   = "runtests.suite"
 	LabelStep    = "runtests.step"
-	LabelKeep    = "runtests.keep" // the name to keep it by
+	LabelKeep    = "runtests.keep"   // the name to keep it by
+	LabelCommit  = "runtests.commit" // of one to keep: the git commit of the test's directory, with -dirty when that has changes of its own
 )
 
 // Leftovers lists the containers of this machine that dead runs left: those whose run is

@@ -134,24 +134,30 @@ func setImages(d *decoder, s *settings, n *yaml.Node) {
 }
 
 func setCommand(d *decoder, s *settings, n *yaml.Node) {
+	if args, ok := d.command(n); ok {
+		s.Command = args
+	}
+}
+
+// command reads a list of words, or a text that is split into words.
+func (d *decoder) command(n *yaml.Node) (args []string, ok bool) {
 	if deref(n).Kind == yaml.SequenceNode {
 		args, ok := d.texts(n, false, anything)
 		if ok && (len(args) == 0 || args[0] == "") {
 			d.fail(n, "", "the command is empty")
 		}
-		s.Command = args
-		return
+		return args, true
 	}
 	text, ok := d.scalar(n)
 	if !ok {
-		return
+		return nil, false
 	}
 	args, err := words(text.text)
 	if err != nil {
 		d.failErr(text.node, err)
-		return
+		return nil, false
 	}
-	s.Command = args
+	return args, true
 }
 
 func setCPUs(d *decoder, s *settings, n *yaml.Node) {

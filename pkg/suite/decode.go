@@ -53,8 +53,7 @@ type setter[T any] func(d *decoder, to *T, n *yaml.Node)
 type keys[T any] struct {
 	what       string // the mapping, for messages: "a test"
 	set        map[string]setter[T]
-	later      []string // keys that a later version will know
-	extensions bool     // x-… keys are ignored
+	extensions bool // x-… keys are ignored
 }
 
 // decode reads the mapping n into to and reports unknown and repeated keys.
@@ -71,8 +70,6 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 				m.mark(name, p.value)
 			}
 			set(d, to, p.value)
-		case slices.Contains(k.later, name):
-			d.fail(p.key, "", "%q is not supported by this version", name)
 		case k.extensions && strings.HasPrefix(name, "x-"):
 		default:
 			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))

@@ -24,6 +24,7 @@ func TestDocumentedKeys(t *testing.T) {
 		"An image":  slices.Sorted(maps.Keys(withBuild(imageKeys.set))),
 		"A test":    slices.Sorted(maps.Keys(testKeys.set)),
 		"Volumes":   slices.Sorted(maps.Keys(longVolumeKeys.set)),
+		"Deploy":    slices.Sorted(maps.Keys(withHealthCheck(deployKeys.set))),
 		"Mail":      slices.Sorted(maps.Keys(mailKeys.set)),
 	} {
 		_, section, _ := strings.Cut(string(data), "\n## "+title+"\n")
@@ -33,6 +34,7 @@ func TestDocumentedKeys(t *testing.T) {
 			documented = append(documented, m[1])
 		}
 		slices.Sort(documented)
+		documented = slices.Compact(documented) // the command of a deployment, and that of its health check
 		if diff := cmp.Diff(known, documented); diff != "" {
 			t.Errorf("%s (- known, + documented):\n%s", title, diff)
 		}
@@ -53,6 +55,18 @@ func withBuild(image map[string]setter[image]) map[string]bool {
 		all[key] = true
 	}
 	for key := range buildKeys.set {
+		all[key] = true
+	}
+	return all
+}
+
+// withHealthCheck are the keys of a deployment and those of its health check.
+func withHealthCheck(deployment map[string]setter[deployment]) map[string]bool {
+	all := map[string]bool{}
+	for key := range deployment {
+		all[key] = true
+	}
+	for key := range healthCheckKeys.set {
 		all[key] = true
 	}
 	return all
@@ -83,6 +97,38 @@ func TestDocumentedExamples(t *testing.T) {
 			s, err = Load("runtests.yaml", env(dir), Overrides{})
 		}
 		if err != nil || len(s.Steps) == 0 {
+			t.Errorf("%s: %v", m[2], err)
+		}
+	}
+}
+
+// Every example of a deployment loads.
+func TestDocumentedDeployments(t *testing.T) {
+	data, err := os.ReadFile("../../docs/suite.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(data), "\n## Deploy\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	examples := exampleColumn.FindAllStringSubmatch(section, -1)
+	if len(examples) != len(deployKeys.set) {
+		t.Fatalf("%d examples for %d keys", len(examples), len(deployKeys.set))
+	}
+	for _, m := range examples {
+		text := "tests: {ecs: {image: [debian, ubuntu]}}\ndeploy:\n  ecs:\n    " + m[2] + "\n"
+		switch m[1] {
+		case "from":
+		case "ports_file":
+			text += "    from: ecs@debian\n    ports: [\"10001:9080\"]\n"
+		default:
+			text += "    from: ecs@debian\n"
+		}
+		s, dir, err := load(t, text, Overrides{})
+		if m[1] == "env_file" {
+			write(t, dir+"/prod.env", "A=1\n")
+			s, err = Load("runtests.yaml", env(dir), Overrides{})
+		}
+		if err != nil || len(s.Deployments) != 1 {
 			t.Errorf("%s: %v", m[2], err)
 		}
 	}

@@ -87,11 +87,11 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // order in which they need each other, not in the file's.
 type sections struct {
 	Suite
-	defaults, images, tests, mail *yaml.Node
+	defaults, images, tests, mail, deploy *yaml.Node
 }
 
 var suiteKeys = keys[sections]{
-	what: "the suite", extensions: true, later: []string{"deploy"},
+	what: "the suite", extensions: true,
 	set: map[string]setter[sections]{
 		"name":             textKey(name, func(s *sections) *string { return &s.Name }),
 		"logs":             textKey(filePath, func(s *sections) *string { return &s.Logs }),
@@ -109,6 +109,7 @@ var suiteKeys = keys[sections]{
 		"images":           keep(func(s *sections) **yaml.Node { return &s.images }),
 		"tests":            keep(func(s *sections) **yaml.Node { return &s.tests }),
 		"mail":             keep(func(s *sections) **yaml.Node { return &s.mail }),
+		"deploy":           keep(func(s *sections) **yaml.Node { return &s.deploy }),
 	},
 }
 
@@ -156,6 +157,7 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	d.within("tests", raw.tests, e.read)
 	d.within("mail", raw.mail, func(n *yaml.Node) { s.Mail = d.mail(n) })
 	s.Steps, s.Images = e.steps, e.images.list
+	d.within("deploy", raw.deploy, func(n *yaml.Node) { s.Deployments = d.deployments(n, s, over.image != "") })
 	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file, env: d.env}
 	s.Secrets = d.secretsOf(s)
 	return s

@@ -40,6 +40,9 @@ func (d *decoder) secretsOf(s *Suite) []string {
 	for _, step := range s.Steps {
 		secrets = append(secrets, secretValues(step.Container.Env)...)
 	}
+	for _, one := range s.Deployments {
+		secrets = append(secrets, secretValues(one.Container.Env)...)
+	}
 	if len(secrets) == 0 {
 		return nil
 	}

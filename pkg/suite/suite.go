@@ -41,6 +41,8 @@ type Suite struct {
 	Steps  []Step  // every test × image, in the file's order
 	Mail   *Mail   // nil when the suite has no mail section
 
+	Deployments []Deployment // in the file's order
+
 	// Secrets are the values that no report and no message may show.
 	Secrets []string
 

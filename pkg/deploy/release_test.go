@@ -1,0 +1,111 @@
+package deploy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/engine"
+	"runtests/pkg/suite"
+)
+
+func release(tag, run string, hour int) Release {
+	return Release{Tag: tag, Run: run, Step: "ecs@debian", Time: time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC)}
+}
+
+// What can be gone back to is what came before, also when one run was promoted several times.
+func TestOlderReleases(t *testing.T) {
+	a, b, b2, b10, c := release("a", "a", 1), release("b", "b", 2), release("b.2", "b", 2), release("b.10", "b", 2), release("c", "c", 3)
+	all := []Release{c, b10, b2, b, a}
+	for _, c := range []struct {
+		current Release
+		want    string
+	}{{c, "b.10 b.2 b a"}, {b10, "b.2 b a"}, {b, "a"}, {a, ""}, {Release{}, ""}} {
+		var tags []string
+		for _, r := range older(all, c.current) {
+			tags = append(tags, r.Tag)
+		}
+		if got := strings.Join(tags, " "); got != c.want {
+			t.Errorf("before %q: %q, want %q", c.current.Tag, got, c.want)
+		}
+	}
+}
+
+// A release is what the labels say that it was given.
+func TestReleaseLabels(t *testing.T) {
+	want := Release{
+		Tag: "run", Run: "run", Suite: "s", Step: "t@i", Image: "sha256:0", Commit: "c0ffee", Machine: "ci", Container: "id",
+		Time: time.Date(2026, 11, 22, 3, 0, 4, 0, time.UTC),
+	}
+	got := releaseOf(want.labels("web"), "run")
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Release{})); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok := (Release{}).labels("web")[LabelCommit]; ok {
+		t.Error("a commit that nobody knows is labelled")
+	}
+}
+
+// What the swap on the production machine prints is told once, also over two connections.
+func TestFollow(t *testing.T) {
+	var told []string
+	said := 0
+	first := follower{said: &said, say: func(text string) { told = append(told, text) }}
+	for _, line := range []string{". one", ". two"} {
+		first.line(line)
+	}
+	second := follower{said: &said, say: first.say}
+	for _, line := range []string{". one", ". two", ". three", "result failed-back 123 it ended with exit status 3 ", "| a log", "| ", "|  line"} {
+		second.line(line)
+	}
+	want := swapped{outcome: "failed-back", outage: 1230 * time.Millisecond, why: "it ended with exit status 3", log: []string{"a log", "", " line"}}
+	if diff := cmp.Diff(want, second.end, cmp.AllowUnexported(swapped{})); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"one", "two", "three"}, told); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A promotion as commands, on a machine reached by ssh and with ports that are handed over.
+func TestByHand(t *testing.T) {
+	d := suite.Deployment{
+		Name: "web", Host: "ssh://me@prod:2222/run/x.sock", PortsFile: "/srv/ports", Drain: 2 * time.Second, Check: suite.HealthCheck{HTTP: "http://127.0.0.1:81/"},
+		Files: []suite.File{{Source: "/ci/a b", Target: "/srv/c"}},
+		Container: engine.Container{
+			Ports: []engine.Port{{First: 80, Last: 81, Container: 9080, Protocol: "tcp"}}, StopGrace: 5 * time.Second, Restart: "always",
+			Env: []engine.Variable{{Name: "TOKEN", Value: "s3cret", Secret: true}},
+		},
+	}
+	text, err := ByHand(d, "unix:///var/run/docker.sock", "passed-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "s3cret") {
+		t.Error("a secret is told")
+	}
+	const there = "ssh -l me -p 2222 prod 'DOCKER_HOST=unix:///run/x.sock "
+	want := []string{
+		"docker commit passed-x runtests-deploy/web:RUN",
+		"docker save runtests-deploy/web:RUN | " + there + "docker load'",
+		"cat '/ci/a b' | " + there + "cat >/srv/.c.web-next'",
+		there + "docker create --name web-next -p 80:9080 -e TOKEN runtests-deploy/web:RUN'",
+		there + "cp -p /srv/c /srv/c.previous'", there + "mv -f /srv/.c.web-next /srv/c'",
+		there + "docker start web-next'", there + "curl -fsS -o /dev/null http://127.0.0.1:80/'",
+		there + `printf %s '"'"'9080 80` + "\n" + `'"'"' >/srv/ports'`,
+		there + "sleep 2'", there + "docker stop -t 5 web'",
+		there + "docker rm -v web-previous'", there + "docker rename web web-previous'", there + "docker update --restart no web-previous'",
+		there + "docker rename web-next web'", there + "docker update --restart always web'",
+	}
+	var got []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "# ") {
+			got = append(got, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if diff := cmp.Diff(strings.Join(want, "\n"), strings.Join(got, "\n")); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,269 @@
+package deploy
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"runtests/pkg/engine"
+)
+
+// entry is a file of an archive.
+type entry struct{ name, content string }
+
+func archiveOf(t testing.TB, entries ...entry) []byte {
+	t.Helper()
+	var data bytes.Buffer
+	w := tar.NewWriter(&data)
+	for _, e := range entries {
+		err := w.WriteHeader(&tar.Header{Name: e.name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(e.content))})
+		if _, errWrite := io.WriteString(w, e.content); errors.Join(err, errWrite) != nil {
+			t.Fatal(err, errWrite)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data.Bytes()
+}
+
+func filesOf(t testing.TB, archive []byte) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := files[header.Name]; twice {
+			t.Errorf("%s is there twice", header.Name)
+		}
+		files[header.Name] = string(content)
+	}
+}
+
+// opener opens an archive, and counts how often.
+func opener(data []byte, times *int) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		*times++
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}
+}
+
+func compressed(t testing.TB, text string) string {
+	t.Helper()
+	var data bytes.Buffer
+	w := gzip.NewWriter(&data)
+	if _, err := io.WriteString(w, text); errors.Join(err, w.Close()) != nil {
+		t.Fatal(err)
+	}
+	return data.String()
+}
+
+// Layers are found in the archives of all engines; those of Docker before 25 come from a real
+// one (TestTransfer).
+func TestPack(t *testing.T) {
+	const base, app = "the base", "the application"
+	layer := func(content string) string { return digestOf([]byte(content)) }
+	hex := func(content string) string { return strings.TrimPrefix(layer(content), "sha256:") }
+	small := compressed(t, app)
+	manifest := func(files ...string) string {
+		text, err := json.Marshal([]dockerManifest{{Config: "blobs/sha256/c", Layers: files}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	two := []string{layer(base), layer(app)}
+	docker := []entry{{"blobs/sha256/c", "{}"}, {blob(layer(app)), app}, {blob(layer(base)), base}, {"manifest.json", manifest(blob(layer(base)), blob(layer(app)))}}
+	for _, tt := range []struct {
+		name   string
+		layers []string
+		skip   int
+		saved  []entry
+		want   []string // the files with layers
+		opened int
+		index  bool
+		fault  string
+	}{
+		{"Docker, all", two, 0, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
+		{"Docker, without the base", two, 1, docker, []string{blob(layer(app))}, 1, true, ""},
+		{"without any", two, 2, nil, nil, 0, true, ""},
+		{"a layer twice", []string{layer(base), layer(app), layer(app)}, 1, docker, []string{blob(layer(app))}, 1, true, ""},
+		{"a layer that is there and is needed again", []string{layer(base), layer(app), layer(base)}, 1, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
+		{"Podman", two, 1, []entry{{hex(app) + ".tar", app}, {hex(base) + ".tar", base}, {"c.json", "{}"}}, []string{blob(layer(app))}, 1, true, ""},
+		{"compressed", two, 1, []entry{
+			{blob(layer(small)), small}, {blob(layer("x")), "x"}, {"manifest.json", manifest(blob(layer("x")), blob(layer(small)))},
+		}, []string{blob(layer(small))}, 2, false, ""},
+		{"incomplete", two, 0, docker[:2], nil, 1, true, "it lacks the layer " + layer(base)},
+		{"Docker before 25, of another image", two, 1, []entry{{"d/json", "{}"}, {"d/layer.tar", "x"}, {"e/json", `{"parent":1}`}, {"f/json", "none"}}, nil, 1, true, "it lacks the layer"},
+		{"with a long description", two, 0, []entry{{"d/json", strings.Repeat(" ", maxDescription+1)}}, nil, 1, true, "its description has 1048577 bytes"},
+		{"with a description that is none", two, 0, []entry{{"manifest.json", "none"}}, nil, 1, true, "invalid character"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			opened := 0
+			p := parcel{tag: "runtests-deploy/prod:one", layers: tt.layers, config: []byte(`{"of":"ours"}`)}
+			err := p.pack(&out, opener(archiveOf(t, tt.saved...), &opened), tt.skip, newPace(nil, time.Now, 0))
+			if opened != tt.opened {
+				t.Errorf("opened %d times", opened)
+			}
+			if tt.fault != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fault) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkArchive(t, p, filesOf(t, out.Bytes()), tt.want, tt.index)
+		})
+	}
+}
+
+// checkArchive fails unless the archive has just these files with layers, and describes them.
+func checkArchive(t *testing.T, p parcel, files map[string]string, want []string, indexed bool) {
+	t.Helper()
+	var described []dockerManifest
+	if err := json.Unmarshal([]byte(files["manifest.json"]), &described); err != nil || len(described) != 1 {
+		t.Fatalf("manifest.json: %s, %v", files["manifest.json"], err)
+	}
+	d := described[0]
+	if files[d.Config] != string(p.config) || !slices.Equal(d.RepoTags, []string{p.tag}) || len(d.Layers) != len(p.layers) {
+		t.Errorf("manifest.json: %+v", d)
+	}
+	for name, content := range files {
+		if hex, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && digestOf([]byte(content)) != "sha256:"+hex {
+			t.Errorf("%s has another content", name)
+		}
+	}
+	_, ok := files["index.json"]
+	if ok != indexed {
+		t.Errorf("index.json: %v", ok)
+	}
+	if ok {
+		var i index
+		var m manifest
+		err := json.Unmarshal([]byte(files["index.json"]), &i)
+		if err != nil || len(i.Manifests) != 1 || i.Manifests[0].Annotations["io.containerd.image.name"] != "docker.io/"+p.tag {
+			t.Fatalf("index.json: %+v, %v", i, err)
+		}
+		file := blob(i.Manifests[0].Digest)
+		if err := json.Unmarshal([]byte(files[file]), &m); err != nil || len(m.Layers) != len(p.layers) || m.Config.Digest != digestOf(p.config) {
+			t.Errorf("%s: %+v, %v", file, m, err)
+		}
+		delete(files, file)
+	}
+	maps.DeleteFunc(files, func(name, _ string) bool {
+		return name == d.Config || name == "index.json" || name == "oci-layout" || name == "manifest.json"
+	})
+	got, want := slices.Sorted(maps.Keys(files)), slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("files with layers: %v, want %v", got, want)
+	}
+}
+
+// FuzzPack: whatever an engine gives for an archive, what is sent is complete, or an error is
+// told; and a layer has the content that its name says as long as the engine's has.
+func FuzzPack(f *testing.F) {
+	const app = "the application"
+	layer := digestOf([]byte(app))
+	f.Add(archiveOf(f, entry{blob(layer), app}, entry{"manifest.json", `[{"Config":"c","Layers":["` + blob(layer) + `"]}]`}))
+	f.Add(archiveOf(f, entry{"d/json", `{"id":"d","parent":"x","os":"linux"}`}, entry{"d/layer.tar", app}))
+	f.Add(archiveOf(f, entry{strings.TrimPrefix(layer, "sha256:") + ".tar", app}))
+	f.Add([]byte("none"))
+	f.Fuzz(func(t *testing.T, saved []byte) {
+		var out bytes.Buffer
+		opened := 0
+		p := parcel{tag: "x:y", layers: []string{layer}, config: []byte("{}")}
+		if err := p.pack(&out, opener(saved, &opened), 0, newPace(nil, time.Now, 0)); err != nil {
+			return
+		}
+		files := filesOf(t, out.Bytes())
+		var described []dockerManifest
+		if err := json.Unmarshal([]byte(files["manifest.json"]), &described); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range append(described[0].Layers, described[0].Config) {
+			if _, ok := files[file]; !ok {
+				t.Errorf("%s is missing", file)
+			}
+		}
+		if opened > 2 {
+			t.Errorf("opened %d times", opened)
+		}
+	})
+}
+
+func TestConfigure(t *testing.T) {
+	made := engine.ImageSpec{ID: "sha256:m", OS: "linux", Arch: "arm", Variant: "v7", Layers: []string{"sha256:1", "sha256:2"}, Created: time.Unix(7, 0)}
+	for _, tt := range []struct {
+		name, base string
+		cargo      Cargo
+		want       string // of the configuration
+	}{
+		{"the image's stay", `{"Image":"sha256:0","Env":["A=1"],"Cmd":["/run"],"Labels":{"a":"1","b":"2"},"Healthcheck":{"Test":["NONE"]}}`,
+			Cargo{Labels: map[string]string{"b": "3"}},
+			`{"Cmd":["/run"],"Env":["A=1"],"Healthcheck":{"Test":["NONE"]},"Labels":{"a":"1","b":"3"}}`},
+		{"a command", `{"Cmd":["/run"],"Labels":null}`, Cargo{Command: []string{"/ecs/run", "--config"}}, `{"Cmd":["/ecs/run","--config"],"Labels":{}}`},
+		{"an image without any", `null`, Cargo{Labels: map[string]string{"b": "3"}}, `{"Labels":{"b":"3"}}`},
+		{"an engine that says nothing", ``, Cargo{}, `{"Labels":{}}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			base := engine.ImageSpec{ID: "sha256:b", Layers: []string{"sha256:1"}, Defaults: json.RawMessage(tt.base)}
+			text, err := configure(made, base, tt.cargo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got struct {
+				Variant string
+				Config  json.RawMessage
+				RootFS  rootFS `json:"rootfs"`
+				History []layerHistory
+			}
+			if err := json.Unmarshal(text, &got); err != nil || string(got.Config) != tt.want {
+				t.Errorf("got %s, %v", got.Config, err)
+			}
+			if got.Variant != "v7" || !slices.Equal(got.RootFS.DiffIDs, made.Layers) || len(got.History) != 2 {
+				t.Errorf("got %s", text)
+			}
+		})
+	}
+	if _, err := configure(made, engine.ImageSpec{Defaults: json.RawMessage(`[]`)}, Cargo{}); err == nil {
+		t.Error("defaults that are none are taken")
+	}
+}
+
+func TestPace(t *testing.T) {
+	now := time.Unix(100, 0)
+	var told []Progress
+	p := newPace(func(p Progress) { told = append(told, p) }, func() time.Time { return now }, 80)
+	p.add(0)
+	p.begin(100, true)
+	now = now.Add(time.Second)
+	p.add(25)
+	p.add(1) // too soon to be told
+	now = now.Add(time.Second)
+	p.add(24)
+	p.end()
+	want := []Progress{{0, 80, 0}, {25, 100, 3 * time.Second}, {50, 100, 2 * time.Second}, {50, 50, 0}}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+}

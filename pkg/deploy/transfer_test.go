@@ -1,0 +1,470 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"runtests/pkg/engine"
+	"runtests/tests/dockerd"
+	"runtests/tests/needs"
+)
+
+// testImage has busybox's applets; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
+func testImage() string {
+	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
+		return image
+	}
+	return "runtests-busybox"
+}
+
+// here is the engine that tests run on.
+func here(t testing.TB) *engine.Engine {
+	t.Helper()
+	return connect(t, engine.Options{})
+}
+
+func connect(t testing.TB, o engine.Options) *engine.Engine {
+	t.Helper()
+	e, err := engine.Connect(t.Context(), o)
+	if err != nil {
+		t.Fatalf("these tests need a container engine: %v", err)
+	}
+	return e
+}
+
+// secondEngine names, in the environment, an engine that plays production; without it, a
+// daemon of the test's own does.
+const secondEngine = "RUNTESTS_SECOND_ENGINE"
+
+// there is the engine of production.
+func there(t testing.TB) *engine.Engine {
+	t.Helper()
+	if host := os.Getenv(secondEngine); host != "" {
+		return connect(t, engine.Options{Host: host})
+	}
+	_, e := private(t, "")
+	return e
+}
+
+// private is a daemon of the test's own, with a disk of that size (empty: this machine's).
+func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
+	t.Helper()
+	needs.Root(t, t.Name(), "it starts an engine of its own")
+	daemon, err := dockerd.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon.Disk = disk
+	t.Cleanup(func() {
+		if err := daemon.Close(); err != nil {
+			t.Errorf("remove the test's engine: %v", err)
+		}
+	})
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return daemon, connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
+}
+
+// passed is a container in which a test has made something with a script.
+func passed(t testing.TB, e *engine.Engine, script string) string {
+	t.Helper()
+	var output bytes.Buffer
+	exit, err := e.Run(t.Context(), engine.Container{
+		Image: testImage(), Command: []string{"/bin/sh", "-c", script}, Env: []engine.Variable{{Name: "TOKEN", Value: "of-the-test"}},
+		Labels: map[string]string{"runtests.run": "/of/a/run", "runtests.machine": "ci"},
+	}, &output)
+	if exit.ID != "" {
+		t.Cleanup(func() {
+			if err := e.Remove(context.WithoutCancel(t.Context()), exit.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err != nil || exit.Code != 0 {
+		t.Fatalf("run: %+v, %v\n%s", exit, err, &output)
+	}
+	return exit.ID
+}
+
+// newTag names an image that is removed at the end of the test.
+func newTag(t testing.TB, e *engine.Engine) string {
+	t.Helper()
+	tag := "runtests-deploy/" + strings.ToLower(rand.Text()) + ":2026-11-22T03-00-04"
+	removeAtEnd(t, e, tag)
+	return tag
+}
+
+func removeAtEnd(t testing.TB, e *engine.Engine, tag string) {
+	t.Helper()
+	t.Cleanup(func() {
+		err := e.RemoveTag(context.WithoutCancel(t.Context()), tag)
+		if err != nil && !errors.Is(err, engine.ErrGone) {
+			t.Error(err)
+		}
+	})
+}
+
+// stock brings the image that tests run on to another engine.
+func stock(t testing.TB, from, to *engine.Engine) {
+	t.Helper()
+	if _, err := to.Image(t.Context(), testImage()); err == nil {
+		return
+	}
+	archive, err := from.Save(t.Context(), testImage())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	if err := to.Load(t.Context(), archive); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noPart fails when a transfer left its image on the engine it came from.
+func noPart(t testing.TB, e *engine.Engine, tag string) {
+	t.Helper()
+	if image, err := e.Image(t.Context(), tag+partSuffix); !errors.Is(err, engine.ErrNoImage) {
+		t.Errorf("left here: %+v, %v", image, err)
+	}
+}
+
+// prints is what the command prints in a container of the image; none: the image's own command.
+func prints(t testing.TB, e *engine.Engine, image string, command ...string) string {
+	t.Helper()
+	var output bytes.Buffer
+	exit, err := e.Run(t.Context(), engine.Container{Image: image, Command: command}, &output)
+	if exit.ID != "" {
+		err = errors.Join(err, e.Remove(t.Context(), exit.ID))
+	}
+	if err != nil || exit.Code != 0 {
+		t.Fatalf("run %q of %s: %+v, %v\n%s", command, image, exit, err, &output)
+	}
+	return output.String()
+}
+
+func TestTransfer(t *testing.T) {
+	from, to := here(t), there(t)
+	if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: passed(t, from, "true"), Tag: newTag(t, to)}); err != nil {
+		t.Fatal(err) // its own image of that name need not be the same
+	}
+	const size = 3 << 20
+	container := passed(t, from, fmt.Sprintf("mkdir /app; head -c %d /dev/urandom >/app/data; md5sum </app/data >/app/sum; chown 12:34 /app/sum; ln -s data /app/link; rm /bin/wget", size))
+	tag := newTag(t, to)
+	var told []Progress
+	sent, err := Transfer{Progress: func(p Progress) { told = append(told, p) }}.Send(t.Context(), from, to, Cargo{
+		Container: container, Tag: tag, Labels: map[string]string{"runtests.deploy": "prod-ecs"}, Command: []string{"md5sum", "/app/link"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s to %s: %+v", from.Info().Name+" "+from.Info().Version, to.Info().Name+" "+to.Info().Version, sent)
+	if sent.Skipped != sent.Layers-1 || sent.Layers < 2 || sent.Bytes < size || sent.Bytes > size+100<<10 || sent.Refused != nil || sent.Took <= 0 {
+		t.Errorf("sent: %+v", sent)
+	}
+	if last := told[len(told)-1]; last.Sent != sent.Bytes || last.Total != sent.Bytes || last.Left != 0 {
+		t.Errorf("told in the end: %+v", last)
+	}
+	if !slices.IsSortedFunc(told, func(a, b Progress) int { return int(a.Sent - b.Sent) }) {
+		t.Errorf("told: %+v", told)
+	}
+	noPart(t, from, tag)
+	image, err := to.ImageSpec(t.Context(), tag)
+	if err != nil || image.ID != sent.ID || len(image.Layers) != sent.Layers || image.Arch == "" {
+		t.Errorf("there: %+v, %v", image, err)
+	}
+	for _, own := range []string{"TOKEN", "of-the-test", "runtests.run", "runtests.machine"} {
+		if strings.Contains(string(image.Defaults), own) {
+			t.Errorf("%s is in what was the test's: %s", own, image.Defaults)
+		}
+	}
+	if labels := labelsOf(t, to, tag); labels["runtests.deploy"] != "prod-ecs" {
+		t.Errorf("labels: %v", labels)
+	}
+	sum, found := prints(t, to, tag), prints(t, to, tag, "sh", "-c", "cat /app/sum; stat -c %u:%g /app/sum; ls /bin/wget 2>&1 || true")
+	if digest, _, _ := strings.Cut(sum, " "); !strings.HasPrefix(found, digest+" ") || !strings.Contains(found, "12:34") || !strings.Contains(found, "No such file") {
+		t.Errorf("there is %q, and %q", sum, found)
+	}
+}
+
+func labelsOf(t testing.TB, e *engine.Engine, ref string) map[string]string {
+	t.Helper()
+	image, err := e.Image(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image.Labels
+}
+
+// The first transfer to an engine that has nothing; then one of what has hardly changed.
+func TestTransferToAnEmptyEngine(t *testing.T) {
+	from := here(t)
+	_, to := private(t, "")
+	first, second := passed(t, from, "echo first >/version"), passed(t, from, "echo second >/version")
+	tag := newTag(t, to)
+	whole, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: first, Tag: tag})
+	if err != nil || whole.Skipped != 0 || prints(t, to, tag, "cat", "/version") != "first\n" {
+		t.Errorf("first: %+v, %v", whole, err)
+	}
+	part, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: second, Tag: tag})
+	if err != nil || part.Skipped != part.Layers-1 || part.Bytes*20 > whole.Bytes || prints(t, to, tag, "cat", "/version") != "second\n" {
+		t.Errorf("second: %+v, %v", part, err)
+	}
+}
+
+func TestTransferWithinAnEngine(t *testing.T) {
+	e := here(t)
+	container := passed(t, e, "echo here >/version")
+	tag := newTag(t, e)
+	sent, err := Transfer{}.Send(t.Context(), e, e, Cargo{Container: container, Tag: tag})
+	if err != nil || sent.Skipped != sent.Layers || sent.Bytes > 64<<10 || sent.Refused != nil {
+		t.Errorf("sent: %+v, %v", sent, err)
+	}
+	if got := prints(t, e, tag, "cat", "/version"); got != "here\n" {
+		t.Errorf("got %q", got)
+	}
+	noPart(t, e, tag)
+}
+
+// What an earlier transfer was killed with is removed by the next one.
+func TestTransferTidiesUp(t *testing.T) {
+	e := here(t)
+	container := passed(t, e, "true")
+	tag := newTag(t, e)
+	repository, _, _ := strings.Cut(tag, ":")
+	left := repository + ":killed" + partSuffix
+	if _, err := e.Commit(t.Context(), container, left); err != nil {
+		t.Fatal(err)
+	}
+	removeAtEnd(t, e, left)
+	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: container, Tag: tag}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Image(t.Context(), left); !errors.Is(err, engine.ErrNoImage) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// forgetful is an engine whose base image somebody removes while the transfer begins.
+type forgetful struct {
+	*engine.Engine
+	loads int
+}
+
+func (f *forgetful) Load(ctx context.Context, archive io.Reader) error {
+	if f.loads++; f.loads == 1 {
+		if err := f.RemoveTag(ctx, testImage()); err != nil {
+			return err
+		}
+	}
+	return f.Engine.Load(ctx, archive)
+}
+
+func TestTransferIsRefusedWithoutLayers(t *testing.T) {
+	from := here(t)
+	_, e := private(t, "")
+	stock(t, from, e)
+	to := &forgetful{Engine: e}
+	container := passed(t, from, "echo all >/version")
+	tag := newTag(t, e)
+	sent, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
+	if err != nil || sent.Skipped != 0 || !errors.Is(sent.Refused, engine.ErrRefused) || to.loads != 2 {
+		t.Errorf("sent: %+v, %v, %d loads", sent, err, to.loads)
+	}
+	if got := prints(t, e, tag, "cat", "/version"); got != "all\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// unchanged fails unless nothing is there that was not, and nothing of it is on the disk.
+func unchanged(t testing.TB, daemon *dockerd.Engine, e *engine.Engine, images int) {
+	t.Helper()
+	now, err := e.Images(t.Context(), nil)
+	if err != nil || len(now) != images {
+		t.Errorf("images there: %+v, %v; there were %d", now, err, images)
+	}
+	for _, pattern := range []string{"data/tmp/*", "data/image/*/layerdb/tmp/*"} {
+		left, err := filepath.Glob(filepath.Join(daemon.Dir, pattern))
+		if err != nil || len(left) > 0 {
+			t.Errorf("left there: %v, %v", left, err)
+		}
+	}
+	layers, err := filepath.Glob(filepath.Join(daemon.Dir, "data/overlay2/*/diff"))
+	if err != nil || len(layers) != images {
+		t.Errorf("layers there: %v, %v; %d images have one each", layers, err, images)
+	}
+}
+
+// big is what a container is filled with: more than what is on its way between two engines.
+const big = 48 << 20
+
+func bigContainer(t testing.TB, e *engine.Engine) string {
+	t.Helper()
+	return passed(t, e, fmt.Sprintf("head -c %d /dev/urandom >/data", big))
+}
+
+func TestTransferIsInterrupted(t *testing.T) {
+	from := here(t)
+	daemon, to := private(t, "")
+	stock(t, from, to)
+	container := bigContainer(t, from)
+	tag := newTag(t, to)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("the user said so")
+	_, err := Transfer{Progress: func(p Progress) {
+		if p.Sent > big/4 {
+			cancel(stop)
+		}
+	}}.Send(ctx, from, to, Cargo{Container: container, Tag: tag})
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+	noPart(t, from, tag)
+	eventually(t, func() bool { return temporary(t, daemon) == 0 })
+	unchanged(t, daemon, to, 1)
+}
+
+// temporary counts what the engine still has to remove of an archive.
+func temporary(t testing.TB, daemon *dockerd.Engine) int {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(daemon.Dir, "data/tmp/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(left)
+}
+
+// eventually waits until something is so, which is up to another process.
+func eventually(t testing.TB, so func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for !so() {
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			t.Fatal("not within 30s")
+		}
+	}
+}
+
+func TestTransferToAnEngineThatDies(t *testing.T) {
+	from := here(t)
+	for name, fault := range map[string]func(*dockerd.Engine) error{
+		"killed": (*dockerd.Engine).Kill,
+		"frozen": (*dockerd.Engine).Freeze,
+	} {
+		t.Run(name, func(t *testing.T) {
+			daemon, to := private(t, "")
+			stock(t, from, to)
+			container := bigContainer(t, from)
+			tag := newTag(t, to)
+			done := false
+			start := time.Now()
+			_, err := Transfer{Progress: func(p Progress) {
+				if p.Sent > big/4 && !done {
+					done = true
+					if err := fault(daemon); err != nil {
+						t.Error(err)
+					}
+				}
+			}}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
+			if !errors.Is(err, engine.ErrGone) || time.Since(start) > 3*tidyBound {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+			noPart(t, from, tag)
+			if name == "frozen" {
+				err = daemon.Thaw()
+			} else {
+				err = daemon.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool { return temporary(t, daemon) == 0 })
+			unchanged(t, daemon, to, 1)
+			if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: container, Tag: tag}); err != nil {
+				t.Errorf("the next one: %v", err)
+			}
+		})
+	}
+}
+
+func TestTransferToAFullDisk(t *testing.T) {
+	from := here(t)
+	container := bigContainer(t, from)
+	for name, disk := range map[string]string{"for the archive": "30m", "for the layer": "72m"} {
+		t.Run(name, func(t *testing.T) {
+			daemon, to := private(t, disk)
+			stock(t, from, to)
+			tag := newTag(t, to)
+			_, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
+			var hinted interface{ Hint() string }
+			if !errors.Is(err, engine.ErrNoSpace) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "docker system df") {
+				t.Errorf("got %v", err)
+			}
+			noPart(t, from, tag)
+			unchanged(t, daemon, to, 1)
+		})
+	}
+}
+
+// broken is an engine whose archive breaks off.
+type broken struct {
+	*engine.Engine
+	err error
+}
+
+func (b broken) Save(ctx context.Context, image string) (io.ReadCloser, error) {
+	archive, err := b.Engine.Save(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(archive, big/2), failing{b.err}), archive}, nil
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestTransferFromAnEngineThatFails(t *testing.T) {
+	from := here(t)
+	daemon, to := private(t, "")
+	stock(t, from, to)
+	container := bigContainer(t, from)
+	for name, fault := range map[string]error{"an error": errors.New("the disk is broken"), "an end": io.EOF} {
+		t.Run(name, func(t *testing.T) {
+			tag := newTag(t, to)
+			_, err := Transfer{}.Send(t.Context(), broken{from, fault}, to, Cargo{Container: container, Tag: tag})
+			if err == nil || errors.Is(err, engine.ErrRefused) || !strings.Contains(err.Error(), "read the archive of the image") {
+				t.Errorf("got %v", err)
+			}
+			noPart(t, from, tag)
+			eventually(t, func() bool { return temporary(t, daemon) == 0 })
+			unchanged(t, daemon, to, 1)
+		})
+	}
+}
+
+func TestTransferOfNothing(t *testing.T) {
+	e := here(t)
+	tag := newTag(t, e)
+	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: "no-such-container-here", Tag: tag}); !errors.Is(err, engine.ErrNoContainer) {
+		t.Errorf("got %v", err)
+	}
+}

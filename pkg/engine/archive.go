@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// Save gives the archive of an image, as `docker save` does; it is to be closed (ErrNoImage).
+// An engine writes the whole archive to its own disk first. Reading fails with ErrGone when
+// the engine gives no sign of life, or no more of it.
+func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) {
+	if err := checkReference(image); err != nil {
+		return nil, err
+	}
+	life, hangUp := context.WithCancelCause(ctx)
+	s := &saved{ctx: life, hangUp: hangUp}
+	silent := e.watch(life, "it saved an image", s.count.Load)
+	go func() {
+		select {
+		case err := <-silent:
+			hangUp(err)
+		case <-life.Done():
+		}
+	}()
+	response, err := e.send(life, http.MethodGet, "/images/"+image+"/get", nil) //nolint:bodyclose // Close of saved does
+	if err != nil {
+		status, _, _ := refusal(err)
+		if err = explain(life, err); status == http.StatusNotFound {
+			err = ErrNoImage
+		}
+		hangUp(nil)
+		return nil, fmt.Errorf("save the image %q: %w", image, err)
+	}
+	s.body = response.Body
+	return s, nil
+}
+
+// saved is an archive on its way from the engine.
+type saved struct {
+	ctx    context.Context
+	hangUp context.CancelCauseFunc
+	body   io.ReadCloser
+	count  atomic.Int64 // bytes
+}
+
+// Read reads the archive.
+func (s *saved) Read(p []byte) (int, error) {
+	n, err := s.body.Read(p)
+	s.count.Add(int64(n))
+	if err != nil && err != io.EOF { //nolint:errorlint // readers compare with it as it is
+		err = fmt.Errorf("save an image: %w", explain(s.ctx, err))
+	}
+	return n, err
+}
+
+// Close lets the engine send no more.
+func (s *saved) Close() error {
+	s.hangUp(nil)
+	return s.body.Close()
+}
+
+// Load gives the engine the archive of an image, as `docker load` does. The faults: ErrNoSpace,
+// ErrGone, ErrRefused (the engine does not take what is in it), and that of reading the
+// archive. The engine makes nothing of an archive of which it did not get all; when ctx ends
+// after that, it may.
+func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
+	life, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	body := newSource(archive)
+	stop := context.AfterFunc(life, func() { body.CloseWithError(errNotWanted) }) // the client's transport does not return while it reads
+	defer stop()
+	counted := &meter{r: body}
+	err := e.whileAlive(life, "it loaded an image", counted.n.Load, func(ctx context.Context) error { return e.load(ctx, counted) })
+	if errArchive := body.end(); errArchive != nil {
+		err = errArchive
+	}
+	if err != nil {
+		return fmt.Errorf("load an image: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) load(ctx context.Context, archive io.Reader) error {
+	response, err := e.send(ctx, http.MethodPost, "/images/load?quiet=1", archive)
+	if err != nil {
+		if _, message, ok := refusal(err); ok {
+			return loadFault(message)
+		}
+		return explain(ctx, err)
+	}
+	defer response.Body.Close()
+	loaded := false
+	for values := json.NewDecoder(response.Body); ; {
+		var m buildMessage
+		switch err := values.Decode(&m); {
+		case errors.Is(err, io.EOF) && loaded:
+			return nil
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("%w: it does not say that it has the image", ErrGone)
+		case err != nil:
+			return explain(ctx, err)
+		case m.ErrorDetail.Message != "":
+			return loadFault(m.ErrorDetail.Message)
+		case m.Error != "":
+			return loadFault(m.Error)
+		}
+		loaded = loaded || m.Stream != ""
+	}
+}
+
+// loadFault is what an engine says that loads no image.
+func loadFault(message string) error {
+	if saysFull(message) {
+		return withHint(fmt.Errorf("%w: %s", ErrNoSpace, message),
+			"`docker system df` on that machine says what can go; while it loads an image, it needs twice the size of what is sent")
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, message)
+}
+
+// meter counts what is read.
+type meter struct {
+	r io.Reader
+	n atomic.Int64
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.n.Add(int64(n))
+	return n, err
+}

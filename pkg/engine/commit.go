@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	docker "github.com/fsouza/go-dockerclient"
+)
+
+// Committed is an image made of a container.
+type Committed struct {
+	ID   string
+	Base string // the ID of the image that the container was made from
+}
+
+// Commit makes an image of a container, and gives it the name tag, REPO:TAG (ErrNoContainer,
+// ErrNoSpace). What the container was told by its environment and its labels is in the image
+// too. It may take as long as the engine is alive.
+func (e *Engine) Commit(ctx context.Context, container, tag string) (Committed, error) {
+	made, err := e.commit(ctx, container, tag)
+	if err != nil {
+		return Committed{}, fmt.Errorf("make an image of the container %q: %w", container, err)
+	}
+	return made, nil
+}
+
+func (e *Engine) commit(ctx context.Context, container, tag string) (made Committed, err error) {
+	repository, tag, err := splitTag(tag)
+	if err != nil {
+		return made, err
+	}
+	c, err := e.inspect(ctx, container)
+	if err != nil {
+		return made, err
+	}
+	made.Base = imageID(c.Image)
+	err = e.whileAlive(ctx, "it made an image of a container", noSigns, func(ctx context.Context) error {
+		image, err := e.client(ctx).CommitContainer(docker.CommitContainerOptions{Container: c.ID, Repository: repository, Tag: tag, Context: ctx})
+		if err != nil {
+			return explain(ctx, err)
+		}
+		made.ID = imageID(image.ID)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrGone) && saysFull(err.Error()) {
+		err = withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+	}
+	return made, err
+}

@@ -1,0 +1,357 @@
+package suite
+
+import (
+	"cmp"
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/engine"
+)
+
+// Deployment is an application in production, made of the container of a test that
+// passed: an entry of `deploy`.
+type Deployment struct {
+	Name string // of its container in production, and of its images
+	From string // the name of the step whose container it is made of
+	// Host is where it runs: ssh://[USER@]HOST[:PORT][/SOCKET], unix:///SOCKET, or empty:
+	// the engine that the tests run on.
+	Host  string
+	Files []File // copied there, in the file's order
+	Check HealthCheck
+	// PortsFile is a file on the production machine that says which host port each port
+	// of the container has, for a proxy; empty: none.
+	PortsFile string
+	// Drain is how long the old version goes on beside the new one, once that answers
+	// and PortsFile says so; default 2s.
+	Drain time.Duration
+	Auto  bool // promoted by every run in which all steps passed
+	Keep  int  // earlier images kept there for going back, default 3
+
+	// Container is complete but for its name, its image, its labels, and a choice among
+	// host ports. Its mounts are paths of the production machine.
+	Container engine.Container
+}
+
+// File is a file that a deployment copies.
+type File struct {
+	Source string // on this machine, absolute
+	Target string // on the production machine, absolute
+}
+
+// HealthCheck is how it is found out that an application works.
+type HealthCheck struct {
+	HTTP     string        // a URL as the production machine sees it, which must answer with 2xx or 3xx; empty: none
+	Command  []string      // executed in the container, must end with 0; empty: none
+	Timeout  time.Duration // from the start of the container, default 1m
+	Interval time.Duration // between two attempts, default 100ms
+}
+
+// deployment is an entry of `deploy` while it is read.
+type deployment struct {
+	settings
+	Deployment
+}
+
+// deployKeys are the keys of an entry of `deploy`: those of a test's container that make
+// sense there, and its own.
+var deployKeys = keys[deployment]{what: "a deployment", extensions: true, set: deploymentKeys()}
+
+func deploymentKeys() map[string]setter[deployment] {
+	set := map[string]setter[deployment]{
+		"from":        textKey(notEmpty, func(p *deployment) *string { return &p.From }),
+		"host":        setHost,
+		"files":       setFiles,
+		"ports":       setPorts,
+		"restart":     textKey(matching(restartForm, "must be no, always, unless-stopped or on-failure[:NUMBER]"), func(p *deployment) *string { return &p.Restart }),
+		"healthcheck": func(d *decoder, p *deployment, n *yaml.Node) { healthCheckKeys.decode(d, &p.Check, n) },
+		"ports_file":  textKey(machinePath, func(p *deployment) *string { return &p.PortsFile }),
+		"drain":       durationKey(0, func(p *deployment) *time.Duration { return &p.Drain }),
+		"auto":        boolKey(func(p *deployment) *bool { return &p.Auto }),
+		"keep":        intKey(0, 1000, func(p *deployment) *int { return &p.Keep }),
+		"volumes":     setDeployedVolumes,
+	}
+	for _, key := range []string{
+		"command", "environment", "env_file", "extra_hosts", "cpus", "pids_limit", "stop_grace_period", "user", "working_dir", "network_mode",
+		"mac_address", "mem_limit", "shm_size", "tmpfs", "dns", "cap_add", "cap_drop", "security_opt", "devices", "init", "privileged", "read_only",
+	} {
+		shared := containerKeys[key]
+		set[key] = func(d *decoder, p *deployment, n *yaml.Node) { shared(d, &p.settings, n) }
+	}
+	return set
+}
+
+var healthCheckKeys = keys[HealthCheck]{what: "a healthcheck", set: map[string]setter[HealthCheck]{
+	"http":     textKey(checkURL, func(h *HealthCheck) *string { return &h.HTTP }),
+	"command":  func(d *decoder, h *HealthCheck, n *yaml.Node) { h.Command, _ = d.command(n) },
+	"timeout":  durationKey(time.Second, func(h *HealthCheck) *time.Duration { return &h.Timeout }),
+	"interval": durationKey(10*time.Millisecond, func(h *HealthCheck) *time.Duration { return &h.Interval }),
+}}
+
+// deployments reads the section `deploy`. The steps and the images are known.
+func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []Deployment) {
+	for _, p := range d.pairs(n, "deploy") {
+		if wrong, hint := deploymentName(p.key.Value); wrong != "" {
+			d.fail(p.key, hint, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
+			continue
+		}
+		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
+			d.fail(p.key, "", "%s is the name of an image too: the report could not tell them apart", quoted(p.key.Value))
+		}
+		one := d.deployment(p)
+		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
+			one.From = d.deployedStep(from, one.From, s.Steps)
+		}
+		all = append(all, one.Deployment)
+	}
+	if chosenImage { // of the command line: the steps are not the suite's
+		return nil
+	}
+	return all
+}
+
+func (d *decoder) deployment(p pair) deployment {
+	one := deployment{
+		settings:   settings{Container: engine.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
+		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
+	}
+	deployKeys.decode(d, &one, p.value)
+	if one.at["from"] == nil {
+		d.fail(p.key, "from: TEST@IMAGE names the test whose container it is made of", "deployment %s has no from", quoted(p.key.Value))
+	}
+	d.checkDeployment(p.key, &one)
+	one.Deployment.Container = one.container()
+	return one
+}
+
+// container is what the settings say, without a test's directory.
+func (p *deployment) container() engine.Container {
+	c := p.settings.Container
+	given := make([]assignment, len(p.variables))
+	for i, v := range p.variables {
+		given[i].Variable = v
+	}
+	c.Env = assign(p.fromFiles, given)
+	c.SecurityOpt = securityOptions(c)
+	for _, v := range p.volumes {
+		if v.tmpfs != "" {
+			c.Tmpfs = append(slices.Clone(c.Tmpfs), v.tmpfs)
+		} else {
+			c.Mounts = append(c.Mounts, v.mount)
+		}
+	}
+	return c
+}
+
+// deployedStep is the name of the step that from names.
+func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
+	var found, names []string
+	for _, step := range steps {
+		if from == step.Name || from == step.Test+"@"+step.Image {
+			return step.Name
+		}
+		if step.Test == from {
+			found = append(found, step.Name)
+		}
+		names = append(names, step.Name, step.Test)
+	}
+	switch {
+	case len(found) == 1:
+		return found[0]
+	case len(found) > 1:
+		d.fail(n, "say which: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
+	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
+	default:
+		d.fail(n, didYouMean(from, names), "from: there is no test or step %s", quoted(from))
+	}
+	return ""
+}
+
+// checkDeployment reports what no key shows alone.
+func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
+	where := func(key string) *yaml.Node { return cmp.Or(p.at[key], n) }
+	c := p.settings.Container
+	mode, _, _ := strings.Cut(c.NetworkMode, ":")
+	if mode == "host" || mode == "none" || mode == "container" {
+		if len(c.Ports) > 0 {
+			d.fail(where("ports"), "", "a container with network_mode: %s publishes no ports", mode)
+		}
+		if c.MacAddress != "" {
+			d.fail(where("mac_address"), "", "a container with network_mode: %s has no MAC address of its own", mode)
+		}
+	}
+	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
+		d.fail(where("healthcheck"), "", "a healthcheck is http or command, not both")
+	}
+	if p.PortsFile != "" && len(c.Ports) == 0 {
+		d.fail(where("ports_file"), "", "ports_file is for a deployment with ports")
+	}
+	for _, t := range c.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		target = path.Clean(target)
+		if slices.ContainsFunc(p.volumes, func(v volume) bool { return v.target() == target }) {
+			d.fail(where("tmpfs"), "", "%s is both in tmpfs and in volumes", quoted(target))
+		}
+	}
+}
+
+// The suffixes of the names of a deployment's other containers.
+var deploymentSuffixes = []string{"-next", "-outgoing", "-previous"}
+
+var containerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]+$`)
+
+// deploymentName is the rule for what becomes the name of a container and of an image.
+func deploymentName(text string) (string, string) {
+	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || !containerName.MatchString(text) || len(text) > maxName {
+		return "must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them", ""
+	}
+	for _, suffix := range deploymentSuffixes {
+		if strings.HasSuffix(text, suffix) {
+			return "must not end in " + suffix, "the containers that come before and after that of NAME are called so"
+		}
+	}
+	return "", ""
+}
+
+var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`)
+
+// setHost reads an address without ever repeating it when it is wrong: somebody may have
+// put a password there.
+func setHost(d *decoder, p *deployment, n *yaml.Node) {
+	s, ok := d.scalar(n)
+	if !ok {
+		return
+	}
+	if wrong, hint := deployHost(s.text); wrong != "" {
+		d.failValue(s.node, strings.Contains(s.text, "@"), hint, "host %s", wrong)
+		return
+	}
+	p.Host = s.text
+}
+
+// deployHost allows "": the engine that the tests run on.
+func deployHost(text string) (string, string) {
+	const form = "the form is ssh://USER@HOST, ssh://HOST:PORT or unix:///SOCKET"
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return "", ""
+	case err != nil:
+		return "must be where the application runs", form
+	case u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
+		return "", ""
+	case u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
+		return "must be where the application runs", form
+	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
+		return "must be where the application runs", form
+	}
+	if _, set := u.User.Password(); set {
+		return "must not have a password", "ssh-copy-id lets the user in by a key"
+	}
+	return "", ""
+}
+
+// machinePath is a file of the production machine.
+func machinePath(text string) (string, string) {
+	if !path.IsAbs(text) || strings.ContainsAny(text, "\x00\n") || path.Clean(text) == "/" {
+		return "must be an absolute path on the production machine", ""
+	}
+	return "", ""
+}
+
+func checkURL(text string) (string, string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || strings.ContainsAny(text, " '\"\n") {
+		return "must be a URL", "the form is http://127.0.0.1:PORT/PATH, as the production machine sees it"
+	}
+	if u.User != nil {
+		return "must not have a user or a password", ""
+	}
+	return "", ""
+}
+
+// setFiles reads a mapping of a file of this machine to its place on the production machine.
+func setFiles(d *decoder, p *deployment, n *yaml.Node) {
+	p.Files = nil
+	for _, one := range d.pairs(n, "files") {
+		target, ok := d.text(one.value, machinePath)
+		if !ok {
+			continue
+		}
+		if one.key.Value == "" {
+			d.fail(one.key, "", "files: a file without a name")
+			continue
+		}
+		target = path.Clean(target)
+		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
+			d.fail(one.value, "", "files: two files would be %s", quoted(target))
+			continue
+		}
+		p.Files = append(p.Files, File{Source: d.from.abs(one.key.Value), Target: target})
+	}
+}
+
+// setDeployedVolumes reads volumes whose paths are the production machine's.
+func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
+	before := len(d.problems)
+	setVolumes(d, &p.settings, n)
+	if len(d.problems) > before {
+		return
+	}
+	for _, item := range deref(n).Content {
+		if source := deref(volumeSource(deref(item))); strings.HasPrefix(source.Value, ".") || strings.HasPrefix(source.Value, "~") {
+			d.fail(source, "write it as an absolute path", "volumes: a path of the production machine starts with /")
+		}
+	}
+}
+
+// volumeSource is the node that has the source of a volume: of the short form, all of it.
+func volumeSource(n *yaml.Node) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "source" {
+			return n.Content[i+1]
+		}
+	}
+	return n
+}
+
+// FindDeployments returns the deployments of these names, each once; an error names the nearest.
+func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
+	if len(s.Deployments) == 0 {
+		return nil, fault("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
+	}
+	var known []string
+	for _, one := range s.Deployments {
+		known = append(known, one.Name)
+	}
+	var wrong TargetsError
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			wrong.add(name, fault(didYouMean(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
+		}
+	}
+	if len(wrong.Targets) > 0 {
+		return nil, &wrong
+	}
+	return slices.DeleteFunc(slices.Clone(s.Deployments), func(one Deployment) bool { return !slices.Contains(names, one.Name) }), nil
+}
+
+// CheckFiles tells which of the files to be copied cannot be read; nil: none.
+func (p *Deployment) CheckFiles() error {
+	for _, f := range p.Files {
+		if _, err := readBounded(f.Source, MaxFileBytes); err != nil {
+			return fault("files: { FILE: PLACE } names files of this machine", "read %s: %w", filepath.Clean(f.Source), err)
+		}
+	}
+	return nil
+}
+
+// MaxFileBytes bounds a file that a deployment copies: what is larger belongs into the image.
+const MaxFileBytes = 64 << 20

@@ -1,0 +1,108 @@
+package suite
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/engine"
+)
+
+// maxRange bounds a range of ports.
+const maxRange = 100
+
+// setPorts reads a list of ports in Compose's short form.
+func setPorts(d *decoder, p *deployment, n *yaml.Node) {
+	nodes, _ := d.items(n, false)
+	p.Ports = nil
+	for _, item := range nodes {
+		text, ok := d.scalar(item)
+		if !ok {
+			continue
+		}
+		ports, err := parsePorts(text.text)
+		if err != nil {
+			d.failErr(text.node, err)
+			continue
+		}
+		for _, port := range ports {
+			if slices.ContainsFunc(p.Ports, port.Collides) {
+				d.fail(item, "", "ports: port %s of the host is given twice", port.Range())
+				break
+			}
+			p.Ports = append(p.Ports, port)
+		}
+	}
+}
+
+// parsePorts reads [IP:]HOST:CONTAINER[/PROTOCOL]. A range of host ports for one port of the
+// container leaves the choice open; a range for a range of the same length is that many ports.
+func parsePorts(text string) ([]engine.Port, error) {
+	const form = "the form is [IP:]HOST:CONTAINER[/udp], as in 10001:9080 or 10001-10002:9080"
+	wrong := func(why string) error { return fault(form, "%s", why) }
+	rest, protocol, given := strings.Cut(text, "/")
+	if !given {
+		protocol = "tcp"
+	}
+	if protocol != "tcp" && protocol != "udp" && protocol != "sctp" {
+		return nil, fault("tcp, udp and sctp are", "%q is not a protocol", printable(protocol))
+	}
+	at := strings.LastIndexByte(rest, ':')
+	if at < 0 {
+		return nil, wrong("a port of production has a host port")
+	}
+	host, inside := rest[:at], rest[at+1:]
+	ip := ""
+	if at := strings.LastIndexByte(host, ':'); at >= 0 {
+		ip, host = strings.Trim(host[:at], "[]"), host[at+1:]
+		if _, err := netip.ParseAddr(ip); err != nil {
+			return nil, fault(form, "%q is not an IP address", printable(ip))
+		}
+	}
+	first, last, err := portRange(host)
+	if err != nil {
+		return nil, wrong(err.Error())
+	}
+	from, to, err := portRange(inside)
+	if err != nil {
+		return nil, wrong(err.Error())
+	}
+	if from == to {
+		return []engine.Port{{HostIP: ip, First: first, Last: last, Container: from, Protocol: protocol}}, nil
+	}
+	if last-first != to-from {
+		return nil, wrong("two ranges of ports must have the same length")
+	}
+	var ports []engine.Port
+	for i := range to - from + 1 {
+		ports = append(ports, engine.Port{HostIP: ip, First: first + i, Last: first + i, Container: from + i, Protocol: protocol})
+	}
+	return ports, nil
+}
+
+// portRange reads PORT or PORT-PORT.
+func portRange(text string) (first, last int, err error) {
+	one, other, isRange := strings.Cut(text, "-")
+	if first, err = portNumber(one); err != nil || !isRange {
+		return first, first, err
+	}
+	if last, err = portNumber(other); err != nil {
+		return 0, 0, err
+	}
+	if last < first || last-first >= maxRange {
+		return 0, 0, errors.New("a range of ports goes up, by at most " + strconv.Itoa(maxRange))
+	}
+	return first, last, nil
+}
+
+func portNumber(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, errors.New("a port is a number from 1 to 65535")
+	}
+	return int(n), nil
+}
