@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) int {
+	hearHangups()
 	dir, err := os.MkdirTemp("", "runtests-stories-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -152,6 +153,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Values[storyKey{}] = &story{}
 	env.Defer(func() { removeAll(env.WorkDir, env.Getenv("ID")) })
+	limitStory(env)
 	return nil
 }
 
