@@ -47,6 +47,7 @@ type FailedError struct {
 	Name, Host string
 	Why        string
 	Restored   bool          // the version before answers again, or nothing ran before
+	FilesLost  string        // the folder there in which the files of the version before are, which could not be put back; empty: they were
 	Nothing    bool          // nothing ran before
 	Outage     time.Duration // until the version before answered again
 	Log        []string      // of the new version, its last lines
@@ -54,6 +55,8 @@ type FailedError struct {
 
 func (e *FailedError) Error() string {
 	switch {
+	case e.FilesLost != "":
+		return fmt.Sprintf("the new version of %s does not work: %s, AND ARE NOT IN THEIR PLACES at %s", e.Name, e.Why, e.Host)
 	case e.Nothing:
 		return fmt.Sprintf("the new version of %s does not work: %s; nothing runs at %s, as before", e.Name, e.Why, e.Host)
 	case !e.Restored:
@@ -69,6 +72,8 @@ func (e *FailedError) Error() string {
 // Hint is what a person can do about it.
 func (e *FailedError) Hint() string {
 	switch {
+	case e.FilesLost != "":
+		return "they are in " + e.FilesLost + " there; see why they cannot go back (df, ls -ld), and promote again: that puts them back first"
 	case !e.Restored && !e.Nothing:
 		return "log in there: docker ps -a, docker logs " + e.Name
 	case strings.Contains(e.Why, "port is already allocated"), strings.Contains(e.Why, "address already in use"):
@@ -177,7 +182,7 @@ func (w *work) removeUnused(ctx context.Context) error {
 // mend lets the script finish, or take back, an exchange that was cut off there.
 func (w *work) mend(ctx context.Context) error {
 	w.Say("an exchange was cut off there: mending it")
-	if _, err := w.site.machine.sh(ctx, `rm -f "$1/swap/pid"`, w.site.state); err != nil {
+	if _, err := w.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, w.site.state); err != nil {
 		return err
 	}
 	if err := w.hold.send("m"); err != nil {
@@ -191,8 +196,11 @@ func (w *work) mend(ctx context.Context) error {
 	if strings.HasPrefix(end.outcome, outcomeFailed) {
 		w.done.Mended = "an exchange that was cut off was taken back"
 	}
-	if end.outcome == outcomeDown {
+	switch end.outcome {
+	case outcomeFiles:
 		return w.failed(end)
+	case outcomeDown: // a new version may be the remedy
+		w.done.Mended += ", and the version before it does not answer"
 	}
 	return w.site.look(ctx)
 }
@@ -204,6 +212,7 @@ const (
 	outcomeFailed     = "failed-"
 	outcomeNone       = "failed-none"
 	outcomeDown       = "failed-down"
+	outcomeFiles      = "failed-files"
 )
 
 // promote sends the image and exchanges the containers.
@@ -337,7 +346,9 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 		return withHint(fmt.Errorf("wait for the end of the exchange: %w", err), "runtests deploy --status "+x.deployment.Name+" tells what came of it")
 	}
 	w.begun = false
-	_ = w.hold.send("c") // what is left, the next promotion removes
+	if end.outcome != outcomeFiles {
+		_ = w.hold.send("c") // what is left, the next promotion removes
+	}
 	w.done.Outage = end.outage
 	if end.outcome != x.verb {
 		return w.failed(end)
@@ -351,10 +362,14 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 }
 
 func (w *work) failed(end swapped) error {
-	return &FailedError{
+	failed := &FailedError{
 		Name: w.site.deployment.Name, Host: w.site.Host(), Why: end.why, Outage: end.outage, Log: end.log,
-		Restored: end.outcome != outcomeDown, Nothing: end.outcome == outcomeNone,
+		Restored: end.outcome != outcomeDown && end.outcome != outcomeFiles, Nothing: end.outcome == outcomeNone,
 	}
+	if end.outcome == outcomeFiles {
+		failed.FilesLost = w.site.state + "/swap/saved"
+	}
+	return failed
 }
 
 // prune removes the images beyond those to keep, and the files kept for them.

@@ -139,7 +139,7 @@ for folder in "$state"/releases/*; do
 	[ ! -d "$folder" ] || echo "ran ${folder##*/}"
 done
 [ ! -e "$state/lock" ] || flock -n "$state/lock" true || echo held
-[ ! -e "$state/swap/plan" ] || [ -e "$state/swap/result" ] || echo cut-off
+[ ! -e "$state/swap/plan" ] || { [ -e "$state/swap/result" ] && ! grep -q '^failed-files ' "$state/swap/result"; } || echo cut-off
 [ ! -s "$state/history" ] || echo "last $(grep -v ' failed-' "$state/history" | tail -n 1)"
 `
 

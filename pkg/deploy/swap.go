@@ -189,7 +189,7 @@ echo "result $(cat swap/result)"
 
 // swapped is the end of a swap.
 type swapped struct {
-	outcome string // the verb; failed-back: all is as it was; failed-none: nothing runs, as before; failed-down: it could not be made so
+	outcome string // the verb; failed-back: all is as it was; failed-none: nothing runs, as before; failed-down: the old version does not answer; failed-files: its files are not in their places
 	outage  time.Duration
 	why     string
 	log     []string // of a new version that did not work, its last lines

@@ -54,11 +54,15 @@ save_file() {
 	fi
 }
 
-# move FILE PLACE: a copy takes the place, in one moment.
+# move FILE PLACE: the file takes the place, in one moment. A link needs no room on a full disk.
 move() {
 	target=$(real "$2")
+	# shellcheck disable=SC3013 # a shell without -ef goes on, and so may others
+	if [ "$1" -ef "$target" ] 2>/dev/null; then return; fi # it has been done before
 	beside=${target%/*}/.${target##*/}.$name-next
-	cp -p -- "$1" "$beside" && mv -f -- "$beside" "$target"
+	rm -f -- "$beside"
+	ln -- "$1" "$beside" 2>/dev/null || cp -p -- "$1" "$beside" || return
+	mv -f -- "$beside" "$target"
 }
 
 # put_file: a file that a version had not, as .none says, goes.
@@ -70,13 +74,14 @@ put_file() {
 	fi
 }
 
+# restore_file: one that cannot go back does not keep the others from it.
 restore_file() {
 	target=$(real "$2")
 	rm -f -- "${target%/*}/.${target##*/}.$name-next"
 	if [ -e "swap/saved/$1" ]; then
-		move "swap/saved/$1" "$2"
+		move "swap/saved/$1" "$2" || lost=1
 	elif [ -e "swap/saved/$1.none" ]; then
-		rm -f -- "$target"
+		rm -f -- "$target" || lost=1
 	fi
 }
 
@@ -115,6 +120,14 @@ healthy() {
 	done
 }
 
+# outlast: the engine starts the old version again, should the machine lose its power while none runs.
+outlast() {
+	policy=$(d inspect --type container -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' "$old") || return 0
+	policy=${policy%:0}
+	[ -e swap/old_restart ] || printf '%s\n' "${policy:-no}" >swap/old_restart
+	d update --restart always "$old" >/dev/null
+}
+
 # begin: everything up to the moment from which there is no way back. $why says why that was not reached.
 begin() {
 	say "moving the files into place"
@@ -123,6 +136,7 @@ begin() {
 		return 1
 	fi
 	if [ "$mode" = replace ] && [ -n "$old" ] && is "$old" Running; then
+		outlast
 		say "stopping the old version"
 		stopped=$(now)
 		echo "$stopped" >swap/stopped
@@ -140,17 +154,25 @@ begin() {
 	fi
 }
 
+stop_old() {
+	[ -n "$old" ] && is "$old" Running || return 0
+	limit=$((grace + 60))
+	d stop -t "$grace" "$old" >/dev/null
+	limit=120
+}
+
 # finish: what follows that moment.
 finish() {
 	: >swap/committed
-	d update --restart "$restart" "$new" >/dev/null
-	is "$new" Running || d start "$new" >/dev/null # it was not to start by itself until now
-	if [ -n "$old" ] && is "$old" Running; then
+	d update --restart "$restart" "$new" >/dev/null # it was not to start by itself until now
+	# always would start the old one again with the engine, beside the new one
+	[ -z "$old" ] || d update --restart no "$old" >/dev/null
+	[ "$mode" = handover ] || stop_old # it runs only after a power cut, and has the ports
+	is "$new" Running || d start "$new" >/dev/null
+	if [ "$mode" = handover ] && [ -n "$old" ] && is "$old" Running; then
 		[ "$drain" = 0 ] || say "the old version has ${drain}s to end what it does"
 		sleep "$drain" 2>/dev/null || sleep 2
-		limit=$((grace + 60))
-		d stop -t "$grace" "$old" >/dev/null
-		limit=120
+		stop_old
 	fi
 	if [ -n "$previous" ] && [ "$previous" != "$new" ] && [ -n "$old" ]; then
 		d rm -v "$previous" >/dev/null 2>&1
@@ -159,47 +181,63 @@ finish() {
 		[ "$(named "$old")" != "/$name" ] || d rename "$old" "$name-outgoing"
 	fi
 	[ "$(named "$new")" = "/$name" ] || d rename "$new" "$name"
-	if [ -n "$old" ]; then
-		# always would start it again with the engine, beside the new one
-		d update --restart no "$old" >/dev/null
-		[ "$(named "$old")" = "/$name-previous" ] || d rename "$old" "$name-previous"
-	fi
+	[ -z "$old" ] || [ "$(named "$old")" = "/$name-previous" ] || d rename "$old" "$name-previous"
 	# the files of the version before are those that were found, for going back
 	mkdir -p "releases/$old_release"
 	rm -rf "releases/$old_release/files"
-	cp -Rp swap/saved "releases/$old_release/files" && cp swap/places "releases/$old_release/places"
+	if ! cp -Rp swap/saved "releases/$old_release/files" || ! cp swap/places "releases/$old_release/places"; then
+		say "the files of the version before could not be kept for going back"
+	fi
 }
 
-# back: everything as it was, the old version first. It fails when that could not be done.
+# back: everything as it was, the old version first. $state says what could not be made so.
 back() {
 	state=back
 	say "$why; going back"
 	limit=30
 	d stop -t 1 "$new" >/dev/null 2>&1
 	limit=120
-	if [ -n "$ports_file" ]; then
-		each_file restore_file && restore_ports || state=down
-	else
-		each_file restore_file || state=down
+	lost=
+	each_file restore_file
+	[ -z "$ports_file" ] || restore_file ports "$ports_file"
+	if [ -n "$lost" ]; then
+		state=files
+		why="$why; the files of the old version could not be put back"
 	fi
-	if [ -n "$old" ] && [ "$old_running" = 1 ]; then
-		if ! is "$old" Running; then
-			d start "$old" >/dev/null || state=down
-		fi
-		check_url=$old_url
-		reason=$why
-		healthy "$old" || state=down
-		why=$reason
-		if [ "$state" = back ]; then say "the old version answers"; else say "the old version does not answer: $why"; fi
-	elif [ -z "$old" ]; then
-		state=none
+	if [ -z "$old" ]; then
+		[ "$state" = files ] || state=none
+	elif [ "$old_running" = 1 ]; then
+		resume || say "the old version does not answer: $why"
 	fi
 	ended=$(now)
-	d logs --tail 1000 "$new" >swap/new.log 2>&1
-	[ "$new" = "$previous" ] || d rm -v "$new" >/dev/null
+	[ -e swap/new.log ] || d logs --tail 1000 "$new" >swap/new.log 2>&1
+	[ "$new" = "$previous" ] || [ -z "$(named "$new")" ] || d rm -v "$new" >/dev/null
 }
 
-restore_ports() { restore_file ports "$ports_file"; }
+# resume: the old version runs again, and answers.
+resume() {
+	answers=1
+	if [ -n "$mending" ] && [ -e swap/stopped ] && [ -s swap/places ] && is "$old" Running; then
+		# the engine started it after a power cut, when the new files were in their places
+		limit=$((grace + 60))
+		d restart -t "$grace" "$old" >/dev/null || answers=
+		limit=120
+	elif ! is "$old" Running; then
+		d start "$old" >/dev/null || answers=
+	fi
+	check_url=$old_url
+	reason=$why
+	healthy "$old" || answers=
+	[ ! -e swap/old_restart ] || d update --restart "$(cat swap/old_restart)" "$old" >/dev/null
+	if [ -n "$answers" ]; then
+		why=$reason
+		say "the old version answers"
+		return
+	fi
+	why="$reason; the old version: $why"
+	[ "$state" = files ] || state=down
+	return 1
+}
 
 # outage: how long nothing answered, in hundredths of a second.
 outage() {
@@ -219,6 +257,7 @@ end() {
 
 echo $$ >swap/pid
 why=
+mending=
 ended=$(now)
 mkdir -p swap/saved
 case $1 in
@@ -235,6 +274,7 @@ go)
 	fi
 	;;
 mend)
+	mending=1
 	if [ -e swap/committed ]; then
 		finish
 		end "$verb"
