@@ -16,7 +16,7 @@ GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
-.PHONY: help build demo test lint bench test-engines fuzz soak install clean
+.PHONY: help build demo test lint bench test-engines test-ecs fuzz soak install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: build ## figures beside run_test.sh and a Makefile of images on the same 
 
 test-engines: build ## the stories on other engines: Docker 26.1 and 28.5, Podman (root; takes long)
 	@scripts/test-engines
+
+test-ecs: build ## examples/ecs from its images to a client behind Apache, beside the origin's script; root, ten minutes at first
+	@scripts/packages test
+	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox bookworm && \
+	bin/runtests -f examples/ecs/runtests.yaml build ecs-bookworm-deps && \
+	RUNTESTS_ECS=ecs-bookworm-deps go test -count=1 -timeout 30m -v -run '^TestECSThroughApache$$' ./tests/
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)

@@ -63,7 +63,7 @@ docker run -d -v "$HOME/prod-ecs:/prod" -p 127.0.0.1:10021:9080 -p 127.0.0.1:100
 func TestECSThroughApache(t *testing.T) {
 	image := os.Getenv(ecsVariable)
 	if image == "" {
-		t.Skipf("%s=ecs-bookworm-deps go test -v -run TestECS ./tests/ measures the deployment of examples/ecs", ecsVariable)
+		t.Skipf("%s is not set: make test-ecs", ecsVariable)
 	}
 	dir := t.TempDir()
 	p, env := startProduction(t, dir)
