@@ -23,7 +23,7 @@ import (
 const indexFile = "history"
 
 // indexVersion grows when an index of before would be misread.
-const indexVersion = 1
+const indexVersion = 2
 
 // maxIndex bounds what is read of an index, in bytes: ten years of 1,000 steps each night.
 const maxIndex = 128 << 20
@@ -61,8 +61,8 @@ type index struct {
 }
 
 type indexName struct {
-	Name  string `json:"name"`
-	Image bool   `json:"image,omitempty"`
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
 }
 
 type indexRun struct {
@@ -181,7 +181,7 @@ func (run *indexRun) past(steps []int, names []indexName) (Past, error) {
 		}
 		past.Steps[i] = PastStep{
 			Name:     names[n].Name,
-			Image:    names[n].Image,
+			Kind:     names[n].Kind,
 			Outcome:  outcomeOf(run.Outcomes[i]),
 			Duration: Duration(run.Milliseconds[i]) * Duration(time.Millisecond),
 		}
@@ -229,7 +229,7 @@ func (run *indexRun) setSteps(steps []PastStep, number func(indexName) int) {
 	run.Milliseconds = make([]int64, len(steps))
 	for i := range steps {
 		step := &steps[i]
-		run.Steps[i] = number(indexName{step.Name, step.Image})
+		run.Steps[i] = number(indexName{step.Name, step.Kind})
 		run.Milliseconds[i] = time.Duration(step.Duration).Milliseconds()
 		outcomes.WriteByte(step.Outcome.Letter())
 		if step.Failing != nil {

@@ -297,12 +297,7 @@ func shortLines(t Tail) Tail {
 	return short
 }
 
-func pastName(step *PastStep) string {
-	if step.Image {
-		return "image " + Clean(step.Name)
-	}
-	return Clean(step.Name)
-}
+func pastName(step *PastStep) string { return step.Kind.title(step.Name) }
 
 // addGrid shows the last runs beside each other, the newest on the right.
 func (v *indexView) addGrid(h *History, last []lastStep) {
@@ -404,7 +399,7 @@ func worst(rows []row, n int) []row {
 func (h *History) rowView(runs []Past, r row) rowView {
 	step := h.step(r.last)
 	v := rowView{Name: pastName(step), Link: stepLink(h.Runs[r.last.run].ID, r.last.step)}
-	if test, image, found := strings.Cut(v.Name, "@"); found && !step.Image {
+	if test, image, found := strings.Cut(v.Name, "@"); found && step.Kind == Test {
 		v.Name, v.On = test, "@"+image
 	}
 	if past := h.steps[step.Name]; past != nil && len(past.passes) > 0 {

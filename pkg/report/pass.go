@@ -111,16 +111,16 @@ func (h *History) currentTests(seen map[string]bool) []string {
 	if h == nil {
 		return nil
 	}
-	builds := map[string]bool{}
+	others := map[string]bool{}
 	for i := range h.Runs {
 		for j := range h.Runs[i].Steps {
 			step := &h.Runs[i].Steps[j]
-			builds[step.Name] = builds[step.Name] || step.Image
+			others[step.Name] = others[step.Name] || step.Kind == Image || step.Kind == Deploy
 		}
 	}
 	var names []string
 	for _, name := range h.current() {
-		if !seen[name] && !builds[name] {
+		if !seen[name] && !others[name] {
 			names = append(names, name)
 		}
 	}

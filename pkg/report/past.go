@@ -34,7 +34,7 @@ type Past struct {
 // PastStep is a step of a run as the history has it.
 type PastStep struct {
 	Name     string
-	Image    bool     // it is the build of an image
+	Kind     Kind
 	Outcome  Outcome  // empty: it did not come to its end
 	Duration Duration // 0 of an image that was current: nothing was done
 	Failing  *Failing // nil: nothing is known of a failure
@@ -161,7 +161,7 @@ func readPastRecord(path string) (Past, error) {
 	}
 	past := Past{Started: record.Started, Finished: record.Finished, Partial: record.Partial, Steps: make([]PastStep, len(record.Steps))}
 	for i, s := range record.Steps {
-		step := PastStep{Name: s.Name, Image: s.Kind == Image, Outcome: s.Outcome, Duration: s.Duration}
+		step := PastStep{Name: s.Name, Kind: s.Kind, Outcome: s.Outcome, Duration: s.Duration}
 		if s.Trend != nil && !s.Trend.Since.IsZero() && s.Outcome != Passed {
 			step.Failing = s.Trend
 		}

@@ -192,14 +192,15 @@ func newStepView(r *Run, step *Result) stepView {
 }
 
 // stepName is a step's name as a report shows it.
-func stepName(step *Result) string {
-	switch step.Kind {
-	case Image:
-		return "image " + Clean(step.Name)
-	case Deploy:
-		return "deploy " + Clean(step.Name)
+func stepName(step *Result) string { return step.Kind.title(step.Name) }
+
+// title is the name of a step of that kind as a person reads it.
+func (k Kind) title(name string) string {
+	switch k {
+	case Image, Deploy:
+		return string(k) + " " + Clean(name)
 	}
-	return Clean(step.Name)
+	return Clean(name)
 }
 
 // What a report says in place of an outcome that there is not yet.
