@@ -36,7 +36,7 @@ test: ## every test, on a real engine
 	export RUNTESTS_TEST_IMAGE=runtests-busybox && \
 	export RUNTESTS_NOT_RUN=$$(mktemp) && trap 'rm -f "$$RUNTESTS_NOT_RUN"' EXIT && \
 	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) ./...) && \
-	if [[ -s $$RUNTESTS_NOT_RUN ]]; then echo 'make test: NOT RUN, for want of root:'; sort "$$RUNTESTS_NOT_RUN"; fi
+	if [[ -s $$RUNTESTS_NOT_RUN ]]; then echo 'make test: NOT RUN:'; sort "$$RUNTESTS_NOT_RUN"; fi
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, tidy go.mod
 	@scripts/packages lint

@@ -43,17 +43,22 @@ func TestDeploymentKilledAtAnyMoment(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%d kills, seed %d", kills, seed)
 	k := newKilledDeployments(t, rand.New(rand.NewPCG(seed, 0)))
+	k.deployWhole() // sends what all versions share
 	started := time.Now()
 	k.deployWhole()
 	k.lasts = time.Since(started)
 	for i := range kills {
-		k.killOne()
+		k.killOne(i%2 == 1)
 		k.deployWhole()
 		if t.Failed() {
 			t.Fatalf("kill %d", i+1)
 		}
 	}
-	t.Logf("of %d deployments that were killed: %d left the old version, %d the new one; %d were mended", kills, k.old, k.new, k.mended)
+	if k.late == kills {
+		t.Error("every deployment had ended before it was killed")
+	}
+	t.Logf("of %d deployments that were killed, %d of them in the exchange, %d too late: %d left the old version, %d the new one; %d were mended",
+		kills, kills/2, k.late, k.old, k.new, k.mended)
 }
 
 // killedDeployments is an application whose deployments are killed.
@@ -66,8 +71,11 @@ type killedDeployments struct {
 	lasts      time.Duration // a deployment that nothing happens to
 	version    int           // the one that was deployed last
 
-	old, new, mended int
+	old, new, mended, late int
 }
+
+// exchangeLasts is about how long the exchange of the containers takes.
+const exchangeLasts = 2 * time.Second
 
 func newKilledDeployments(t *testing.T, random *rand.Rand) *killedDeployments {
 	t.Helper()
@@ -86,7 +94,7 @@ func newKilledDeployments(t *testing.T, random *rand.Rand) *killedDeployments {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if ids := containersOf(k.dir); len(ids) > 0 {
+		if ids, err := containersOf(k.dir); err == nil && len(ids) > 0 {
 			_, _ = docker(append([]string{"rm", "-fv"}, ids...)...)
 		}
 	})
@@ -102,7 +110,7 @@ func (k *killedDeployments) next() *exec.Cmd {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(binDir, "runtests-fast"), "deploy", "web")
+	cmd := limited(k.t, commandLimit, filepath.Join(binDir, "runtests-fast"), "deploy", "web")
 	cmd.Dir, cmd.Env = k.dir, k.env
 	return cmd
 }
@@ -137,10 +145,17 @@ func (k *killedDeployments) deployWhole() {
 
 func (k *killedDeployments) ask() (string, error) { return k.production.get("http://127.0.0.1:10001/") }
 
-// killOne starts a deployment, kills it, and looks at production.
-func (k *killedDeployments) killOne() {
+// killOne starts a deployment, kills it at a moment of the whole or of the exchange, and
+// looks at production.
+func (k *killedDeployments) killOne(inExchange bool) {
 	before := k.version
 	cmd := k.next()
+	stderr, err := os.Create(filepath.Join(k.dir, "stderr"))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer stderr.Close()
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
@@ -150,11 +165,16 @@ func (k *killedDeployments) killOne() {
 		close(ended)
 	}()
 	after := time.Duration(k.random.Int64N(int64(k.lasts)))
+	if inExchange {
+		after = time.Duration(k.random.Int64N(int64(exchangeLasts)))
+		k.awaitExchange(stderr.Name(), ended)
+	}
 	moment := time.NewTimer(after)
 	defer moment.Stop()
 	select {
 	case <-moment.C:
 	case <-ended:
+		k.late++
 	}
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	<-ended
@@ -168,6 +188,26 @@ func (k *killedDeployments) killOne() {
 		k.new++
 	default:
 		k.t.Errorf("killed after %s, of version %d before and version %d now, production says %q", after, before, k.version, answer)
+	}
+}
+
+// awaitExchange returns when a deployment says that it has begun.
+func (k *killedDeployments) awaitExchange(stderr string, ended <-chan struct{}) {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		said, err := os.ReadFile(stderr)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if strings.Contains(string(said), "moving the files into place") {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-again.C:
+		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/tests/needs"
 )
 
 // ecsVariable names the image that TestECSThroughApache compiles the application of
@@ -63,7 +65,7 @@ docker run -d -v "$HOME/prod-ecs:/prod" -p 127.0.0.1:10021:9080 -p 127.0.0.1:100
 func TestECSThroughApache(t *testing.T) {
 	image := os.Getenv(ecsVariable)
 	if image == "" {
-		t.Skipf("%s is not set: make test-ecs", ecsVariable)
+		needs.Asked(t, t.Name(), "make test-ecs")
 	}
 	dir := t.TempDir()
 	p, env := startProduction(t, dir)
@@ -153,7 +155,11 @@ func (e *ecsDeployments) origin() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	for _, id := range containersOf(e.dir) {
+	ours, err := containersOf(e.dir)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, id := range ours {
 		if strings.Contains(kept, id) {
 			e.run("bash", "origin.sh", id)
 			return

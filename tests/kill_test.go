@@ -30,7 +30,7 @@ const (
 const killedSuite = `
 keep_runs: 1000
 jobs: 2
-defaults: { image: ` + baseImage + ` }
+defaults: { image: ` + baseImage + `, timeout: 1m }
 tests:
   one:   { dir: t, mount: ro }
   two:   { dir: t, mount: ro, command: [sh, -c, "echo two; exit 2"] }
@@ -49,6 +49,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%d kills, seed %d", kills, seed)
 	k := newKilledSuite(t, rand.New(rand.NewPCG(seed, 0)))
+	k.runWhole()
 	started := time.Now()
 	k.runWhole()
 	k.lasts = time.Since(started)
@@ -59,8 +60,11 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 	}
 	k.runWhole()
-	t.Logf("of %d runs: %d left no folder, %d no record, %d a container; %d steps had been told as finished; %d temporary files",
-		kills, k.noFolder, k.noRecord, k.leftContainers, k.told, k.temporary)
+	if k.late == kills {
+		t.Error("every run had ended before it was killed")
+	}
+	t.Logf("of %d runs, %d killed too late: %d left no folder, %d no record, %d a container; %d steps had been told as finished; %d temporary files",
+		kills, k.late, k.noFolder, k.noRecord, k.leftContainers, k.told, k.temporary)
 }
 
 func number(variable string, otherwise int) (int, error) {
@@ -87,7 +91,7 @@ type killedRuns struct {
 	before []string      // the runs that there were before the last one
 	left   []string      // the containers that the last run left
 
-	noFolder, noRecord, leftContainers, told, temporary int
+	noFolder, noRecord, leftContainers, told, temporary, late int
 }
 
 func newKilledSuite(t *testing.T, random *rand.Rand) *killedRuns {
@@ -113,11 +117,17 @@ func newKilledSuite(t *testing.T, random *rand.Rand) *killedRuns {
 }
 
 // containers are those of the suite's runs.
-func (k *killedRuns) containers() []string { return containersOn(k.docker, k.dir) }
+func (k *killedRuns) containers() []string {
+	ids, err := containersOn(k.docker, k.dir)
+	if err != nil {
+		k.t.Error(err)
+	}
+	return ids
+}
 
 // command is a run of the suite that says on the file err what has finished.
 func (k *killedRuns) command(flags ...string) (cmd *exec.Cmd, stderr string) {
-	cmd = exec.Command(filepath.Join(binDir, "runtests-fast"), append([]string{"run"}, flags...)...)
+	cmd = limited(k.t, commandLimit, filepath.Join(binDir, "runtests-fast"), append([]string{"run"}, flags...)...)
 	cmd.Dir, cmd.Env = k.dir, k.env
 	stderr = filepath.Join(k.dir, "stderr")
 	file, err := os.Create(stderr)
@@ -145,6 +155,7 @@ func (k *killedRuns) killOne() {
 	select {
 	case <-moment.C:
 	case <-ended:
+		k.late++
 	}
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	<-ended

@@ -2,11 +2,14 @@ package tests
 
 import (
 	"bytes"
+	"context"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,7 +17,7 @@ import (
 
 // storyLimit is how long a story may take. The longest takes two minutes on a machine that
 // does nothing else.
-const storyLimit = 12 * time.Minute
+const storyLimit = 10 * time.Minute
 
 // dumpTime is what a program has to print where it hangs before it is killed.
 const dumpTime = 5 * time.Second
@@ -23,7 +26,10 @@ const dumpTime = 5 * time.Second
 // minute after that: the command that hangs fails then, and shows where.
 func limitStory(env *testscript.Env) {
 	ended := make(chan struct{})
-	env.Defer(func() { close(ended) })
+	env.Defer(func() {
+		close(ended)
+		signalStory(env.WorkDir, syscall.SIGKILL) // what a story that failed left in the background is waited for
+	})
 	lasts := func(d time.Duration) bool {
 		select {
 		case <-ended:
@@ -59,10 +65,28 @@ func signalStory(workDir string, s syscall.Signal) {
 	}
 }
 
-// hearHangups undoes what nohup did: programs inherit that they do not hear SIGHUP, and
-// runtests then goes on, as it should; but the stories of SIGHUP want it to hear it.
-func hearHangups() {
-	if signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a signal that is caught is its default again in a child
+// hearSignals undoes what nohup, or a shell with &, did: programs inherit that they do not
+// hear SIGHUP, or SIGINT, and runtests then goes on, as it should; but the stories want it,
+// and the programs beside it, to hear them.
+func hearSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // a signal that is caught is its default again in a child
+		}
 	}
+}
+
+// commandLimit is how long a command of a test may take that is not a story.
+const commandLimit = 5 * time.Minute
+
+// limited is a command that cannot be waited for without end: at its limit a Go program
+// prints its goroutines, and then nobody waits for what it has started.
+func limited(t testing.TB, limit time.Duration, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 2 * dumpTime
+	return cmd
 }

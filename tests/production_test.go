@@ -60,7 +60,9 @@ func (p *production) close() error {
 	var errs []error
 	if p.apache != nil {
 		errs = append(errs, p.apache.Process.Signal(syscall.SIGTERM))
+		late := time.AfterFunc(storyBound, func() { _ = p.apache.Process.Kill() })
 		_ = p.apache.Wait()
+		late.Stop()
 	}
 	if p.sshd != nil {
 		errs = append(errs, p.away())
@@ -318,6 +320,7 @@ func (p *production) converse(url, word string) (string, error) {
 // asker asks a URL ten times a second.
 type asker struct {
 	stop    chan struct{}
+	once    sync.Once // stop is closed
 	ended   sync.WaitGroup
 	total   int
 	failed  []string
@@ -354,8 +357,9 @@ func (p *production) ask(url string) *asker {
 	return a
 }
 
+// end may be called again.
 func (a *asker) end() {
-	close(a.stop)
+	a.once.Do(func() { close(a.stop) })
 	a.ended.Wait()
 }
 
@@ -425,7 +429,9 @@ func cmdAsk(ts *testscript.TestScript, neg bool, args []string) {
 	case neg || len(args) == 0:
 		ts.Fatalf("usage: ask start url|stop")
 	case args[0] == "start" && len(args) == 2:
-		story.asker = story.production.ask(args[1])
+		asker := story.production.ask(args[1])
+		story.asker = asker
+		ts.Defer(asker.end)
 	case args[0] == "stop" && story.asker != nil:
 		story.asker.end()
 		text := fmt.Sprintf("%d of %d requests failed, longest outage %s\n%s\n", len(story.asker.failed), story.asker.total,

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) int {
-	hearHangups()
+	hearSignals()
 	dir, err := os.MkdirTemp("", "runtests-stories-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -74,13 +75,52 @@ func prepare(dir string) error {
 func docker(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storyBound)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.WaitDelay = dumpTime
+	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
+// toldAlone are the stories of what a dead run leaves: any run on the engine clears that up.
+var toldAlone = []string{"clean", "cutoff", "diagnose-cut", "killed"}
+
 func TestStories(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "script",
+	files, err := filepath.Glob("script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alone []string
+	files = slices.DeleteFunc(files, func(file string) bool {
+		if !slices.Contains(toldAlone, strings.TrimSuffix(filepath.Base(file), ".txtar")) {
+			return false
+		}
+		alone = append(alone, file)
+		return true
+	})
+	if len(alone) != len(toldAlone) {
+		t.Fatalf("of %v there are only %v", toldAlone, alone)
+	}
+	testscript.RunT(oneByOne{t}, stories(alone))
+	testscript.Run(t, stories(files))
+}
+
+// oneByOne is a test whose stories are told one after the other.
+type oneByOne struct{ *testing.T }
+
+// Parallel does nothing.
+func (oneByOne) Parallel() {}
+
+// Run is testscript's.
+func (t oneByOne) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
+}
+
+// Verbose is testscript's.
+func (oneByOne) Verbose() bool { return testing.Verbose() }
+
+func stories(files []string) testscript.Params {
+	return testscript.Params{
+		Files:               files,
 		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -101,7 +141,7 @@ func TestStories(t *testing.T) {
 			"ask":        cmdAsk,
 			"converse":   cmdConverse,
 		},
-	})
+	}
 }
 
 // needRoot are the stories that only root can tell, and why.
@@ -165,7 +205,9 @@ func removeAll(workDir, id string) {
 		return
 	}
 	ids := strings.Fields(out)
-	ids = append(ids, containersOf(workDir)...)
+	if ours, err := containersOf(workDir); err == nil {
+		ids = append(ids, ours...)
+	}
 	if len(ids) > 0 {
 		_, _ = docker(append([]string{"rm", "-fv"}, ids...)...)
 	}
@@ -177,21 +219,20 @@ func removeAll(workDir, id string) {
 }
 
 // containersOf returns the containers of the runs whose folders are below workDir.
-func containersOf(workDir string) []string { return containersOn(docker, workDir) }
+func containersOf(workDir string) ([]string, error) { return containersOn(docker, workDir) }
 
 // containersOn is containersOf on the engine that this docker command talks to.
-func containersOn(docker func(args ...string) (string, error), workDir string) []string {
+func containersOn(docker func(args ...string) (string, error), workDir string) (ids []string, err error) {
 	out, err := docker("ps", "-a", "--filter", "label=runtests.run", "--format", `{{.ID}} {{.Label "runtests.run"}}`)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("list containers: %w\n%s", err, out)
 	}
-	var ids []string
 	for line := range strings.Lines(out) {
 		if id, folder, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(folder, workDir+"/") { // not those of another story whose name only begins alike
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 // status N PROGRAM [ARG...]: run it; its exit status must be N.
@@ -238,8 +279,10 @@ func cmdLeftovers(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: leftovers n")
 	}
-	if got := len(containersOf(ts.Getenv("WORK"))); strconv.Itoa(got) != args[0] {
-		ts.Fatalf("%d containers are left, want %s", got, args[0])
+	ids, err := containersOf(ts.Getenv("WORK"))
+	ts.Check(err)
+	if strconv.Itoa(len(ids)) != args[0] {
+		ts.Fatalf("%d containers are left, want %s", len(ids), args[0])
 	}
 }
 

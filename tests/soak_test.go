@@ -13,6 +13,7 @@ import (
 
 	"runtests/pkg/mail/smtptest"
 	"runtests/pkg/report"
+	"runtests/tests/needs"
 )
 
 // soakVariable says for how long TestSoak does its worst; without it the test is not
@@ -46,7 +47,7 @@ type soak struct {
 func TestSoak(t *testing.T) {
 	value := os.Getenv(soakVariable)
 	if value == "" {
-		t.Skipf("%s is not set: make soak", soakVariable)
+		needs.Asked(t, t.Name(), "make soak")
 	}
 	lasts, err := time.ParseDuration(value)
 	if err != nil {
@@ -185,7 +186,7 @@ func (s *soak) once() {
 	case <-time.After(runBound):
 		s.t.Errorf("%s: the run goes on after %s", e.name, runBound)
 		_ = cmd.Process.Signal(syscall.SIGQUIT)
-		<-ended
+		<-ended // at its own limit, if not now
 	}
 	s.longest[e.name] = max(s.longest[e.name], time.Since(started).Round(time.Second/10))
 	s.statuses[cmd.ProcessState.ExitCode()]++

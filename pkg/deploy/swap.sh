@@ -275,6 +275,7 @@ go)
 	;;
 mend)
 	mending=1
+	sleep 2 # a command of the script before may outlive it: what it does comes to its end
 	if [ -e swap/committed ]; then
 		finish
 		end "$verb"

@@ -44,6 +44,7 @@ func registry(t *testing.T, locked bool) string {
 	cmd := exec.CommandContext(ctx, program, "serve", filepath.Join(dir, "config.yml"))
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.WaitDelay = 10 * time.Second // its children may have the output open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func registry(t *testing.T, locked bool) string {
 		}
 	})
 	await(t, func() bool {
-		response, err := http.Get("http://" + address + "/v2/")
+		response, err := (&http.Client{Timeout: 10 * time.Second}).Get("http://" + address + "/v2/")
 		if err != nil {
 			return false
 		}

@@ -67,6 +67,7 @@ func sshServer(t *testing.T) string {
 	cmd := exec.CommandContext(ctx, program, "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.WaitDelay = 10 * time.Second // its children may have the output open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

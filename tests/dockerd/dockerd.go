@@ -84,7 +84,8 @@ func (p *process) end(s syscall.Signal) error {
 	case <-p.exited:
 		return nil
 	case <-late.C:
-		return fmt.Errorf("%s does not end on %v", p.Path, s)
+		_ = p.Process.Kill()
+		return fmt.Errorf("%s did not end on %v within %s", p.Path, s, bound)
 	}
 }
 
@@ -192,7 +193,9 @@ func (e *Engine) endOfLog() string {
 func (e *Engine) Docker(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "docker", append([]string{"--host", e.Host()}, args...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "docker", append([]string{"--host", e.Host()}, args...)...)
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 

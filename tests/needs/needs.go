@@ -23,7 +23,15 @@ func Root(t Skipper, name, why string) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	line := name + ": " + why
+	notRun(t, name+": "+why+", which needs root")
+}
+
+// Asked skips the test called name, which is run only when somebody asks for it by that command.
+func Asked(t Skipper, name, command string) {
+	notRun(t, name+": "+command+" runs it")
+}
+
+func notRun(t Skipper, line string) {
 	if err := note(line); err != nil {
 		t.Fatal(err)
 	}
