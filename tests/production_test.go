@@ -363,12 +363,12 @@ func (a *asker) end() {
 	a.ended.Wait()
 }
 
-// production start [disk=SIZE]|away|back|cut|freeze|thaw|reboot|proxy SITE: a machine to deploy to, which ssh calls
+// production start [disk=SIZE]|away|back|cut|freeze|thaw|restart|reboot|proxy SITE: a machine to deploy to, which ssh calls
 // prod. From its start on inprod runs a command there, and PROD is its user's home; the
 // directory app is a test whose container has an application.
 func cmdProduction(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: production start [disk=SIZE]|away|back|cut|freeze|thaw|reboot|proxy site")
+		ts.Fatalf("usage: production start [disk=SIZE]|away|back|cut|freeze|thaw|restart|reboot|proxy site")
 	}
 	story := ts.Value(storyKey{}).(*story)
 	if args[0] == "start" {
@@ -410,9 +410,14 @@ func cmdProduction(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(p.engine.Freeze())
 	case "thaw":
 		ts.Check(p.engine.Thaw())
+	case "restart":
+		ts.Check(p.engine.Stop())
+		ts.Check(p.engine.Start())
+		ts.Check(p.raiseLoopback())
 	case "reboot":
 		ts.Check(p.away())
 		ts.Check(p.engine.Stop())
+		ts.Check(p.engine.StopContainerd()) // and whatever the daemon did not stop in time
 		ts.Check(p.engine.Start())
 		ts.Check(p.raiseLoopback())
 		ts.Check(p.listen())

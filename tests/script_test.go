@@ -151,6 +151,7 @@ var needRoot = map[string]string{
 	"cron":            "it starts cron, where cron's files are its own",
 	"cutoff":          "it starts an engine of its own",
 	"deploy":          "it starts an engine of its own",
+	"deploy-cut":      "it starts an engine of its own",
 	"deploy-disk":     "it starts an engine of its own",
 	"deploy-faults":   "it starts an engine of its own",
 	"deploy-handover": "it starts an engine of its own",

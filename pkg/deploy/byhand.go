@@ -48,7 +48,8 @@ func ByHand(d suite.Deployment, here, kept string) (string, error) {
 	choice.handover = choice.handover && allOpen(c.Ports)
 	say("the new container is made, and does not run yet")
 	c.Ports, c.Restart = choice.ports, ""
-	do(m.byHand(strings.Replace(c.CommandLine("docker", d.Name+suffixNext), "docker run", "docker create", 1)))
+	create := "docker create " + shellescape.QuoteCommand([]string{"--label", LabelName + "=" + d.Name, "--label", labelRelease + "=RUN"})
+	do(m.byHand(strings.Replace(c.CommandLine("docker", d.Name+suffixNext), "docker run", create, 1)))
 	for _, f := range d.Files {
 		say("the file takes its place; the one that is there is kept")
 		there("cp", "-p", f.Target, f.Target+".previous")
@@ -101,7 +102,10 @@ func beside(place, deployment string) string {
 // byHand is a command on the machine.
 func (m machine) byHand(command string) string {
 	if m.ssh == nil {
-		return command
+		if m.socket == "" || m.socket == "/var/run/docker.sock" {
+			return command
+		}
+		return "DOCKER_HOST=unix://" + shellescape.Quote(m.socket) + " " + command
 	}
 	var words []string
 	for i := len(SSHFlags) + 1; i < len(m.ssh); i++ {

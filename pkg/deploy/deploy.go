@@ -34,6 +34,8 @@ const (
 	labelRelease   = "runtests.deploy.release"   // of containers: the tag of its image
 	labelPorts     = "runtests.deploy.ports"     // of containers: CONTAINER/PROTOCOL=HOST, …
 	labelCheck     = "runtests.deploy.check"     // of containers: the URL of its health check
+	// of containers: the command of its health check, quoted for a shell
+	labelCheckCommand = "runtests.deploy.check.command"
 )
 
 // Repository is that of a deployment's images.
@@ -180,13 +182,18 @@ func lookAtContainers(ctx context.Context, e Engine, d suite.Deployment, host st
 	return found, nil
 }
 
-// published reads a container's label of its ports: the host's port by CONTAINER/PROTOCOL.
-func published(c engine.Summary) map[string]int {
-	ports := map[string]int{}
+// publishedPort is a port of a container, and the host's that leads to it.
+type publishedPort struct {
+	inside string // CONTAINER/PROTOCOL
+	number int
+}
+
+// published reads a container's label of its ports.
+func published(c engine.Summary) (ports []publishedPort) {
 	for pair := range strings.SplitSeq(c.Labels[labelPorts], ",") {
 		inside, host, _ := strings.Cut(pair, "=")
 		if n, err := strconv.Atoi(host); err == nil {
-			ports[inside] = n
+			ports = append(ports, publishedPort{inside, n})
 		}
 	}
 	return ports

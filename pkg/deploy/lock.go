@@ -35,7 +35,11 @@ while :; do
 	.) ;;
 	g) setsid sh "$state/swap/swap.sh" go </dev/null >swap/log 2>&1 & ;;
 	m) setsid sh "$state/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
-	c) rm -rf swap ;;
+	c)
+		rm -rf swap.gone
+		flock -w 60 busy mv swap swap.gone # at once: a part of it would be taken for one that was cut off
+		rm -rf swap.gone
+		;;
 	*) exit 0 ;;
 	esac
 done

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,20 +42,21 @@ type choice struct {
 
 // choosePorts decides the open ones: taken are the ports of the machine somebody listens
 // on, old those that the version which runs now has.
-func choosePorts(d suite.Deployment, taken map[hostPort]bool, old map[string]int, host string) (choice, error) {
+func choosePorts(d suite.Deployment, taken map[hostPort]bool, old []publishedPort, host string) (choice, error) {
 	ours := map[hostPort]bool{}
-	for inside, number := range old {
-		_, protocol, _ := strings.Cut(inside, "/")
-		ours[hostPort{protocol, number}] = true
+	for _, p := range old {
+		_, protocol, _ := strings.Cut(p.inside, "/")
+		ours[hostPort{protocol, p.number}] = true
 	}
 	c := choice{handover: len(d.Container.Ports) > 0 && d.Container.MacAddress == ""}
-	chosen := map[hostPort]bool{}
 	for _, p := range d.Container.Ports {
 		free, beside := 0, false
 		for number := p.First; number <= p.Last && !beside; number++ {
 			at := hostPort{p.Protocol, number}
+			one := p
+			one.First, one.Last = number, number
 			switch {
-			case chosen[at]:
+			case slices.ContainsFunc(c.ports, one.Collides):
 			case ours[at]: // it becomes free when the old version stops
 				free = cmp.Or(free, number)
 			case !taken[at]:
@@ -64,7 +66,6 @@ func choosePorts(d suite.Deployment, taken map[hostPort]bool, old map[string]int
 		if free == 0 {
 			return choice{}, &PortError{p.Range(), host, p.First}
 		}
-		chosen[hostPort{p.Protocol, free}] = true
 		c.handover = c.handover && beside
 		p.First, p.Last = free, free
 		c.ports = append(c.ports, p)

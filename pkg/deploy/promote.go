@@ -49,6 +49,7 @@ type FailedError struct {
 	Restored   bool          // the version before answers again, or nothing ran before
 	FilesLost  string        // the folder there in which the files of the version before are, which could not be put back; empty: they were
 	Nothing    bool          // nothing ran before
+	Stopped    bool          // the version before did not run, and does not now
 	Outage     time.Duration // until the version before answered again
 	Log        []string      // of the new version, its last lines
 }
@@ -59,6 +60,8 @@ func (e *FailedError) Error() string {
 		return fmt.Sprintf("the new version of %s does not work: %s, AND ARE NOT IN THEIR PLACES at %s", e.Name, e.Why, e.Host)
 	case e.Nothing:
 		return fmt.Sprintf("the new version of %s does not work: %s; nothing runs at %s, as before", e.Name, e.Why, e.Host)
+	case e.Stopped:
+		return fmt.Sprintf("the new version of %s does not work: %s; the old one did not run before, and does not run now at %s", e.Name, e.Why, e.Host)
 	case !e.Restored:
 		return fmt.Sprintf("the new version of %s does not work: %s; AND THE OLD ONE DOES NOT ANSWER ANY MORE at %s", e.Name, e.Why, e.Host)
 	}
@@ -143,7 +146,7 @@ func (w *work) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if w.site.cutOff {
-		if err := w.mend(ctx); err != nil {
+		if _, err := w.mend(ctx); err != nil {
 			return err
 		}
 	}
@@ -156,6 +159,9 @@ func (w *work) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		delete(w.found, suffixNext)
+		if err := w.site.look(ctx); err != nil { // it may have had ports
+			return err
+		}
 	}
 	return w.removeUnused(ctx)
 }
@@ -172,7 +178,8 @@ func (w *work) removeUnused(ctx context.Context) error {
 			continue
 		}
 		w.Say("removing the image " + r.Tag + ", which an earlier promotion left")
-		if err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag); err != nil {
+		err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag)
+		if err != nil && !errors.Is(err, engine.ErrInUse) { // somebody has made a container of it
 			return err
 		}
 	}
@@ -180,17 +187,16 @@ func (w *work) removeUnused(ctx context.Context) error {
 }
 
 // mend lets the script finish, or take back, an exchange that was cut off there.
-func (w *work) mend(ctx context.Context) error {
+func (w *work) mend(ctx context.Context) (end swapped, err error) {
 	w.Say("an exchange was cut off there: mending it")
 	if _, err := w.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, w.site.state); err != nil {
-		return err
+		return end, err
 	}
 	if err := w.hold.send("m"); err != nil {
-		return err
+		return end, err
 	}
-	end, err := w.site.follow(ctx, w.Say)
-	if err != nil {
-		return fmt.Errorf("mend the exchange that was cut off: %w", err)
+	if end, err = w.site.follow(ctx, w.Say); err != nil {
+		return end, withHint(fmt.Errorf("mend the exchange that was cut off: %w", err), "the next promotion tries again; log in there: docker ps -a")
 	}
 	w.done.Mended = "an exchange that was cut off was finished"
 	if strings.HasPrefix(end.outcome, outcomeFailed) {
@@ -198,11 +204,11 @@ func (w *work) mend(ctx context.Context) error {
 	}
 	switch end.outcome {
 	case outcomeFiles:
-		return w.failed(end)
+		return end, w.failed(end)
 	case outcomeDown: // a new version may be the remedy
 		w.done.Mended += ", and the version before it does not answer"
 	}
-	return w.site.look(ctx)
+	return end, w.site.look(ctx)
 }
 
 // The outcomes of a swap.
@@ -210,8 +216,10 @@ const (
 	outcomePromoted   = "promoted"
 	outcomeRolledBack = "rolled-back"
 	outcomeFailed     = "failed-"
+	outcomeBack       = "failed-back"
 	outcomeNone       = "failed-none"
 	outcomeDown       = "failed-down"
+	outcomeStopped    = "failed-stopped"
 	outcomeFiles      = "failed-files"
 )
 
@@ -235,7 +243,7 @@ func (w *work) promote(ctx context.Context, passed Passed) (err error) {
 	if err != nil {
 		return err
 	}
-	return w.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, choice: choice})
+	return w.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, choice: choice, check: choice.check(d)})
 }
 
 // newRelease has a tag of its own: each promotion has its own files.
@@ -291,7 +299,8 @@ func (w *work) create(ctx context.Context, release Release, choice choice) (stri
 	c.Ports = choice.ports
 	c.Restart = "" // not before it was seen to work
 	c.Labels = release.labels(d.Name)
-	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck] = release.Tag, choice.label(), choice.checkURL(d)
+	check := choice.check(d)
+	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, choice.label(), check.url, check.command
 	id, err := w.site.engine.Create(ctx, c)
 	if err != nil {
 		return "", fmt.Errorf("make the new container: %w", err)
@@ -305,7 +314,7 @@ func (w *work) takeBack(ctx context.Context, release Release) {
 	defer cancel()
 	left, err := w.site.engine.Containers(ctx, map[string]string{LabelName: w.site.deployment.Name, labelRelease: release.Tag})
 	for _, c := range left {
-		if c.Name == w.site.deployment.Name+suffixNext {
+		if c.Name == w.site.deployment.Name+suffixNext && !c.Running() {
 			err = errors.Join(err, w.site.engine.Remove(ctx, c.ID))
 		}
 	}
@@ -319,7 +328,7 @@ func (w *work) takeBack(ctx context.Context, release Release) {
 func (w *work) exchange(ctx context.Context, x swap) error {
 	current, running := w.found[""]
 	x.deployment = w.site.deployment
-	x.old, x.oldRunning, x.oldCheckURL = current.ID, running && current.Running(), current.Labels[labelCheck]
+	x.old, x.oldRunning, x.oldCheck = current.ID, running && current.Running(), checkOf(current)
 	x.oldRelease = current.Labels[labelRelease]
 	if !running {
 		x.oldRelease = "before"
@@ -337,10 +346,14 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 		return err
 	}
 	end, err := w.site.follow(context.WithoutCancel(ctx), w.Say)
-	if errors.Is(err, errSwapDied) {
-		err = errors.Join(err, w.mend(context.WithoutCancel(ctx)))
-		w.begun = false
-		return err
+	if died := err; errors.Is(err, errSwapDied) {
+		if end, err = w.mend(context.WithoutCancel(ctx)); err != nil {
+			return errors.Join(died, err) // what it uses may be running
+		}
+		if end.outcome == outcomeBack {
+			w.begun = false
+			return died
+		}
 	}
 	if err != nil {
 		return withHint(fmt.Errorf("wait for the end of the exchange: %w", err), "runtests deploy --status "+x.deployment.Name+" tells what came of it")
@@ -364,7 +377,7 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 func (w *work) failed(end swapped) error {
 	failed := &FailedError{
 		Name: w.site.deployment.Name, Host: w.site.Host(), Why: end.why, Outage: end.outage, Log: end.log,
-		Restored: end.outcome != outcomeDown && end.outcome != outcomeFiles, Nothing: end.outcome == outcomeNone,
+		Restored: end.outcome == outcomeBack || end.outcome == outcomeNone, Nothing: end.outcome == outcomeNone, Stopped: end.outcome == outcomeStopped,
 	}
 	if end.outcome == outcomeFiles {
 		failed.FilesLost = w.site.state + "/swap/saved"
@@ -385,7 +398,8 @@ func (w *work) prune(ctx context.Context) {
 	kept, args := 0, []string{w.site.state, "before"}
 	for _, r := range all {
 		running := r.Tag == w.done.Now.Tag
-		if running || kept < d.Keep || r.Tag == w.done.Before.Tag {
+		known := running || slices.ContainsFunc(w.all, func(other Release) bool { return other.Tag == r.Tag }) // the others never ran
+		if known && (running || kept < d.Keep || r.Tag == w.done.Before.Tag) {
 			if !running {
 				kept++
 			}
@@ -393,9 +407,8 @@ func (w *work) prune(ctx context.Context) {
 			continue
 		}
 		if err := w.site.engine.RemoveTag(ctx, Repository(d.Name)+":"+r.Tag); err != nil {
-			if !errors.Is(err, engine.ErrInUse) {
-				w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("a superseded image is still there: %v", err))
-			}
+			w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("a superseded image is still there: %v", err))
+			args = append(args, r.Tag)
 			continue
 		}
 		w.Say("removed the superseded image " + r.Tag)
@@ -415,19 +428,23 @@ done`
 var ErrNothingBefore = errors.New("there is no version before the one that runs")
 
 // before is the release before that of the container which runs.
-func before(all []Release, current engine.Summary) (Release, error) {
+func before(past []event, all []Release, current engine.Summary) (Release, error) {
 	if current.ID == "" {
 		return Release{}, ErrNothingBefore
 	}
-	found := older(all, releaseOf(current.Labels, current.Labels[labelRelease]))
+	found := older(past, all, releaseOf(current.Labels, current.Labels[labelRelease]))
 	if len(found) == 0 {
 		return Release{}, ErrNothingBefore
 	}
 	return found[0], nil
 }
 
-// CanGoBack says why Rollback could not go back (ErrNothingBefore).
+// CanGoBack says why Rollback could not go back (ErrNothingBefore). Of an exchange that was cut
+// off it is not known before that has been mended.
 func (s *Site) CanGoBack(ctx context.Context) error {
+	if s.cutOff {
+		return nil
+	}
 	found, err := lookAtContainers(ctx, s.engine, s.deployment, s.Host())
 	if err != nil {
 		return err
@@ -436,7 +453,7 @@ func (s *Site) CanGoBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = before(s.thatRan(all), found[""])
+	_, err = before(s.past, s.thatRan(all), found[""])
 	return err
 }
 
@@ -445,7 +462,7 @@ func (s *Site) CanGoBack(ctx context.Context) error {
 func (w *work) rollback(ctx context.Context) (err error) {
 	d := w.site.deployment
 	current := w.found[""]
-	release, err := before(w.all, current)
+	release, err := before(w.site.past, w.all, current)
 	if err != nil {
 		return err
 	}
@@ -457,15 +474,16 @@ func (w *work) rollback(ctx context.Context) (err error) {
 		return err
 	}
 	if ok && previous.Labels[labelRelease] == release.Tag {
-		x.new, x.choice = previous.ID, x.choice.as(previous, runningPorts(w.found))
+		x.new, x.choice, x.check = previous.ID, x.choice.as(previous, runningPorts(w.found)), checkOf(previous)
 		return w.exchange(ctx, x)
 	}
+	x.check = x.choice.check(d)
 	if x.new, err = w.create(ctx, release, x.choice); err != nil {
 		return err
 	}
 	if err = w.exchange(ctx, x); err != nil && !w.begun {
 		left, errLook := lookAtContainers(ctx, w.site.engine, d, w.site.Host())
-		if one, ok := left[suffixNext]; errLook == nil && ok {
+		if one, ok := left[suffixNext]; errLook == nil && ok && !one.Running() {
 			err = errors.Join(err, w.site.engine.Remove(context.WithoutCancel(ctx), one.ID))
 		}
 	}
@@ -473,18 +491,19 @@ func (w *work) rollback(ctx context.Context) (err error) {
 }
 
 // as is the choice that was made for a container: it takes the ports that it had.
-func (c choice) as(old engine.Summary, running map[string]int) choice {
+func (c choice) as(old engine.Summary, running []publishedPort) choice {
 	had := published(old)
+	for _, now := range running {
+		c.handover = c.handover && !slices.ContainsFunc(had, func(p publishedPort) bool { return p.number == now.number })
+	}
 	c.ports = slices.Clone(c.ports)
 	for i, p := range c.ports {
-		if number, ok := had[inside(p)]; ok {
-			c.ports[i].First, c.ports[i].Last = number, number
+		at := slices.IndexFunc(had, func(h publishedPort) bool { return h.inside == inside(p) })
+		if at < 0 {
+			continue
 		}
-	}
-	for _, number := range running {
-		for _, other := range had {
-			c.handover = c.handover && number != other
-		}
+		c.ports[i].First, c.ports[i].Last = had[at].number, had[at].number
+		had = slices.Delete(had, at, at+1)
 	}
 	return c
 }

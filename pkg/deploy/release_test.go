@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +25,43 @@ func TestOlderReleases(t *testing.T) {
 		want    string
 	}{{c, "b.10 b.2 b a"}, {b10, "b.2 b a"}, {b, "a"}, {a, ""}, {Release{}, ""}} {
 		var tags []string
-		for _, r := range older(all, c.current) {
+		for _, r := range older(nil, all, c.current) {
 			tags = append(tags, r.Tag)
 		}
 		if got := strings.Join(tags, " "); got != c.want {
 			t.Errorf("before %q: %q, want %q", c.current.Tag, got, c.want)
+		}
+	}
+}
+
+// The history of the machine knows better than the age: after a way back, a version that was
+// bad is not what the next one is gone back from.
+func TestOlderByHistory(t *testing.T) {
+	all := []Release{release("v2.2", "v2", 2), release("v2", "v2", 2), release("v1", "v1", 1), release("v0", "v0", 0)}
+	did := func(words ...string) (past []event) {
+		for _, word := range words {
+			what, tag, _ := strings.Cut(word, " ")
+			past = append(past, event{what: what, release: tag})
+		}
+		return past
+	}
+	for _, c := range []struct {
+		past          []event
+		current, want string
+	}{
+		{did("promoted v0", "promoted v1", "promoted v2", "rolled-back v1", "promoted v2.2"), "v2.2", "v1 v0"},
+		{did("promoted v0", "promoted v1", "promoted v2", "rolled-back v1"), "v1", "v0"},
+		{did("promoted v2", "promoted gone", "promoted v0"), "v0", "v2"},
+		{did("promoted v0", "promoted other"), "v2", "v1 v0"}, // it does not tell of what runs
+		{did("rolled-back v0"), "v0", ""},
+	} {
+		var tags []string
+		current := all[slices.IndexFunc(all, func(r Release) bool { return r.Tag == c.current })]
+		for _, r := range older(c.past, all, current) {
+			tags = append(tags, r.Tag)
+		}
+		if got := strings.Join(tags, " "); got != c.want {
+			t.Errorf("%v, before %s: %q, want %q", c.past, c.current, got, c.want)
 		}
 	}
 }
@@ -91,7 +124,7 @@ func TestByHand(t *testing.T) {
 		"docker commit passed-x runtests-deploy/web:RUN",
 		"docker save runtests-deploy/web:RUN | " + there + "docker load'",
 		"cat '/ci/a b' | " + there + "cat >/srv/.c.web-next'",
-		there + "docker create --name web-next -p 80:9080 -e TOKEN runtests-deploy/web:RUN'",
+		there + "docker create --label runtests.deploy=web --label runtests.deploy.release=RUN --name web-next -p 80:9080 -e TOKEN runtests-deploy/web:RUN'",
 		there + "cp -p /srv/c /srv/c.previous'", there + "mv -f /srv/.c.web-next /srv/c'",
 		there + "docker start web-next'", there + "curl -fsS -o /dev/null http://127.0.0.1:80/'",
 		there + `printf %s '"'"'9080 80` + "\n" + `'"'"' >/srv/ports'`,

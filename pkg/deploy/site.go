@@ -24,7 +24,7 @@ type Site struct {
 	held       bool            // another promotion is going on, our own too
 	cutOff     bool            // a swap was, and is to be mended
 	ran        map[string]bool // the tags of the releases that have run, and were replaced
-	last       event
+	past       []event         // what became of each promotion and each way back, the latest last
 }
 
 // event is a line of the history that the state has.
@@ -95,12 +95,15 @@ func (s *Site) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cutOff {
+		return nil // its containers may have the ports; what mends it chooses again
+	}
 	_, err = choosePorts(s.deployment, s.taken, runningPorts(found), s.Host())
 	return err
 }
 
 // runningPorts are the host's ports that the version which runs now has.
-func runningPorts(found containers) map[string]int {
+func runningPorts(found containers) []publishedPort {
 	if current := found[""]; current.Running() {
 		return published(current)
 	}
@@ -139,8 +142,8 @@ for folder in "$state"/releases/*; do
 	[ ! -d "$folder" ] || echo "ran ${folder##*/}"
 done
 [ ! -e "$state/lock" ] || flock -n "$state/lock" true || echo held
-[ ! -e "$state/swap/plan" ] || { [ -e "$state/swap/result" ] && ! grep -q '^failed-files ' "$state/swap/result"; } || echo cut-off
-[ ! -s "$state/history" ] || echo "last $(grep -v ' failed-' "$state/history" | tail -n 1)"
+[ ! -e "$state/swap/plan" ] || { [ -s "$state/swap/result" ] && ! grep -q '^failed-files ' "$state/swap/result"; } || echo cut-off
+[ ! -s "$state/history" ] || grep -v ' failed-' "$state/history" | tail -n 1000 | sed 's/^/did /'
 `
 
 // places are those of all files that a promotion writes.
@@ -166,11 +169,15 @@ func (s *Site) stateName() string {
 // look asks the machine.
 func (s *Site) look(ctx context.Context) error {
 	d := s.deployment
-	told, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), d.Check.HTTP}, s.places()...)...)
+	asks := ""
+	if d.Check.HTTP != "" {
+		asks = "1"
+	}
+	told, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), asks}, s.places()...)...)
 	if err != nil {
 		return err
 	}
-	s.taken, s.ran, s.held, s.cutOff = map[hostPort]bool{}, map[string]bool{}, false, false
+	s.taken, s.ran, s.held, s.cutOff, s.past = map[hostPort]bool{}, map[string]bool{}, false, false, nil
 	var missing []string
 	for line := range strings.Lines(told) {
 		about, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -191,8 +198,8 @@ func (s *Site) look(ctx context.Context) error {
 			s.held = true
 		case "cut-off":
 			s.cutOff = true
-		case "last":
-			s.last = eventOf(fact)
+		case "did":
+			s.past = append(s.past, eventOf(fact))
 		}
 	}
 	switch {
@@ -248,10 +255,10 @@ func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
 		return status, nil
 	}
 	status.Current, status.State, status.Since = releaseOf(current.Labels, current.Labels[labelRelease]), current.State, current.Created
-	if s.last.release == status.Current.Tag && !s.last.at.IsZero() {
-		status.Since = s.last.at
+	if n := len(s.past); n > 0 && s.past[n-1].release == status.Current.Tag && !s.past[n-1].at.IsZero() {
+		status.Since = s.past[n-1].at
 	}
-	status.Previous = older(s.thatRan(all), status.Current)
+	status.Previous = older(s.past, s.thatRan(all), status.Current)
 	return status, nil
 }
 
@@ -261,7 +268,35 @@ func (s *Site) thatRan(all []Release) []Release {
 	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return !s.ran[r.Tag] })
 }
 
-// older are those of the releases that came before one, the newest first.
-func older(all []Release, current Release) []Release {
+// older are those of the releases that can be gone back to from one, the first one first: as
+// they followed each other on the machine, where its history has that, otherwise by their age.
+func older(past []event, all []Release, current Release) []Release {
+	var below []string
+	for _, e := range past {
+		switch e.what {
+		case outcomePromoted:
+			below = append(below, e.release)
+		case outcomeRolledBack:
+			below = below[:lastIndex(below, e.release)+1]
+		}
+	}
+	if n := len(below); n > 0 && below[n-1] == current.Tag {
+		var found []Release
+		for _, tag := range slices.Backward(below[:n-1]) {
+			if i := slices.IndexFunc(all, func(r Release) bool { return r.Tag == tag }); i >= 0 {
+				found = append(found, all[i])
+			}
+		}
+		return found
+	}
 	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return r.Tag == current.Tag || newer(r, current) <= 0 })
+}
+
+func lastIndex(tags []string, tag string) int {
+	for i := range slices.Backward(tags) {
+		if tags[i] == tag {
+			return i
+		}
+	}
+	return -1
 }

@@ -15,6 +15,7 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
+	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -22,18 +23,35 @@ import (
 //go:embed swap.sh
 var swapScript string
 
+// check is a health check, as the script and the labels have it.
+type check struct {
+	url     string // empty: none
+	command string // quoted for a shell; empty: none
+}
+
+// checkOf is the health check that a container was made with.
+func checkOf(c engine.Summary) check {
+	return check{c.Labels[labelCheck], c.Labels[labelCheckCommand]}
+}
+
+// check is that of a container which has the chosen ports.
+func (c choice) check(d suite.Deployment) check {
+	return check{c.checkURL(d), shellescape.QuoteCommand(d.Check.Command)}
+}
+
 // swap is an exchange of the container of a deployment: what swap.sh is told.
 type swap struct {
-	deployment  suite.Deployment
-	verb        string // what became of the release, when all goes well
-	new         string // a container's ID
-	old         string // empty: there is none
-	oldRunning  bool
-	previous    string // the container called NAME-previous
-	release     Release
-	oldRelease  string // a tag
-	choice      choice
-	oldCheckURL string
+	deployment suite.Deployment
+	verb       string // what became of the release, when all goes well
+	new        string // a container's ID
+	old        string // empty: there is none
+	oldRunning bool
+	previous   string // the container called NAME-previous
+	release    Release
+	oldRelease string // a tag
+	choice     choice
+	// check is that of the new version, oldCheck of the old one.
+	check, oldCheck check
 	// fromRelease is the tag of a release whose files are put in place again; empty: those of the deployment are.
 	fromRelease string
 }
@@ -58,9 +76,10 @@ func (w swap) plan() string {
 	set("old_release", w.oldRelease)
 	set("grace", strconv.Itoa(int(d.Container.StopGrace.Round(time.Second).Seconds())))
 	set("restart", d.Container.Restart)
-	set("check_url", w.choice.checkURL(d))
-	set("old_url", w.oldCheckURL)
-	set("check_command", shellescape.QuoteCommand(d.Check.Command))
+	set("check_url", w.check.url)
+	set("check_command", w.check.command)
+	set("old_url", w.oldCheck.url)
+	set("old_command", w.oldCheck.command)
 	set("check_timeout", report.Duration(d.Check.Timeout).String())
 	set("check_limit", strconv.FormatInt(d.Check.Timeout.Milliseconds()/10, 10)) // hundredths of a second
 	set("check_interval", seconds(d.Check.Interval))
@@ -137,14 +156,19 @@ const uploadScript = `
 set -e
 umask 077
 cd "$1"
-rm -rf swap.part swap
+rm -rf swap.part swap.gone
+[ ! -e swap ] || mv swap swap.gone # a part of it would be taken for one that was cut off
+rm -rf swap.gone
 mkdir -p swap.part/files
 tar -x -p -f - -C swap.part
-if [ -n "$2" ] && [ -e "releases/$2/places" ]; then
+if [ -n "$2" ]; then
+	[ -e "releases/$2/places" ] || { echo "the files that were kept for $2 are not there: $1/releases/$2" >&2; exit 1; }
 	cp -Rp "releases/$2/files" swap.part/
 	cp "releases/$2/places" swap.part/places
 fi
+timeout -k 1 30 sync || :
 mv swap.part swap
+timeout -k 1 30 sync || :
 `
 
 // uploadBound is how long the files may take.
@@ -174,7 +198,7 @@ show() {
 waited=0
 until [ -e swap/result ]; do
 	show
-	if [ -e swap/pid ]; then
+	if [ -s swap/pid ]; then
 		kill -0 "$(cat swap/pid)" 2>/dev/null || [ -e swap/result ] || { echo dead; exit; }
 	else
 		waited=$((waited + 1))
@@ -189,7 +213,7 @@ echo "result $(cat swap/result)"
 
 // swapped is the end of a swap.
 type swapped struct {
-	outcome string // the verb; failed-back: all is as it was; failed-none: nothing runs, as before; failed-down: the old version does not answer; failed-files: its files are not in their places
+	outcome string // the verb; failed-back: all is as it was; failed-none: nothing runs, as before; failed-stopped: the old version does not run, as before; failed-down: the old version does not answer; failed-files: its files are not in their places
 	outage  time.Duration
 	why     string
 	log     []string // of a new version that did not work, its last lines

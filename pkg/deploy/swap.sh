@@ -12,6 +12,18 @@ set -u
 umask 077
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY CDPATH
 cd "${0%/*}/.." || exit 2
+mending=
+[ "$1" != mend ] || mending=1
+# The pid is for who follows. Then what the script before left running is waited for, which has this descriptor too: only
+# one is at work. What has an end, or is being mended, is not begun.
+echo $$ >swap/pid.part && mv swap/pid.part swap/pid || exit
+exec 8>>busy && flock -w 600 8 || exit
+[ -e swap/plan ] && [ ! -s swap/result ] || exit
+if [ -n "$mending" ]; then
+	printf '' >swap/mending || exit
+elif [ -e swap/mending ]; then
+	exit
+fi
 . swap/plan
 
 say() { printf '%s\n' "$*"; }
@@ -25,6 +37,19 @@ now() {
 	read -r uptime _ </proc/uptime
 	echo "${uptime%.*}${uptime#*.}"
 }
+
+# must ARGUMENT...: d, until it succeeds, for a while: an engine may be starting, a port not yet free. It says why not.
+must() {
+	tries=0
+	until words=$(d "$@" 2>&1); do
+		tries=$((tries + 1))
+		[ "$tries" -lt 10 ] || { say "docker $1: $(printf '%s' "$words" | tail -n 1)"; return 1; }
+		sleep 1
+	done
+}
+
+# settle: what was written outlives a power cut.
+settle() { timeout -k 1 30 sync || :; }
 
 is() { [ "$(d inspect --type container -f "{{.State.$2}}" "$1" 2>/dev/null)" = true ]; }
 named() { d inspect --type container -f '{{.Name}}' "$1" 2>/dev/null; }
@@ -50,7 +75,7 @@ save_file() {
 	if [ -e "$target" ]; then
 		cp -p -- "$target" "swap/saved/$1.part" && mv "swap/saved/$1.part" "swap/saved/$1"
 	else
-		: >"swap/saved/$1.none"
+		printf '' >"swap/saved/$1.none"
 	fi
 }
 
@@ -78,14 +103,14 @@ put_file() {
 restore_file() {
 	target=$(real "$2")
 	rm -f -- "${target%/*}/.${target##*/}.$name-next"
-	if [ -e "swap/saved/$1" ]; then
-		move "swap/saved/$1" "$2" || lost=1
-	elif [ -e "swap/saved/$1.none" ]; then
+	if [ -e "$saved/$1" ]; then
+		move "$saved/$1" "$2" || lost=1
+	elif [ -e "$saved/$1.none" ]; then
 		rm -f -- "$target" || lost=1
 	fi
 }
 
-# attempt: the health check once; its words are for the case that it is the last.
+# attempt CONTAINER: the health check once; its words are for the case that it is the last.
 attempt() {
 	if [ -n "$check_url" ]; then
 		if command -v curl >/dev/null; then
@@ -122,27 +147,43 @@ healthy() {
 
 # outlast: the engine starts the old version again, should the machine lose its power while none runs.
 outlast() {
-	policy=$(d inspect --type container -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' "$old") || return 0
-	policy=${policy%:0}
-	[ -e swap/old_restart ] || printf '%s\n' "${policy:-no}" >swap/old_restart
+	if [ ! -e swap/old_restart ]; then
+		policy=$(d inspect --type container -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' "$old") || return
+		policy=${policy%:0}
+		printf '%s\n' "${policy:-no}" >swap/old_restart.part && mv swap/old_restart.part swap/old_restart || return
+	fi
 	d update --restart always "$old" >/dev/null
+}
+
+# stop CONTAINER: within its grace.
+stop() {
+	limit=$((grace + 60))
+	words=$(d stop -t "$grace" "$1" 2>&1)
+	set -- $?
+	limit=120
+	return "$1"
+}
+
+# names RUNS [BEFORE]: they are called NAME and NAME-previous.
+names() {
+	if [ -n "${2:-}" ] && [ "$(named "$2")" = "/$name" ]; then must rename "$2" "$name-outgoing" || return; fi
+	[ "$(named "$1")" = "/$name" ] || must rename "$1" "$name" || return
+	[ -z "${2:-}" ] || [ "$(named "$2")" = "/$name-previous" ] || must rename "$2" "$name-previous"
 }
 
 # begin: everything up to the moment from which there is no way back. $why says why that was not reached.
 begin() {
 	say "moving the files into place"
-	if ! each_file save_file || ! each_file put_file; then
+	if ! each_file save_file || ! settle || ! each_file put_file; then
 		why="the files could not be moved into place"
 		return 1
 	fi
 	if [ "$mode" = replace ] && [ -n "$old" ] && is "$old" Running; then
-		outlast
+		outlast || say "the engine will not start the old version after a power cut"
 		say "stopping the old version"
-		stopped=$(now)
-		echo "$stopped" >swap/stopped
-		limit=$((grace + 60))
-		words=$(d stop -t "$grace" "$old" 2>&1) || { why="the old version could not be stopped: $words"; return 1; }
-		limit=120
+		started=$(now)
+		printf '%s %s\n' "$started" "$(boot)" >swap/stopped
+		stop "$old" || { why="the old version could not be stopped: $words"; return 1; }
 	fi
 	say "starting the new version"
 	words=$(d start "$new" 2>&1) || { why="it could not be started: $(printf '%s' "$words" | head -n 1)"; return 1; }
@@ -150,43 +191,41 @@ begin() {
 	ended=$(now)
 	say "the new version answers"
 	if [ -n "$ports_file" ]; then
+		# from then on it is the one that must come up with the engine
+		[ "$mode" = replace ] || d update --restart "$restart" "$new" >/dev/null || { why="its restart policy could not be set"; return 1; }
 		move swap/ports "$ports_file" || { why="$ports_file could not be written"; return 1; }
 	fi
 }
 
-stop_old() {
-	[ -n "$old" ] && is "$old" Running || return 0
-	limit=$((grace + 60))
-	d stop -t "$grace" "$old" >/dev/null
-	limit=120
-}
-
-# finish: what follows that moment.
+# finish: what follows that moment. It can be repeated. Where it fails it has no end: the next one mends it. With $ill the
+# new version does not answer any more.
 finish() {
-	: >swap/committed
-	d update --restart "$restart" "$new" >/dev/null # it was not to start by itself until now
-	# always would start the old one again with the engine, beside the new one
-	[ -z "$old" ] || d update --restart no "$old" >/dev/null
-	[ "$mode" = handover ] || stop_old # it runs only after a power cut, and has the ports
-	is "$new" Running || d start "$new" >/dev/null
-	if [ "$mode" = handover ] && [ -n "$old" ] && is "$old" Running; then
-		[ "$drain" = 0 ] || say "the old version has ${drain}s to end what it does"
-		sleep "$drain" 2>/dev/null || sleep 2
-		stop_old
-	fi
-	if [ -n "$previous" ] && [ "$previous" != "$new" ] && [ -n "$old" ]; then
-		d rm -v "$previous" >/dev/null 2>&1
-	fi
+	ill=
+	printf '' >swap/committed || return
+	settle
+	must update --restart "$restart" "$new" || return # it was not to start by itself until now
 	if [ -n "$old" ]; then
-		[ "$(named "$old")" != "/$name" ] || d rename "$old" "$name-outgoing"
+		# always would start it with the engine, beside the new one
+		must update --restart no "$old" || return
+		if [ "$mode" = handover ] && is "$old" Running; then
+			[ "$drain" = 0 ] || say "the old version has ${drain}s to end what it does"
+			sleep "$drain" 2>/dev/null || sleep 2
+		fi
+		stop "$old" || stop "$old" || return # in its place it runs only after a power cut, and has the ports
 	fi
-	[ "$(named "$new")" = "/$name" ] || d rename "$new" "$name"
-	[ -z "$old" ] || [ "$(named "$old")" = "/$name-previous" ] || d rename "$old" "$name-previous"
+	must start "$new" || ill=1
+	if [ -n "$mending" ] && [ -z "$ill" ]; then healthy "$new" || ill=1; fi
+	[ -z "$ill" ] || return
+	if [ -n "$old" ] && [ -n "$previous" ] && [ "$previous" != "$new" ] && [ -n "$(named "$previous")" ]; then
+		must rm -fv "$previous" || return
+	fi
+	names "$new" "$old" || return
 	# the files of the version before are those that were found, for going back
-	mkdir -p "releases/$old_release"
-	rm -rf "releases/$old_release/files"
-	if ! cp -Rp swap/saved "releases/$old_release/files" || ! cp swap/places "releases/$old_release/places"; then
-		say "the files of the version before could not be kept for going back"
+	if [ -d swap/saved ]; then
+		mkdir -p "releases/$old_release" && cp swap/places "releases/$old_release/places" || return
+		rm -rf "releases/$old_release/files"
+		printf '' >swap/kept || return
+		mv swap/saved "releases/$old_release/files" || return
 	fi
 }
 
@@ -194,10 +233,13 @@ finish() {
 back() {
 	state=back
 	say "$why; going back"
+	[ "$new" != "$previous" ] || d update --restart no "$new" >/dev/null
 	limit=30
 	d stop -t 1 "$new" >/dev/null 2>&1
 	limit=120
 	lost=
+	saved=swap/saved
+	[ -d swap/saved ] || [ ! -e swap/kept ] || saved=releases/$old_release/files
 	each_file restore_file
 	[ -z "$ports_file" ] || restore_file ports "$ports_file"
 	if [ -n "$lost" ]; then
@@ -206,83 +248,87 @@ back() {
 	fi
 	if [ -z "$old" ]; then
 		[ "$state" = files ] || state=none
-	elif [ "$old_running" = 1 ]; then
+	elif [ "$old_running" = 1 ] || [ -e swap/stopped ]; then
 		resume || say "the old version does not answer: $why"
+	else
+		[ "$state" = files ] || state=stopped
 	fi
 	ended=$(now)
-	[ -e swap/new.log ] || d logs --tail 1000 "$new" >swap/new.log 2>&1
-	[ "$new" = "$previous" ] || [ -z "$(named "$new")" ] || d rm -v "$new" >/dev/null
+	[ -e swap/new.log ] || d logs --tail 1000 "$new" 2>&1 | tail -c 262144 >swap/new.log
+	rm -f swap/committed
+	if [ "$new" = "$previous" ]; then
+		[ -z "$old" ] || names "$old" "$new"
+	else
+		[ -z "$(named "$new")" ] || d rm -fv "$new" >/dev/null
+		[ -z "$old" ] || names "$old"
+	fi
 }
 
 # resume: the old version runs again, and answers.
 resume() {
 	answers=1
-	if [ -n "$mending" ] && [ -e swap/stopped ] && [ -s swap/places ] && is "$old" Running; then
-		# the engine started it after a power cut, when the new files were in their places
-		limit=$((grace + 60))
-		d restart -t "$grace" "$old" >/dev/null || answers=
-		limit=120
-	elif ! is "$old" Running; then
-		d start "$old" >/dev/null || answers=
+	if [ -e swap/stopped ] && is "$old" Running; then
+		# an order to stop it may still be carried out; or the engine started it after a power cut, on the new files
+		stop "$old"
 	fi
+	must start "$old" || answers=
 	check_url=$old_url
+	check_command=$old_command
 	reason=$why
-	healthy "$old" || answers=
-	[ ! -e swap/old_restart ] || d update --restart "$(cat swap/old_restart)" "$old" >/dev/null
+	[ -z "$answers" ] || healthy "$old" || answers=
 	if [ -n "$answers" ]; then
+		[ ! -e swap/old_restart ] || d update --restart "$(cat swap/old_restart)" "$old" >/dev/null
 		why=$reason
 		say "the old version answers"
 		return
 	fi
-	why="$reason; the old version: $why"
+	[ "$why" = "$reason" ] || why="$reason; the old version: $why"
 	[ "$state" = files ] || state=down
 	return 1
 }
 
+# boot tells one start of the machine from another.
+boot() { cat /proc/sys/kernel/random/boot_id; }
+
 # outage: how long nothing answered, in hundredths of a second.
 outage() {
 	if [ -e swap/stopped ]; then
-		read -r stopped <swap/stopped
-		[ "$ended" -ge "$stopped" ] && echo $((ended - stopped)) && return # not when it was before a reboot
+		read -r stopped booted <swap/stopped
+		# not when it was before a reboot
+		[ "$booted" = "$(boot)" ] && [ "$ended" -ge "$stopped" ] && echo $((ended - stopped)) && return
 	fi
 	echo 0
 }
 
 # end OUTCOME: the result, whole or not there.
 end() {
+	settle
 	say "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 $release" >>history
-	printf '%s %s %s\n' "$1" "$(outage)" "$(printf '%s' "$why" | tr '\n' ' ')" >swap/result.part
-	mv swap/result.part swap/result
+	printf '%s %s %s\n' "$1" "$(outage)" "$(printf '%s' "$why" | tr '\n' ' ')" >swap/result.part && mv swap/result.part swap/result
 }
 
-echo $$ >swap/pid
 why=
-mending=
 ended=$(now)
-mkdir -p swap/saved
-case $1 in
-go)
-	if [ -n "$ports_file" ]; then
-		save_file ports "$ports_file" || why="$ports_file could not be read"
-	fi
-	if [ -z "$why" ] && begin; then
-		finish
-		end "$verb"
-	else
-		back
-		end "failed-$state"
-	fi
-	;;
-mend)
-	mending=1
-	sleep 2 # a command of the script before may outlive it: what it does comes to its end
-	if [ -e swap/committed ]; then
-		finish
-		end "$verb"
-	else
+if [ -n "$mending" ]; then
+	if [ ! -e swap/committed ]; then
 		why="it was cut off"
-		back
-		end "failed-$state"
+	elif finish; then
+		end "$verb"
+		exit
+	elif [ -n "$ill" ]; then
+		why="after it was cut off it does not work any more: ${why:-$words}"
+	else
+		exit
 	fi
-	;;
-esac
+	back
+	end "failed-$state"
+	exit
+fi
+mkdir -p swap/saved
+[ -z "$ports_file" ] || save_file ports "$ports_file" || why="$ports_file could not be read"
+if [ -z "$why" ] && begin; then
+	finish && end "$verb"
+else
+	back
+	end "failed-$state"
+fi

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -321,7 +322,7 @@ func TestTransferIsInterrupted(t *testing.T) {
 	tag := newTag(t, to)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("the user said so")
-	_, err := Transfer{Progress: func(p Progress) {
+	_, err := Transfer{Now: always(), Progress: func(p Progress) {
 		if p.Sent > big/4 {
 			cancel(stop)
 		}
@@ -342,6 +343,13 @@ func temporary(t testing.TB, daemon *dockerd.Engine) int {
 		t.Fatal(err)
 	}
 	return len(left)
+}
+
+// always is a clock by which it is always time to tell of the progress: a fast machine has
+// sent all before it is by its own.
+func always() func() time.Time {
+	start, calls := time.Now(), atomic.Int64{}
+	return func() time.Time { return start.Add(time.Duration(calls.Add(1)) * progressInterval) }
 }
 
 // eventually waits until something is so, which is up to another process.
@@ -373,7 +381,7 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 			tag := newTag(t, to)
 			done := false
 			start := time.Now()
-			_, err := Transfer{Progress: func(p Progress) {
+			_, err := Transfer{Now: always(), Progress: func(p Progress) {
 				if p.Sent > big/4 && !done {
 					done = true
 					if err := fault(daemon); err != nil {

@@ -211,6 +211,12 @@ func (e *Engine) Kill() error { return e.daemon.end(syscall.SIGKILL) }
 // Stop ends it as the machine's administrator does: it stops its containers.
 func (e *Engine) Stop() error { return e.daemon.end(syscall.SIGTERM) }
 
+// StopContainerd ends the daemon's containerd, and the containers that go on without the
+// daemon, as a machine does that goes down.
+func (e *Engine) StopContainerd() error {
+	return errors.Join(e.containerd.end(syscall.SIGTERM), e.killRest())
+}
+
 // Close removes the engine with all that it made.
 func (e *Engine) Close() error {
 	var errs []error
@@ -223,7 +229,7 @@ func (e *Engine) Close() error {
 			errs = append(errs, err, e.Kill())
 		}
 	}
-	errs = append(errs, e.containerd.end(syscall.SIGTERM), e.killRest(), e.unmountRest(), os.RemoveAll(e.Dir))
+	errs = append(errs, e.StopContainerd(), e.unmountRest(), os.RemoveAll(e.Dir))
 	return errors.Join(errs...)
 }
 
