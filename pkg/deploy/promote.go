@@ -1,20 +1,15 @@
 package deploy
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"runtests/pkg/engine"
-	"runtests/pkg/report"
 )
 
 // Passed is a container whose test passed, and what is known of it.
@@ -28,65 +23,6 @@ type Passed struct {
 	Machine   string // where it was tested
 }
 
-// Promoted is what a promotion did.
-type Promoted struct {
-	Host   string
-	Now    Release // what runs
-	Before Release // what ran before, kept for going back; zero: nothing did
-	Sent   Sent    // of the image; zero when it was there
-	// Handover says that the new version answered before the old one was stopped.
-	Handover bool
-	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
-	Took     time.Duration
-	Mended   string // what became of a promotion before that was cut off; empty: none was
-	Warnings []string
-}
-
-// A FailedError says that a new version did not work, or did not get that far.
-type FailedError struct {
-	Name, Host string
-	Why        string
-	Restored   bool          // the version before answers again, or nothing ran before
-	FilesLost  string        // the folder there in which the files of the version before are, which could not be put back; empty: they were
-	Nothing    bool          // nothing ran before
-	Stopped    bool          // the version before did not run, and does not now
-	Outage     time.Duration // until the version before answered again
-	Log        []string      // of the new version, its last lines
-}
-
-func (e *FailedError) Error() string {
-	switch {
-	case e.FilesLost != "":
-		return fmt.Sprintf("the new version of %s does not work: %s, AND ARE NOT IN THEIR PLACES at %s", e.Name, e.Why, e.Host)
-	case e.Nothing:
-		return fmt.Sprintf("the new version of %s does not work: %s; nothing runs at %s, as before", e.Name, e.Why, e.Host)
-	case e.Stopped:
-		return fmt.Sprintf("the new version of %s does not work: %s; the old one did not run before, and does not run now at %s", e.Name, e.Why, e.Host)
-	case !e.Restored:
-		return fmt.Sprintf("the new version of %s does not work: %s; AND THE OLD ONE DOES NOT ANSWER ANY MORE at %s", e.Name, e.Why, e.Host)
-	}
-	text := fmt.Sprintf("the new version of %s does not work: %s; the old one answers at %s, with its files", e.Name, e.Why, e.Host)
-	if e.Outage > 0 {
-		text += ", after an outage of " + report.Duration(e.Outage).String()
-	}
-	return text
-}
-
-// Hint is what a person can do about it.
-func (e *FailedError) Hint() string {
-	switch {
-	case e.FilesLost != "":
-		return "they are in " + e.FilesLost + " there; see why they cannot go back (df, ls -ld), and promote again: that puts them back first"
-	case !e.Restored && !e.Nothing:
-		return "log in there: docker ps -a, docker logs " + e.Name
-	case strings.Contains(e.Why, "port is already allocated"), strings.Contains(e.Why, "address already in use"):
-		return "see there who has the port (ss -lptun; docker ps), or choose another one"
-	case strings.Contains(e.Why, "health check"):
-		return "the end of its log follows; was it to answer there, and that soon? (healthcheck: http, timeout)"
-	}
-	return "the end of its log follows"
-}
-
 // Promoter promotes.
 type Promoter struct {
 	From     Source // the engine that runs the tests
@@ -95,19 +31,11 @@ type Promoter struct {
 	Now      func() time.Time
 }
 
-// cleanUpBound is how long taking back what was prepared may take.
-const cleanUpBound = 2 * time.Minute
-
 // Promote brings a container that passed to production. An error says that what ran before
 // runs, unless it is a *FailedError without Restored. A ctx that ends before the exchange has
 // begun takes back what was prepared; the exchange itself is not given up.
 func (p Promoter) Promote(ctx context.Context, s *Site, passed Passed) (Promoted, error) {
 	return p.locked(ctx, s, func(ctx context.Context, w *work) error { return w.promote(ctx, passed) })
-}
-
-// Rollback goes back to the version before the one that runs.
-func (p Promoter) Rollback(ctx context.Context, s *Site) (Promoted, error) {
-	return p.locked(ctx, s, func(ctx context.Context, w *work) error { return w.rollback(ctx) })
 }
 
 // work is a promotion that is going on.
@@ -166,26 +94,6 @@ func (w *work) prepare(ctx context.Context) (err error) {
 	return w.removeUnused(ctx)
 }
 
-// removeUnused removes the images that promotions brought here which were killed before they ran.
-func (w *work) removeUnused(ctx context.Context) error {
-	all, err := releases(ctx, w.site.engine, w.site.deployment.Name)
-	if err != nil {
-		return err
-	}
-	for _, r := range all {
-		if w.site.ran[r.Tag] || r.Tag == w.found[""].Labels[labelRelease] || r.Tag == w.found[suffixPrevious].Labels[labelRelease] {
-			w.all = append(w.all, r)
-			continue
-		}
-		w.Say("removing the image " + r.Tag + ", which an earlier promotion left")
-		err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag)
-		if err != nil && !errors.Is(err, engine.ErrInUse) { // somebody has made a container of it
-			return err
-		}
-	}
-	return nil
-}
-
 // mend lets the script finish, or take back, an exchange that was cut off there.
 func (w *work) mend(ctx context.Context) (end swapped, err error) {
 	w.Say("an exchange was cut off there: mending it")
@@ -210,18 +118,6 @@ func (w *work) mend(ctx context.Context) (end swapped, err error) {
 	}
 	return end, w.site.look(ctx)
 }
-
-// The outcomes of a swap.
-const (
-	outcomePromoted   = "promoted"
-	outcomeRolledBack = "rolled-back"
-	outcomeFailed     = "failed-"
-	outcomeBack       = "failed-back"
-	outcomeNone       = "failed-none"
-	outcomeDown       = "failed-down"
-	outcomeStopped    = "failed-stopped"
-	outcomeFiles      = "failed-files"
-)
 
 // promote sends the image and exchanges the containers.
 func (w *work) promote(ctx context.Context, passed Passed) (err error) {
@@ -308,22 +204,6 @@ func (w *work) create(ctx context.Context, release Release, choice choice) (stri
 	return id, nil
 }
 
-// takeBack removes what was prepared for a promotion that failed.
-func (w *work) takeBack(ctx context.Context, release Release) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
-	defer cancel()
-	left, err := w.site.engine.Containers(ctx, map[string]string{LabelName: w.site.deployment.Name, labelRelease: release.Tag})
-	for _, c := range left {
-		if c.Name == w.site.deployment.Name+suffixNext && !c.Running() {
-			err = errors.Join(err, w.site.engine.Remove(ctx, c.ID))
-		}
-	}
-	err = errors.Join(err, w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+release.Tag))
-	if err != nil {
-		w.Say(fmt.Sprintf("what was prepared is still there, the next promotion removes it: %v", err))
-	}
-}
-
 // exchange carries out a swap, and tells what came of it.
 func (w *work) exchange(ctx context.Context, x swap) error {
 	current, running := w.found[""]
@@ -372,145 +252,4 @@ func (w *work) exchange(ctx context.Context, x swap) error {
 	}
 	w.prune(ctx)
 	return nil
-}
-
-func (w *work) failed(end swapped) error {
-	failed := &FailedError{
-		Name: w.site.deployment.Name, Host: w.site.Host(), Why: end.why, Outage: end.outage, Log: end.log,
-		Restored: end.outcome == outcomeBack || end.outcome == outcomeNone, Nothing: end.outcome == outcomeNone, Stopped: end.outcome == outcomeStopped,
-	}
-	if end.outcome == outcomeFiles {
-		failed.FilesLost = w.site.state + "/swap/saved"
-	}
-	return failed
-}
-
-// prune removes the images beyond those to keep, and the files kept for them.
-func (w *work) prune(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
-	defer cancel()
-	d := w.site.deployment
-	all, err := releases(ctx, w.site.engine, d.Name)
-	if err != nil {
-		w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("superseded images are still there: %v", err))
-		return
-	}
-	kept, args := 0, []string{w.site.state, "before"}
-	for _, r := range all {
-		running := r.Tag == w.done.Now.Tag
-		known := running || slices.ContainsFunc(w.all, func(other Release) bool { return other.Tag == r.Tag }) // the others never ran
-		if known && (running || kept < d.Keep || r.Tag == w.done.Before.Tag) {
-			if !running {
-				kept++
-			}
-			args = append(args, r.Tag)
-			continue
-		}
-		if err := w.site.engine.RemoveTag(ctx, Repository(d.Name)+":"+r.Tag); err != nil {
-			w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("a superseded image is still there: %v", err))
-			args = append(args, r.Tag)
-			continue
-		}
-		w.Say("removed the superseded image " + r.Tag)
-	}
-	const script = `cd "$1/releases" 2>/dev/null || exit 0
-shift
-for folder in *; do
-	for tag; do [ "$folder" != "$tag" ] || continue 2; done
-	rm -rf -- "$folder"
-done`
-	if _, err := w.site.machine.sh(ctx, script, args...); err != nil {
-		w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("files kept for superseded images are still there: %v", err))
-	}
-}
-
-// ErrNothingBefore says that there is no version to go back to.
-var ErrNothingBefore = errors.New("there is no version before the one that runs")
-
-// before is the release before that of the container which runs.
-func before(past []event, all []Release, current engine.Summary) (Release, error) {
-	if current.ID == "" {
-		return Release{}, ErrNothingBefore
-	}
-	found := older(past, all, releaseOf(current.Labels, current.Labels[labelRelease]))
-	if len(found) == 0 {
-		return Release{}, ErrNothingBefore
-	}
-	return found[0], nil
-}
-
-// CanGoBack says why Rollback could not go back (ErrNothingBefore). Of an exchange that was cut
-// off it is not known before that has been mended.
-func (s *Site) CanGoBack(ctx context.Context) error {
-	if s.cutOff {
-		return nil
-	}
-	found, err := lookAtContainers(ctx, s.engine, s.deployment, s.Host())
-	if err != nil {
-		return err
-	}
-	all, err := releases(ctx, s.engine, s.deployment.Name)
-	if err != nil {
-		return err
-	}
-	_, err = before(s.past, s.thatRan(all), found[""])
-	return err
-}
-
-// rollback exchanges the container for that of the version before, or for a new one made of
-// its image.
-func (w *work) rollback(ctx context.Context) (err error) {
-	d := w.site.deployment
-	current := w.found[""]
-	release, err := before(w.site.past, w.all, current)
-	if err != nil {
-		return err
-	}
-	w.Say("going back to " + release.String())
-	previous, ok := w.found[suffixPrevious]
-	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag}
-	x.choice, err = choosePorts(d, w.site.taken, runningPorts(w.found), w.site.Host())
-	if err != nil {
-		return err
-	}
-	if ok && previous.Labels[labelRelease] == release.Tag {
-		x.new, x.choice, x.check = previous.ID, x.choice.as(previous, runningPorts(w.found)), checkOf(previous)
-		return w.exchange(ctx, x)
-	}
-	x.check = x.choice.check(d)
-	if x.new, err = w.create(ctx, release, x.choice); err != nil {
-		return err
-	}
-	if err = w.exchange(ctx, x); err != nil && !w.begun {
-		left, errLook := lookAtContainers(ctx, w.site.engine, d, w.site.Host())
-		if one, ok := left[suffixNext]; errLook == nil && ok && !one.Running() {
-			err = errors.Join(err, w.site.engine.Remove(context.WithoutCancel(ctx), one.ID))
-		}
-	}
-	return err
-}
-
-// as is the choice that was made for a container: it takes the ports that it had.
-func (c choice) as(old engine.Summary, running []publishedPort) choice {
-	had := published(old)
-	for _, now := range running {
-		c.handover = c.handover && !slices.ContainsFunc(had, func(p publishedPort) bool { return p.number == now.number })
-	}
-	c.ports = slices.Clone(c.ports)
-	for i, p := range c.ports {
-		at := slices.IndexFunc(had, func(h publishedPort) bool { return h.inside == inside(p) })
-		if at < 0 {
-			continue
-		}
-		c.ports[i].First, c.ports[i].Last = had[at].number, had[at].number
-		had = slices.Delete(had, at, at+1)
-	}
-	return c
-}
-
-// lineReader reads lines of up to a megabyte.
-func lineReader(r io.Reader) *bufio.Scanner {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	return lines
 }

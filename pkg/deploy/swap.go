@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	_ "embed" // the script
@@ -311,4 +312,11 @@ func (f *follower) line(text string) {
 	case "|":
 		f.end.log = append(f.end.log, rest)
 	}
+}
+
+// lineReader reads lines of up to a megabyte.
+func lineReader(r io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	return lines
 }
