@@ -51,6 +51,11 @@ func KeptName(suite, step string) string {
 	}, suite+"-"+step)
 }
 
+// plainName is an image's name without what Podman puts before one that names no registry.
+func plainName(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "localhost/"), "docker.io/")
+}
+
 // Release is an image in production, or on its way there.
 type Release struct {
 	Tag       string // of its image: the ID of the run, and .2, .3 when that was promoted again
@@ -128,8 +133,7 @@ func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 	var found []Release
 	for _, image := range images {
 		for _, tag := range image.Tags {
-			tag = strings.TrimPrefix(tag, "localhost/")
-			if tag, ok := strings.CutPrefix(tag, Repository(name)+":"); ok {
+			if tag, ok := strings.CutPrefix(plainName(tag), Repository(name)+":"); ok {
 				r := releaseOf(image.Labels, tag)
 				r.imageID = image.ID
 				found = append(found, r)

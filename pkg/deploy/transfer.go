@@ -247,7 +247,7 @@ func removeParts(ctx context.Context, e Source, cargo Cargo) error {
 	left := map[string]bool{}
 	for _, image := range images {
 		for _, name := range image.Tags {
-			name = strings.TrimPrefix(name, "localhost/")
+			name = plainName(name)
 			if strings.HasPrefix(name, repository+":") && strings.HasSuffix(name, cargo.partSuffix()) {
 				left[name] = true
 			}

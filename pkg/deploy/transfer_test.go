@@ -162,9 +162,10 @@ func TestTransfer(t *testing.T) {
 	const size = 3 << 20
 	container := passed(t, from, fmt.Sprintf("mkdir /app; head -c %d /dev/urandom >/app/data; md5sum </app/data >/app/sum; chown 12:34 /app/sum; ln -s data /app/link; rm /bin/wget", size))
 	tag := newTag(t, to)
+	name, number, _ := strings.Cut(strings.TrimPrefix(tag, "runtests-deploy/"), ":")
 	var told []Progress
 	sent, err := Transfer{Progress: func(p Progress) { told = append(told, p) }}.Send(t.Context(), from, to, Cargo{
-		Container: container, Tag: tag, Labels: map[string]string{"runtests.deploy": "prod-ecs"}, Command: []string{"md5sum", "/app/link"},
+		Container: container, Tag: tag, Labels: map[string]string{LabelName: name}, Command: []string{"md5sum", "/app/link"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,8 +190,11 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%s is in what was the test's: %s", own, image.Defaults)
 		}
 	}
-	if labels := labelsOf(t, to, tag); labels["runtests.deploy"] != "prod-ecs" {
+	if labels := labelsOf(t, to, tag); labels[LabelName] != name {
 		t.Errorf("labels: %v", labels)
+	}
+	if all, err := releases(t.Context(), to, name); err != nil || len(all) != 1 || all[0].Tag != number || all[0].imageID != sent.ID {
+		t.Errorf("what is found there: %+v, %v", all, err)
 	}
 	sum, found := prints(t, to, tag), prints(t, to, tag, "sh", "-c", "cat /app/sum; stat -c %u:%g /app/sum; ls /bin/wget 2>&1 || true")
 	if digest, _, _ := strings.Cut(sum, " "); !strings.HasPrefix(found, digest+" ") || !strings.Contains(found, "12:34") || !strings.Contains(found, "No such file") {
