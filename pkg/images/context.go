@@ -124,21 +124,28 @@ func (c *Context) Files() int { return c.files }
 // sendsFrom is something below the directory dir that is sent, relative to the context;
 // empty: nothing is.
 func (c *Context) sendsFrom(dir string) string {
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return ""
-	}
-	below, err := filepath.Rel(c.dir, real)
-	if err != nil || !filepath.IsLocal(below) {
-		return ""
-	}
-	at := slices.IndexFunc(c.entries, func(e *entry) bool {
-		return strings.HasPrefix(e.path, filepath.ToSlash(below)+"/") || below == "."
-	})
+	below := belowIn(c.dir, dir)
+	at := slices.IndexFunc(c.entries, func(e *entry) bool { return below(e.path) })
 	if at < 0 {
 		return ""
 	}
 	return c.entries[at].path
+}
+
+// belowIn tells which paths of a context are below the directory dir.
+func belowIn(context, dir string) func(path string) bool {
+	var real [2]string
+	for i, name := range []string{context, dir} {
+		var err error
+		if real[i], err = filepath.EvalSymlinks(name); err != nil {
+			return func(string) bool { return false }
+		}
+	}
+	below, err := filepath.Rel(real[0], real[1])
+	if err != nil || !filepath.IsLocal(below) {
+		return func(string) bool { return false }
+	}
+	return func(path string) bool { return strings.HasPrefix(path, filepath.ToSlash(below)+"/") || below == "." }
 }
 
 func realDirectory(dir string) (string, error) {
@@ -179,10 +186,17 @@ func unreadable(err error) error {
 // had better not be in it.
 func changed(e *entry) error {
 	return &contextError{
-		fmt.Errorf("%w: %q", ErrContextChanged, e.path),
+		&changedError{e.path},
 		"run it again; what changes by itself, as logs do, is left out of the build with a line in .dockerignore",
 	}
 }
+
+// changedError is ErrContextChanged, and where.
+type changedError struct{ path string }
+
+func (e *changedError) Error() string { return fmt.Sprintf("%v: %q", ErrContextChanged, e.path) }
+
+func (e *changedError) Unwrap() error { return ErrContextChanged }
 
 // read hashes the content of the files, several at a time: where the disk is slow, they
 // wait for it together.

@@ -125,14 +125,16 @@ func (w *update) look(ctx context.Context) error {
 // but it must stand on the same images: their order was made from them.
 func (w *update) open(ctx context.Context) (err error) {
 	b := w.image.Build
-	if w.content, err = OpenContext(ctx, b.Context, b.Dockerfile); err != nil {
+	w.content, err = OpenContext(ctx, b.Context, b.Dockerfile)
+	var moved *changedError
+	if errors.As(err, &moved) && w.Logs != "" && belowIn(b.Context, w.Logs)(moved.path) { // this very run has changed it
+		return w.logsSent(moved.path)
+	}
+	if err != nil {
 		return err
 	}
 	if sent := w.content.sendsFrom(w.Logs); w.Logs != "" && sent != "" {
-		return &Fault{
-			Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", b.Context, sent),
-			Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(b.Context, ignoreFile)),
-		}
+		return w.logsSent(sent)
 	}
 	if w.file, err = parseDockerfile(w.content.Dockerfile(), *b); err != nil {
 		return inFile(b.Dockerfile, err)
@@ -148,6 +150,15 @@ func (w *update) open(ctx context.Context) (err error) {
 		return &Fault{Err: fmt.Errorf("%s was changed while the run was going on, and stands on other images now", b.Dockerfile), Remedy: "run it again"}
 	}
 	return nil
+}
+
+// logsSent is the fault of a context that has one of the suite's logs in it.
+func (w *update) logsSent(path string) error {
+	dir := w.image.Build.Context
+	return &Fault{
+		Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", dir, path),
+		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, ignoreFile)),
+	}
 }
 
 // assemble finds out what the image would be made of now.
