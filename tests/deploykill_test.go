@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -156,28 +155,15 @@ func (k *killedDeployments) killOne(inExchange bool) {
 	}
 	defer stderr.Close()
 	cmd.Stderr = stderr
-	if err := cmd.Start(); err != nil {
-		k.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
+	ended := started(k.t, cmd)
 	after := time.Duration(k.random.Int64N(int64(k.lasts)))
 	if inExchange {
 		after = time.Duration(k.random.Int64N(int64(exchangeLasts)))
 		k.awaitExchange(stderr.Name(), ended)
 	}
-	moment := time.NewTimer(after)
-	defer moment.Stop()
-	select {
-	case <-moment.C:
-	case <-ended:
+	if killAfter(cmd, ended, after) {
 		k.late++
 	}
-	_ = cmd.Process.Signal(syscall.SIGKILL)
-	<-ended
 	k.untilFree()
 	switch answer, err := k.ask(); {
 	case err != nil:

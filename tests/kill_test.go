@@ -108,7 +108,7 @@ func newKilledSuite(t *testing.T, random *rand.Rand) *killedRuns {
 	}
 	k := &killedRuns{t: t, dir: dir, random: random, env: append(os.Environ(), "HOME="+dir), docker: docker}
 	t.Cleanup(func() {
-		if ids := k.containers(); len(ids) > 0 {
+		if ids, err := containersOn(k.docker, k.dir); err == nil && len(ids) > 0 { // an engine of the test's own has gone with them
 			_, _ = k.docker(append([]string{"rm", "-fv"}, ids...)...)
 		}
 		forgetPassed(k.docker, k.dir)
@@ -142,24 +142,39 @@ func (k *killedRuns) command(flags ...string) (cmd *exec.Cmd, stderr string) {
 func (k *killedRuns) killOne() {
 	k.before = k.runs()
 	cmd, stderr := k.command()
+	if killAfter(cmd, started(k.t, cmd), time.Duration(k.random.Int64N(int64(k.lasts)))) {
+		k.late++
+	}
+	k.look(k.finished(stderr))
+}
+
+// started starts a command, and returns what is closed when it has ended.
+func started(t testing.TB, cmd *exec.Cmd) <-chan struct{} {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
-		k.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	moment := time.NewTimer(time.Duration(k.random.Int64N(int64(k.lasts))))
+	return ended
+}
+
+// killAfter kills a command after some time, and returns when it has ended. Late says that it
+// had before.
+func killAfter(cmd *exec.Cmd, ended <-chan struct{}, after time.Duration) (late bool) {
+	moment := time.NewTimer(after)
 	defer moment.Stop()
 	select {
 	case <-moment.C:
 	case <-ended:
-		k.late++
+		late = true
 	}
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	<-ended
-	k.look(k.finished(stderr))
+	return late
 }
 
 // runs returns the IDs of the runs that there are, the newest first.

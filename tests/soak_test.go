@@ -163,15 +163,8 @@ func (s *soak) once() {
 	s.before = s.runs()
 	// The lines that say what has finished are on stderr also with --mail.
 	cmd, stderr := s.command("--mail", "--verbose")
-	started := time.Now()
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
+	start := time.Now()
+	ended := started(s.t, cmd)
 	if e.do != nil {
 		select {
 		case <-time.After(time.Duration(s.random.Int64N(int64(s.lasts)))):
@@ -188,7 +181,7 @@ func (s *soak) once() {
 		_ = cmd.Process.Signal(syscall.SIGQUIT)
 		<-ended // at its own limit, if not now
 	}
-	s.longest[e.name] = max(s.longest[e.name], time.Since(started).Round(time.Second/10))
+	s.longest[e.name] = max(s.longest[e.name], time.Since(start).Round(time.Second/10))
 	s.statuses[cmd.ProcessState.ExitCode()]++
 	s.look(s.finished(stderr))
 	s.lookAtOutcomes(e, stderr)

@@ -181,8 +181,7 @@ begin() {
 	if [ "$mode" = replace ] && [ -n "$old" ] && is "$old" Running; then
 		outlast || say "the engine will not start the old version after a power cut"
 		say "stopping the old version"
-		started=$(now)
-		printf '%s %s\n' "$started" "$(boot)" >swap/stopped
+		printf '%s %s\n' "$(now)" "$(boot)" >swap/stopped
 		stop "$old" || { why="the old version could not be stopped: $words"; return 1; }
 	fi
 	say "starting the new version"
