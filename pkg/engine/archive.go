@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	"runtests/pkg/hint"
 )
 
 // Save gives the archive of an image, as `docker save` does; it is to be closed (ErrNoImage).
@@ -116,7 +118,7 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 // loadFault is what an engine says that loads no image.
 func loadFault(message string) error {
 	if saysFull(message) {
-		return withHint(fmt.Errorf("%w: %s", ErrNoSpace, message),
+		return hint.Wrap(fmt.Errorf("%w: %s", ErrNoSpace, message),
 			"`docker system df` on that machine says what can go; while it loads an image, it needs twice the size of what is sent")
 	}
 	return fmt.Errorf("%w: %s", ErrRefused, message)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/hint"
 )
 
 // Committed is an image made of a container.
@@ -44,7 +46,7 @@ func (e *Engine) commit(ctx context.Context, container, tag string) (made Commit
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrGone) && saysFull(err.Error()) {
-		err = withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+		err = hint.Wrap(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
 	}
 	return made, err
 }

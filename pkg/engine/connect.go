@@ -13,6 +13,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/hint"
 )
 
 // The versions of the API that this package was tested with: Docker 20.10 speaks 1.41
@@ -135,7 +137,7 @@ func callTimeout(value string) (time.Duration, error) {
 	}
 	seconds, err := strconv.Atoi(value)
 	if err != nil || seconds < 1 || seconds > maxCallTimeout {
-		return 0, withHint(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
+		return 0, hint.Wrap(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/hint"
 )
 
 // Summary is what the engine's list says of a container.
@@ -146,7 +148,7 @@ func removeFault(id string, err error) error {
 // Rename gives a container another name (ErrNameTaken, ErrNoContainer).
 func (e *Engine) Rename(ctx context.Context, id, name string) error {
 	if !validName(name) {
-		return withHint(fmt.Errorf("rename the container %.12s: %q cannot be a container's name", id, name),
+		return hint.Wrap(fmt.Errorf("rename the container %.12s: %q cannot be a container's name", id, name),
 			"two characters or more of a-z A-Z 0-9 _ . - and the first one a letter or a digit")
 	}
 	ctx, cancel := within(ctx, e.options.CallTimeout)

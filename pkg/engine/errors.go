@@ -34,24 +34,6 @@ var (
 	ErrRefused     = errors.New("the engine does not take it")
 )
 
-// hinted is an error with its remedy.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Unwrap() error { return h.error }
-
-// Hint is the remedy: what a person can do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func withHint(err error, hint string) error {
-	if err == nil || hint == "" {
-		return err
-	}
-	return &hinted{error: err, hint: hint}
-}
-
 // refusal returns what the engine said when it refused a request, and the HTTP
 // status it said it with; ok is false when err is something else.
 func refusal(err error) (status int, message string, ok bool) {

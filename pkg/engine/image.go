@@ -14,6 +14,8 @@ import (
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/hint"
 )
 
 // Image is an image that the engine has.
@@ -134,12 +136,12 @@ func pullFault(named reference.Named, message string) error {
 	err := errors.New(message)
 	for _, sign := range []string{"unauthorized", "authentication required", "no basic auth credentials", "access denied", "denied:"} {
 		if containsFold(message, sign) {
-			return withHint(err, fmt.Sprintf("`docker login %s` as this user, and see the spelling of the name", reference.Domain(named)))
+			return hint.Wrap(err, fmt.Sprintf("`docker login %s` as this user, and see the spelling of the name", reference.Domain(named)))
 		}
 	}
 	for _, sign := range []string{"manifest unknown", "not found"} {
 		if containsFold(message, sign) {
-			return withHint(err, "see the spelling of the name and the tag")
+			return hint.Wrap(err, "see the spelling of the name and the tag")
 		}
 	}
 	return err

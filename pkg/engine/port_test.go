@@ -21,7 +21,7 @@ func TestPorts(t *testing.T) {
 	c := Container{Image: "x", Restart: "on-failure:3", Ports: []Port{
 		{First: 80, Last: 80, Container: 9080, Protocol: "tcp"}, {HostIP: "::1", First: 81, Last: 82, Container: 9080, Protocol: "tcp"},
 	}}
-	options, err := c.createOptions("")
+	options, err := createOptions(c, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 // create makes the container. It does not end with the caller's context: a create that is
 // given up leaves a container whose ID nobody knows.
 func (r *running) create() error {
-	options, err := r.container.createOptions(r.engine.endpointNetwork())
+	options, err := createOptions(r.container, r.engine.endpointNetwork())
 	if err != nil {
 		return err
 	}

@@ -35,13 +35,13 @@ func TestMACAddress(t *testing.T) {
 
 func TestMACAddressByVersion(t *testing.T) {
 	c := Container{Image: "img", MacAddress: "aa:bb:cc:dd:ee:ff"}
-	old, err := c.createOptions("")
+	old, err := createOptions(c, "")
 	if err != nil || old.Config.MacAddress != "aa:bb:cc:dd:ee:ff" || old.NetworkingConfig != nil {
 		t.Errorf("1.43: %+v, %v", old, err)
 	}
 	for mode, key := range map[string]string{"": "bridge", "default": "bridge", "ci": "ci"} {
 		c.NetworkMode = mode
-		current, err := c.createOptions("bridge")
+		current, err := createOptions(c, "bridge")
 		if err != nil || current.Config.MacAddress != "" || current.HostConfig.NetworkMode != key || current.NetworkingConfig.EndpointsConfig[key].MacAddress != "aa:bb:cc:dd:ee:ff" {
 			t.Errorf("1.44 on %q: %+v, %v", mode, current, err)
 		}
@@ -97,7 +97,7 @@ func TestParseDevice(t *testing.T) {
 
 func TestMounts(t *testing.T) {
 	c := Container{Mounts: []Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v", Options: []string{"nocopy"}}, {Source: "/a:b", Target: "/c"}}}
-	host, err := c.hostConfig()
+	host, err := hostConfig(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestMounts(t *testing.T) {
 	}
 	for _, bad := range []Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "/a", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
 		c.Mounts = []Mount{bad}
-		if _, err := c.hostConfig(); err == nil {
+		if _, err := hostConfig(c); err == nil {
 			t.Errorf("%+v is accepted", bad)
 		}
 	}

@@ -17,9 +17,9 @@ import (
 
 // createOptions says in the API's words what c says in ours; network is the one
 // it gets by default where a MAC address belongs to the endpoint, empty where it does not.
-func (c Container) createOptions(network string) (docker.CreateContainerOptions, error) {
+func createOptions(c Container, network string) (docker.CreateContainerOptions, error) {
 	none := docker.CreateContainerOptions{}
-	host, err := c.hostConfig()
+	host, err := hostConfig(c)
 	if err != nil {
 		return none, err
 	}
@@ -30,7 +30,7 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 			Image:        c.Image,
 			Entrypoint:   c.Entrypoint,
 			Cmd:          c.Command,
-			Env:          c.environment(),
+			Env:          environmentOf(c.Env),
 			User:         c.User,
 			WorkingDir:   c.WorkingDir,
 			Labels:       c.Labels,
@@ -60,15 +60,15 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 	return options, nil
 }
 
-func (c Container) environment() []string {
+func environmentOf(variables []Variable) []string {
 	var env []string
-	for _, v := range c.Env {
+	for _, v := range variables {
 		env = append(env, v.Name+"="+v.Value)
 	}
 	return env
 }
 
-func (c Container) hostConfig() (*docker.HostConfig, error) {
+func hostConfig(c Container) (*docker.HostConfig, error) {
 	host := &docker.HostConfig{
 		Memory:         c.Memory,
 		ShmSize:        c.ShmSize,
@@ -111,7 +111,7 @@ func (c Container) hostConfig() (*docker.HostConfig, error) {
 		host.SecurityOpt = append(host.SecurityOpt, option)
 	}
 	for _, m := range c.allMounts() {
-		if err := m.addTo(host); err != nil {
+		if err := addMount(host, m); err != nil {
 			return nil, err
 		}
 	}
@@ -141,10 +141,10 @@ func (c Container) allMounts() []Mount {
 // propagations are the mount propagations of the kernel that the engine takes.
 var propagations = []string{"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 
-// addTo adds the mount to host. It is a Mount of the API, since the older form (Binds)
+// addMount adds the mount to host. It is a Mount of the API, since the older form (Binds)
 // cannot say a path with a colon and makes a directory of a source that is missing; but
 // only the older form can relabel for SELinux (z, Z).
-func (m Mount) addTo(host *docker.HostConfig) error {
+func addMount(host *docker.HostConfig, m Mount) error {
 	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if m.Bind() {
 		mount.Type = "bind"

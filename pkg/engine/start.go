@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"runtests/pkg/hint"
 )
 
 // createFault says what a refusal to create c means.
@@ -14,9 +16,9 @@ func createFault(c Container, err error) error {
 	case errors.Is(err, ErrGone):
 		return fmt.Errorf("create it: %w", err)
 	case errors.Is(err, ErrNameTaken), strings.Contains(text, "already in use"):
-		return withHint(fmt.Errorf("create it: %w: %q", ErrNameTaken, c.Name), fmt.Sprintf("`docker rm %s` frees the name", c.Name))
+		return hint.Wrap(fmt.Errorf("create it: %w: %q", ErrNameTaken, c.Name), fmt.Sprintf("`docker rm %s` frees the name", c.Name))
 	case errors.Is(err, ErrNoImage), containsFold(text, "no such image"):
-		return withHint(fmt.Errorf("%w: %q", ErrNoImage, c.Image), fmt.Sprintf("`docker pull %s`, or build it", c.Image))
+		return hint.Wrap(fmt.Errorf("%w: %q", ErrNoImage, c.Image), fmt.Sprintf("`docker pull %s`, or build it", c.Image))
 	}
 	return startFault(c, err)
 }
@@ -30,8 +32,8 @@ func startFault(c Container, err error) error {
 	text := err.Error()
 	for _, f := range startFaults {
 		if match := regexp.MustCompile(f.sign).FindStringSubmatch(text); match != nil {
-			told, hint := f.tell(c, match)
-			return withHint(fmt.Errorf("%w: %s", ErrStart, told), hint)
+			reason, remedy := f.explain(c, match)
+			return hint.Wrap(fmt.Errorf("%w: %s", ErrStart, reason), remedy)
 		}
 	}
 	return fmt.Errorf("%w: %s", ErrStart, tidyRuntime(text))
@@ -40,8 +42,8 @@ func startFault(c Container, err error) error {
 // startFaults are the ways in which engines refuse to start a container, by what Docker
 // (20.10 to 28) with runc and Podman with crun say.
 var startFaults = []struct {
-	sign string // a regular expression; compiled where it is needed, as most runs need none
-	tell func(c Container, match []string) (told, hint string)
+	sign    string // a regular expression; compiled where it is needed, as most runs need none
+	explain func(c Container, match []string) (reason, remedy string)
 }{
 	{`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`, func(_ Container, m []string) (string, string) {
 		source := m[1] + m[2]
@@ -114,13 +116,13 @@ func execFault(c Container, line string) error {
 	}
 	switch told := match[1] + match[3]; strings.ToLower(told) {
 	case "no such file or directory":
-		return withHint(ErrInterpreter,
+		return hint.Wrap(ErrInterpreter,
 			"install it in the image or correct the first line; a line that ends in CR LF names an interpreter that ends in CR")
 	case "exec format error":
-		return withHint(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", ErrStart, c.command()),
+		return hint.Wrap(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", ErrStart, c.command()),
 			"let its first line be #!/bin/sh, or build it for this architecture")
 	case "permission denied":
-		return withHint(fmt.Errorf("%w: the interpreter of %s may not be executed", ErrStart, c.command()), "see its permissions in the image")
+		return hint.Wrap(fmt.Errorf("%w: the interpreter of %s may not be executed", ErrStart, c.command()), "see its permissions in the image")
 	}
 	return nil
 }
