@@ -8,6 +8,7 @@ import (
 
 	"github.com/distribution/reference"
 
+	"runtests/pkg/container"
 	"runtests/pkg/hint"
 )
 
@@ -63,7 +64,7 @@ func (r *buildReport) fault(instructions []Instruction) error {
 	}
 	switch {
 	case saysFull(r.failure):
-		return hint.Wrap(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+		return hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
 	case full:
 		return hint.Wrap(err, "its output says that a disk is full: "+noSpaceHint)
 	}
