@@ -207,7 +207,7 @@ func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, fol
 			w.log.Warn(err)
 		}
 		r.deploy(ctx, w, e, folder, one, result)
-		w.mask.Result(result)
+		result.Mask(w.mask)
 		r.history.Judge(run, result)
 		if !r.Mail && !w.quiet {
 			fmt.Fprintln(w.stderr, result.Headline())

@@ -141,7 +141,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
-	r.Mask.Result(&result)
+	result.Mask(r.Mask)
 	r.History.Judge(r.run, &result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)
