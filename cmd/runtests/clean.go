@@ -13,6 +13,7 @@ import (
 
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -86,7 +87,7 @@ func (b *broom) gone(what, name, about string, args ...any) {
 	if b.dry {
 		verb = "would remove"
 	}
-	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, report.Clean(name), report.Clean(fmt.Sprintf(about, args...)))
+	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
 }
 
 func (b *broom) containers(ctx context.Context, e *engine.Engine) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 )
@@ -62,7 +63,7 @@ func (silent) Diagnosed(int, report.Result)                   {}
 
 // looking is the line that says that the cause of a failure is looked for.
 func looking(result report.Result, how string) string {
-	return "looking for the cause of " + report.Clean(result.Name) + ": " + report.Clean(how)
+	return "looking for the cause of " + plain.Clean(result.Name) + ": " + plain.Clean(how)
 }
 
 // lines prints a line per finished step.
@@ -93,7 +94,7 @@ func (l *lines) end() {}
 // terminal: one log after the other, in the order in which they were begun. It reads the
 // log file, so that a terminal that is slow or stopped never holds up the test.
 type follower struct {
-	out   *report.Cleaner
+	out   *plain.Cleaner
 	shown sync.WaitGroup
 
 	mu   sync.Mutex
@@ -101,7 +102,7 @@ type follower struct {
 }
 
 func newFollower(out io.Writer) *follower {
-	return &follower{out: report.NewCleaner(out)}
+	return &follower{out: plain.NewCleaner(out)}
 }
 
 func (f *follower) Started(_ int, _ report.Result, log *runner.Log) { f.show("", log) }
@@ -210,7 +211,7 @@ func (l *live) line(priority int, text func() string) *mpb.Bar {
 }
 
 func (l *live) Started(index int, result report.Result, log *runner.Log) {
-	name := report.Clean(result.Name)
+	name := plain.Clean(result.Name)
 	if result.Attempts > 1 {
 		name += fmt.Sprintf(" (attempt %d)", result.Attempts)
 	}
@@ -235,7 +236,7 @@ func (l *live) show(index int, what string, log *runner.Log) {
 	l.hide(index)
 	started := time.Now()
 	l.bars[index] = l.line(index, func() string {
-		return fmt.Sprintf("  %s  %s  %s", what, since(started), report.Clean(log.LastLine()))
+		return fmt.Sprintf("  %s  %s  %s", what, since(started), plain.Clean(log.LastLine()))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -127,7 +128,7 @@ func failing(t *testing.T) Case {
 	return Case{
 		Index:  3,
 		Step:   suite.Step{Name: "ecs@deps", Test: "ecs", Dir: dir, Container: container.Container{Image: "deps", Command: []string{"/test/test.sh"}, Mounts: mounts}},
-		Failed: report.Result{ImageID: "sha256:new", Commit: now, Log: report.Log{Tail: report.Tail{Lines: []string{"Package `zarith' not found"}}}},
+		Failed: report.Result{ImageID: "sha256:new", Commit: now, Log: report.Log{Tail: plain.Tail{Lines: []string{"Package `zarith' not found"}}}},
 		Passed: report.Pass{Started: time.Date(2026, 11, 21, 3, 0, 0, 0, time.Local), ImageID: "sha256:old", Commit: then},
 		Tree:   worktree.State{Root: root, Commit: now},
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
@@ -53,7 +54,7 @@ func (m manager) read(text, mark string) ([]found, error) {
 	case slices.Contains(timedOut, status):
 		return nil, fmt.Errorf("it took more than %d seconds", managerTimeout)
 	case status != "0":
-		return nil, errors.New("it failed with exit status " + report.Clean(status[:min(len(status), 10)]))
+		return nil, errors.New("it failed with exit status " + plain.Clean(status[:min(len(status), 10)]))
 	}
 	packages, err := m.parse(answer)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
@@ -127,12 +128,12 @@ func FuzzParseInventory(f *testing.F) {
 			t.Fatal("an error, and packages")
 		}
 		for _, p := range inventory.Packages {
-			if report.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
+			if plain.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
 				t.Fatalf("%q", p)
 			}
 		}
 		for manager, reason := range inventory.Failed {
-			if report.Clean(reason) != reason {
+			if plain.Clean(reason) != reason {
 				t.Fatalf("%s: %q", manager, reason)
 			}
 		}

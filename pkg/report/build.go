@@ -3,6 +3,8 @@ package report
 import (
 	"strings"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // Build is what became of an image in a run. The image's ID is the Result's ImageID.
@@ -39,7 +41,7 @@ type PackageChange struct {
 
 // shortID is an image's ID as the docker command shows it.
 func shortID(id string) string {
-	id = Clean(strings.TrimPrefix(id, "sha256:"))
+	id = plain.Clean(strings.TrimPrefix(id, "sha256:"))
 	return id[:min(12, len(id))]
 }
 
@@ -78,7 +80,7 @@ func whyLine(step *Result) string {
 	if step.Build == nil || step.Build.Current {
 		return ""
 	}
-	return Clean(step.Build.Why)
+	return plain.Clean(step.Build.Why)
 }
 
 // diskLine is the engine's disk in one line: "74GB free of 252GB, 1.2GB less than before".

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // Changed says whether the reader of the reports before learns something new from this
@@ -145,7 +147,7 @@ func trendText(r *Run, step *Result) string {
 	case New:
 		return "new: no run before had it"
 	}
-	return Clean(string(t.Change))
+	return plain.Clean(string(t.Change))
 }
 
 // paceWord is the word for how long a step took beside what is usual; empty when it is usual.
@@ -153,7 +155,7 @@ func paceWord(step *Result) string {
 	if step.Trend == nil {
 		return ""
 	}
-	return Clean(string(step.Trend.Pace))
+	return plain.Clean(string(step.Trend.Pace))
 }
 
 // paceText says in words that a step took longer or less than usual.

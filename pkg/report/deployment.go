@@ -1,6 +1,10 @@
 package report
 
-import "strings"
+import (
+	"strings"
+
+	"runtests/pkg/plain"
+)
 
 // Deployment is what became of a deployment in a run.
 type Deployment struct {
@@ -40,5 +44,5 @@ func deployedLine(step *Result) string {
 	if d.Before != "" {
 		line += ", before " + d.Before
 	}
-	return Clean(strings.TrimSpace(line))
+	return plain.Clean(strings.TrimSpace(line))
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/plain"
 )
 
 // docFile is the page that tells other programs what a record holds.
@@ -51,7 +53,7 @@ func TestDocTellsEveryField(t *testing.T) {
 		"steps: verdict: tried":   fields(reflect.TypeFor[Trial]()),
 		"steps: verdict: commits": fields(reflect.TypeFor[Commit]()),
 		"steps: log":              fields(reflect.TypeFor[Log]()),
-		"steps: log: tail":        fields(reflect.TypeFor[Tail]()),
+		"steps: log: tail":        fields(reflect.TypeFor[plain.Tail]()),
 	}
 	if diff := cmp.Diff(documented, written); diff != "" {
 		t.Errorf("-documented +written:\n%s", diff)

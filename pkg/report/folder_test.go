@@ -8,13 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtests/pkg/hint"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain/plaintest"
 )
 
 var launch = time.Date(2026, 11, 22, 3, 0, 4, 0, time.FixedZone("CET", 3600))
@@ -203,7 +205,7 @@ func FuzzLogFile(f *testing.F) {
 		if (x == y) != (a == b) {
 			t.Errorf("%q and %q have the logs %q and %q", a, b, x, y)
 		}
-		if filepath.Base(x) != x || len(x) > 255 || x[0] == '.' || !safe(x, "") {
+		if filepath.Base(x) != x || len(x) > 255 || x[0] == '.' || !plaintest.Safe(x, "") {
 			t.Errorf("%q is no good name", x)
 		}
 	})

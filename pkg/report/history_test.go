@@ -5,13 +5,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtests/pkg/hint"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain/plaintest"
 )
 
 // history makes run folders, each with a record that names its suite after the ID.
@@ -311,7 +313,7 @@ func FuzzOpen(f *testing.F) {
 			if extension == ".json" { // a year beyond 9999 is refused
 				continue
 			}
-			if got := render(t, format, r); !safe(got, "\t\n") {
+			if got := render(t, format, r); !plaintest.Safe(got, "\t\n") {
 				t.Errorf("%s is not safe: %q", extension, got)
 			}
 		}

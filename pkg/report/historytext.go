@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // historyRuns is how many runs WriteHistory shows of a step.
@@ -126,7 +127,7 @@ func (t textWriter) historyOf(logs string, h *History, name string) {
 func (t textWriter) pastLine(logs string, h *History, i, j int) {
 	past := &h.Runs[i].Steps[j]
 	outcome := h.Runs[i].Ended(past)
-	text := h.Runs[i].Started.Format(TimeLayout) + "  " + pad(Clean(string(outcome)), len("interrupted")) + "  "
+	text := h.Runs[i].Started.Format(TimeLayout) + "  " + pad(plain.Clean(string(outcome)), len("interrupted")) + "  "
 	if outcome == Passed {
 		t.lines(text + past.Duration.String())
 		return
@@ -140,6 +141,6 @@ func (t textWriter) pastLine(logs string, h *History, i, j int) {
 	step := &run.Steps[j]
 	t.lines(strings.TrimRight(text+reason(run, step), " "))
 	if step.Log.File != "" {
-		t.lines("  log: " + Clean(filepath.Join(folder, step.Log.File)))
+		t.lines("  log: " + plain.Clean(filepath.Join(folder, step.Log.File)))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // indexPage is, in a suite's logs folder, the page of its runs.
@@ -161,7 +162,7 @@ func newIndexView(logs string, h *History, latest *Run) indexView {
 		Headline: shown.Headline,
 		Program:  shown.Program,
 		Latest:   runLink(h.Runs[0].ID),
-		Logs:     Clean(logs),
+		Logs:     plain.Clean(logs),
 		Legend:   legend(),
 	}
 	last := lastOf(h, h.Current())
@@ -221,7 +222,7 @@ func (v *indexView) addFailures(logs string, h *History, last []lastStep, latest
 			continue
 		}
 		v.More = append(v.More, moreView{
-			Outcome: Clean(string(h.Runs[at.run].Ended(step))),
+			Outcome: plain.Clean(string(h.Runs[at.run].Ended(step))),
 			Name:    pastName(step),
 			Reason:  "after " + step.Duration.String(),
 			Link:    stepLink(h.Runs[at.run].ID, at.step),
@@ -271,8 +272,8 @@ func below(id, link string) string {
 }
 
 // shortLines keeps the end of long lines.
-func shortLines(t Tail) Tail {
-	short := Tail{Lines: make([]string, len(t.Lines))}
+func shortLines(t plain.Tail) plain.Tail {
+	short := plain.Tail{Lines: make([]string, len(t.Lines))}
 	for i, line := range t.Lines {
 		cut := t.Cut[i]
 		if len(line) > maxCardLine {

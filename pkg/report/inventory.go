@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"runtests/pkg/plain"
 )
 
 // inventoryFolder is the folder of the inventories in a suite's logs folder.
@@ -264,14 +266,14 @@ func without(list, other []string) []string {
 
 // String is the change as a person says it: "libgmp10 6.2.1 → 6.3.0", "m4 1.4 added".
 func (c PackageChange) String() string {
-	name := Clean(c.Name)
+	name := plain.Clean(c.Name)
 	switch {
 	case c.From == "":
-		return name + " " + Clean(c.To) + " added"
+		return name + " " + plain.Clean(c.To) + " added"
 	case c.To == "":
-		return name + " " + Clean(c.From) + " gone"
+		return name + " " + plain.Clean(c.From) + " gone"
 	}
-	return name + " " + Clean(c.From) + " → " + Clean(c.To)
+	return name + " " + plain.Clean(c.From) + " → " + plain.Clean(c.To)
 }
 
 // PackagesLine is what is installed in the image, in one line of at most about a thousand
@@ -317,7 +319,7 @@ func fewOf(all []string) string {
 // brief is a name or a version as a line has room for it.
 func brief(s string) string {
 	const most = 40 // characters
-	runes := []rune(Clean(s))
+	runes := []rune(plain.Clean(s))
 	if len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/plain"
 )
 
 // testImageID is the ID of an image that ends in c.
@@ -41,7 +43,7 @@ func TestInventoryIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.ReplaceAll(string(data), "\n", ""); Clean(text) != text {
+	if text := strings.ReplaceAll(string(data), "\n", ""); plain.Clean(text) != text {
 		t.Errorf("a terminal would obey %q", text)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm()&^fileMode != 0 {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // The elements of JUnit's XML, as Jenkins reads it: the schema of its xunit plugin
@@ -67,16 +69,16 @@ func (s seconds) MarshalText() ([]byte, error) {
 // failed or took too long is a failure; what could not be carried out is an error.
 func JUnit(w io.Writer, r *Run) error {
 	suite := junitSuite{
-		Name:      Clean(r.Suite),
+		Name:      plain.Clean(r.Suite),
 		Tests:     len(r.Steps),
 		Time:      seconds(elapsed(r)),
 		Timestamp: r.Started.Format("2006-01-02T15:04:05"),
-		Hostname:  Clean(r.Host),
-		ID:        Clean(r.ID),
+		Hostname:  plain.Clean(r.Host),
+		ID:        plain.Clean(r.ID),
 		Properties: []junitProperty{
-			{"engine", Clean(r.Engine.String())},
-			{"program", Clean(r.Program)},
-			{"folder", Clean(r.Folder)},
+			{"engine", plain.Clean(r.Engine.String())},
+			{"program", plain.Clean(r.Program)},
+			{"folder", plain.Clean(r.Folder)},
 		},
 	}
 	if changes := r.Changes(); changes != "" {
@@ -129,7 +131,7 @@ func newJUnitCase(r *Run, step *Result) junitCase {
 	v := newStepView(r, step)
 	c := junitCase{
 		Name:      v.Name,
-		Classname: Clean(r.Suite),
+		Classname: plain.Clean(r.Suite),
 		Time:      seconds(step.Duration),
 		SystemOut: tailText(v),
 	}

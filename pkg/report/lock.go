@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"runtests/pkg/plain"
 )
 
 // Holder is who holds the lock of a suite.
@@ -120,7 +122,7 @@ func (l *Lock) say(h Holder) error {
 	if err := l.file.Truncate(0); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(l.file, "pid: %d\nsince: %s\ncommand: %s\n", h.PID, h.Since.Format(time.RFC3339Nano), Clean(h.Command))
+	_, err := fmt.Fprintf(l.file, "pid: %d\nsince: %s\ncommand: %s\n", h.PID, h.Since.Format(time.RFC3339Nano), plain.Clean(h.Command))
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"runtests/pkg/plain"
 )
 
 // What is shown of logs beside the tails of the report.
@@ -32,7 +34,7 @@ type numberedLine struct {
 // WriteLogPages writes, for the steps of r that did not pass, a page with more of the
 // end of the log than the report has, where there is more, and names it in their Log.
 // It shows what mask lets through.
-func WriteLogPages(f *Folder, r *Run, mask Mask) error {
+func WriteLogPages(f *Folder, r *Run, mask plain.Mask) error {
 	var steps []int
 	for i := range r.Steps {
 		step := &r.Steps[i]
@@ -50,7 +52,7 @@ func WriteLogPages(f *Folder, r *Run, mask Mask) error {
 	return errors.Join(errs...)
 }
 
-func writeLogPage(f *Folder, r *Run, i int, mask Mask) error {
+func writeLogPage(f *Folder, r *Run, i int, mask plain.Mask) error {
 	step := &r.Steps[i]
 	tail, size, err := endOf(f, step.Log.File)
 	if err != nil {
@@ -70,26 +72,26 @@ func writeLogPage(f *Folder, r *Run, i int, mask Mask) error {
 }
 
 // endOf reads the end of a log of the folder, and how many bytes it has.
-func endOf(f *Folder, log string) (Tail, int64, error) {
+func endOf(f *Folder, log string) (plain.Tail, int64, error) {
 	file, err := f.OpenLog(log)
 	if err != nil {
-		return Tail{}, 0, err
+		return plain.Tail{}, 0, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return Tail{}, 0, err
+		return plain.Tail{}, 0, err
 	}
-	tail, err := ReadTail(file, info.Size(), maxLogPageLines)
+	tail, err := plain.ReadTail(file, info.Size(), maxLogPageLines)
 	return tail.LastBytes(maxLogPageBytes), info.Size(), err
 }
 
-func newLogView(r *Run, i int, tail Tail, size int64) logView {
+func newLogView(r *Run, i int, tail plain.Tail, size int64) logView {
 	step := &r.Steps[i]
 	v := logView{
 		Step:    step.Title(),
 		When:    r.Started.Format(TimeLayout),
-		Outcome: Clean(string(outcome(r, step))),
+		Outcome: plain.Clean(string(outcome(r, step))),
 		Reason:  reason(r, step),
 		Anchor:  anchor(i),
 		Title:   fmt.Sprintf("the last %s of %s lines", Thousands(int64(len(tail.Lines))), Thousands(step.Log.Lines)),
@@ -98,7 +100,7 @@ func newLogView(r *Run, i int, tail Tail, size int64) logView {
 	}
 	first := step.Log.Lines - int64(len(tail.Lines)) + 1
 	for i, line := range tail.Lines {
-		v.Lines = append(v.Lines, numberedLine{first + int64(i), lineView{cutMark(tail.Cut[i]), Clean(line)}})
+		v.Lines = append(v.Lines, numberedLine{first + int64(i), lineView{cutMark(tail.Cut[i]), plain.Clean(line)}})
 	}
 	return v
 }

@@ -7,12 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtests/pkg/hint"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
+	"runtests/pkg/plain/plaintest"
 )
 
 // runsPage is the page of the runs in logs.
@@ -52,7 +55,7 @@ func told(t testing.TB, stories ...string) (logs string) {
 		for i := range run.Steps {
 			if step := &run.Steps[i]; step.Outcome != Passed && step.Outcome != "" {
 				step.Reason = "exit status 1"
-				step.Log = Log{File: step.Test + ".log", Bytes: 9000, Lines: 900, Page: step.Test + ".log.html", Tail: Tail{Lines: []string{"one", "the last line"}}}
+				step.Log = Log{File: step.Test + ".log", Bytes: 9000, Lines: 900, Page: step.Test + ".log.html", Tail: plain.Tail{Lines: []string{"one", "the last line"}}}
 			}
 		}
 		save(t, logs, run)
@@ -94,11 +97,11 @@ func TestPagesOfHostileRuns(t *testing.T) {
 		save(t, logs, r)
 	}
 	page := runsPage(t, logs)
-	if !safe(page, "\t\n") {
+	if !plaintest.Safe(page, "\t\n") {
 		t.Errorf("the page holds a control character: %q", page)
 	}
 	var log bytes.Buffer
-	tail := Tail{Lines: []string{Clean(evil.Suite)}, Cut: map[int]int64{0: 7}}
+	tail := plain.Tail{Lines: []string{plain.Clean(evil.Suite)}, Cut: map[int]int64{0: 7}}
 	if err := templates().ExecuteTemplate(&log, "log.html", newLogView(evil, 0, tail, 100)); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +180,7 @@ func TestRunsPageIsSmall(t *testing.T) {
 		for i := range runs {
 			r := night(i, story.String())
 			for j := range r.Steps {
-				r.Steps[j].Log = Log{File: "x.log", Lines: 100, Tail: Tail{Lines: []string{long, long, long, long, long}}}
+				r.Steps[j].Log = Log{File: "x.log", Lines: 100, Tail: plain.Tail{Lines: []string{long, long, long, long, long}}}
 			}
 			if i < runs-1 {
 				for j := range r.Steps {
@@ -207,7 +210,7 @@ func TestLogPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tail, err := ReadTail(file, info.Size(), 40)
+		tail, err := plain.ReadTail(file, info.Size(), 40)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +222,7 @@ func TestLogPages(t *testing.T) {
 	r.Steps[1].Log = logFile("short.log", 40)
 	r.Steps[2].Log = logFile("passed.log", 5000)
 	r.Steps[4].Log = Log{File: "lost.log", Lines: 9}
-	if err := WriteLogPages(f, r, NewMask([]string{"secret-word"})); err == nil || !strings.Contains(err.Error(), "lost@i") {
+	if err := WriteLogPages(f, r, plain.NewMask([]string{"secret-word"})); err == nil || !strings.Contains(err.Error(), "lost@i") {
 		t.Errorf("a log that is not there: %v", err)
 	}
 	for i, want := range []string{"long.log.html", "", "", "", ""} {
@@ -273,7 +276,7 @@ func BenchmarkEnd10000(b *testing.B) {
 		h := read(b, logs, f.ID)
 		b.StartTimer()
 		h.Conclude(r)
-		if err := WriteLogPages(f, r, Mask{}); err != nil {
+		if err := WriteLogPages(f, r, plain.Mask{}); err != nil {
 			b.Fatal(err)
 		}
 		if err := f.Save(r); err != nil {

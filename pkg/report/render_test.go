@@ -11,12 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtests/pkg/hint"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
+	"runtests/pkg/plain/plaintest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -85,7 +88,7 @@ func TestTextIsAsTheContractDrawsIt(t *testing.T) {
 		Name: "ecs@specfun-ubuntu-deps", Kind: Test, Outcome: Failed, Reason: "exit status 2", ExitStatus: &two, Duration: r.Steps[3].Duration,
 		Command: "docker run --rm --mac-address aa:bb:cc:dd:ee:ff -v /srv/ci/tests/ecs:/test -v /maple:/maple:ro specfun-ubuntu-deps /test/test.sh",
 		Log: Log{File: "ecs@specfun-ubuntu-deps.2026-11-22T03-00-04.log", Bytes: 910_034, Lines: 18_204,
-			Tail: Tail{Lines: []string{"ocamlfind: Package `zarith' not found", "make: *** [ecs.native] Error 2"}}},
+			Tail: plain.Tail{Lines: []string{"ocamlfind: Package `zarith' not found", "make: *** [ecs.native] Error 2"}}},
 	}}
 	want := `Subject: 1 success, 1 failures
 
@@ -112,7 +115,7 @@ passed   image specfun-debian-opam   3m10s
 // Whatever is in a record, a rendering acts on no terminal.
 func TestRenderingsAreSafe(t *testing.T) {
 	for extension, format := range extensions {
-		if got := render(t, format, hostileRun()); !safe(got, "\t\n") {
+		if got := render(t, format, hostileRun()); !plaintest.Safe(got, "\t\n") {
 			t.Errorf("%s holds a control character: %q", extension, got)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // Version is the version of the record written to run.json. It grows when a
@@ -117,12 +119,12 @@ type Result struct {
 
 // Log is what is known of a step's log.
 type Log struct {
-	File    string `json:"file,omitempty"`     // its name in the run's folder
-	Bytes   int64  `json:"bytes"`              // what the container wrote
-	Lines   int64  `json:"lines"`              // a last line without a newline counts
-	LeftOut int64  `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
-	Page    string `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
-	Tail    Tail   `json:"tail,omitzero"`
+	File    string     `json:"file,omitempty"`     // its name in the run's folder
+	Bytes   int64      `json:"bytes"`              // what the container wrote
+	Lines   int64      `json:"lines"`              // a last line without a newline counts
+	LeftOut int64      `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
+	Page    string     `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
+	Tail    plain.Tail `json:"tail,omitzero"`
 }
 
 // Counts returns how many steps passed and how many did not: together all that

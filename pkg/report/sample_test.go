@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // sampleRun is a run with a step of each outcome.
@@ -11,7 +13,7 @@ func sampleRun() *Run {
 	two, one, zero := 2, 1, 0
 	folder := "/var/log/runtests/ecs/2026-11-22T03-00-04"
 	log := func(step string, bytes, lines int64, tail ...string) Log {
-		return Log{File: step + ".2026-11-22T03-00-04.log", Bytes: bytes, Lines: lines, Tail: Tail{Lines: tail}}
+		return Log{File: step + ".2026-11-22T03-00-04.log", Bytes: bytes, Lines: lines, Tail: plain.Tail{Lines: tail}}
 	}
 	command := func(test, image string) string {
 		return "docker run --rm --mac-address aa:bb:cc:dd:ee:ff -v /srv/ci/tests/" + test + ":/test -v /maple:/maple:ro " + image + " /test/test.sh"
@@ -142,7 +144,7 @@ func hostileRun() *Run {
 		Steps: []Result{{
 			Name: evil, Kind: Test, Test: evil, Image: evil, ImageID: evil, Outcome: Failed, Reason: evil, Hint: evil, Notes: []string{evil},
 			Command: "docker run '" + evil + "'", Started: launch, Duration: Duration(time.Second), Container: evil,
-			Log: Log{File: evil, Bytes: 100, Lines: 2, Tail: Tail{Lines: []string{evil, "  ...", "not ok 7"}, Cut: map[int]int64{0: 1234}}},
+			Log: Log{File: evil, Bytes: 100, Lines: 2, Tail: plain.Tail{Lines: []string{evil, "  ...", "not ok 7"}, Cut: map[int]int64{0: 1234}}},
 		}, {
 			Name: evil, Kind: Image, Image: evil, ImageID: evil, Outcome: Passed, Notes: []string{evil}, Command: evil, Container: evil,
 			Build: &Build{Why: evil, Builder: evil, PreviousID: evil, Size: 1, Packages: 1, Changes: []PackageChange{{evil, evil, evil, evil}}},
@@ -191,7 +193,7 @@ func changedRun() *Run {
 		}
 		if outcome != Passed {
 			s.Reason, s.ExitStatus = "exit status 1", &one
-			s.Log = Log{File: name + ".log", Bytes: 900_000, Lines: 18_000, Page: name + ".log.html", Tail: Tail{Lines: []string{"checking " + name, "error: it does not work"}}}
+			s.Log = Log{File: name + ".log", Bytes: 900_000, Lines: 18_000, Page: name + ".log.html", Tail: plain.Tail{Lines: []string{"checking " + name, "error: it does not work"}}}
 		}
 		return s
 	}
@@ -209,7 +211,7 @@ func changedRun() *Run {
 	blocked := step("blocked@debian", Blocked, failing(NewlyFailing, 1), nil)
 	blocked.Reason, blocked.ExitStatus, blocked.Log, blocked.BlockedBy = "its image debian failed", nil, Log{}, "debian"
 	slower := step("slower@debian", Passed, &Trend{Was: Passed, Usual: Duration(4 * time.Second), Pace: Slower}, nil)
-	slower.Log = Log{File: "slower@debian.log", Bytes: 10, Lines: 1, Tail: Tail{Lines: []string{"done"}}}
+	slower.Log = Log{File: "slower@debian.log", Bytes: 10, Lines: 1, Tail: plain.Tail{Lines: []string{"done"}}}
 	dirty := step("environment@debian", Failed, failing(NewlyFailing, 1), &Verdict{Word: Environment, Tried: []Trial{again, trial("on the image of 2026-11-21", Failed, "image.log")}})
 	dirty.Dirty = true
 	r.Gone = []string{"old@debian", "older@debian"}

@@ -1,6 +1,10 @@
 package report
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"runtests/pkg/plain"
+)
 
 // verdictView is a verdict in a person's words, cleaned.
 type verdictView struct {
@@ -33,8 +37,8 @@ func newVerdictView(r *Run, v *Verdict) *verdictView {
 	if v == nil {
 		return nil
 	}
-	view := &verdictView{Word: Clean(string(v.Word))}
-	why := Clean(v.Reason)
+	view := &verdictView{Word: plain.Clean(string(v.Word))}
+	why := plain.Clean(v.Reason)
 	if why == "" {
 		why = causes[v.Word]
 	}
@@ -60,16 +64,16 @@ func newVerdictView(r *Run, v *Verdict) *verdictView {
 
 func newTrialView(r *Run, t *Trial) trialView {
 	v := trialView{
-		Outcome: Clean(string(t.Outcome)),
-		What:    Clean(t.What),
+		Outcome: plain.Clean(string(t.Outcome)),
+		What:    plain.Clean(t.What),
 		Command: commandLine(t.Command),
 	}
 	v.Reason = t.Duration.String()
 	if t.Outcome != Passed && t.Reason != "" {
-		v.Reason = Clean(t.Reason) + " after " + v.Reason
+		v.Reason = plain.Clean(t.Reason) + " after " + v.Reason
 	}
 	if t.Log != "" {
-		v.Log = Clean(filepath.Join(r.Folder, t.Log))
+		v.Log = plain.Clean(filepath.Join(r.Folder, t.Log))
 		v.Link = relative(t.Log)
 	}
 	v.Text = v.Outcome + " " + v.What + ", " + v.Reason
@@ -77,8 +81,8 @@ func newTrialView(r *Run, t *Trial) trialView {
 }
 
 func commitText(c Commit) string {
-	text := shortID(c.ID) + " " + Clean(c.Subject)
-	if author := Clean(c.Author); author != "" {
+	text := shortID(c.ID) + " " + plain.Clean(c.Subject)
+	if author := plain.Clean(c.Author); author != "" {
 		text += " (" + author + ")"
 	}
 	return text

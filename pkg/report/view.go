@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // view is a run in a person's words, cleaned: what the text and the pages show of it.
@@ -73,19 +75,19 @@ type lineView struct {
 func newView(r *Run) view {
 	v := view{
 		Subject: r.Subject(),
-		Suite:   Clean(r.Suite),
-		Where:   Clean(r.Host),
+		Suite:   plain.Clean(r.Suite),
+		Where:   plain.Clean(r.Host),
 		When:    r.Started.Format(TimeLayout),
 		State:   ending(r),
-		Program: Clean(r.Program),
-		Folder:  Clean(r.Folder),
+		Program: plain.Clean(r.Program),
+		Folder:  plain.Clean(r.Folder),
 		Disk:    diskLine(r.Disk),
 		Notes:   cleanAll(r.Notes),
 		Changes: r.Changes(),
 		Gone:    cleanAll(r.Gone),
 	}
 	if r.Engine.Name != "" {
-		v.Engine = Clean(r.Engine.String())
+		v.Engine = plain.Clean(r.Engine.String())
 	}
 	v.Headline = headline(v)
 	v.Success, v.Failures = r.Counts()
@@ -133,7 +135,7 @@ func headline(v view) string {
 // ending says how a run ended, if it did.
 func ending(r *Run) string {
 	took := Duration(r.Finished.Sub(r.Started)).String()
-	signal := Clean(r.Signal)
+	signal := plain.Clean(r.Signal)
 	switch {
 	case r.Finished.IsZero() && r.Running:
 		return "still going on"
@@ -149,19 +151,19 @@ func ending(r *Run) string {
 
 func newStepView(r *Run, step *Result) stepView {
 	v := stepView{
-		Outcome:   Clean(string(outcome(r, step))),
+		Outcome:   plain.Clean(string(outcome(r, step))),
 		Name:      step.Title(),
 		Reason:    reason(r, step),
-		Hint:      Clean(step.Hint),
+		Hint:      plain.Clean(step.Hint),
 		Trend:     trendText(r, step),
-		Badge:     Clean(string(step.Change())),
+		Badge:     plain.Clean(string(step.Change())),
 		PaceWord:  paceWord(step),
 		Pace:      paceText(step),
 		Verdict:   newVerdictView(r, step.Verdict),
 		Commit:    stepCommit(step),
 		Notes:     cleanAll(step.Notes),
 		Command:   commandLine(step.Command),
-		Container: Clean(step.Container),
+		Container: plain.Clean(step.Container),
 		Image:     imageLine(step),
 		Why:       whyLine(step),
 		Deployed:  deployedLine(step),
@@ -170,20 +172,20 @@ func newStepView(r *Run, step *Result) stepView {
 	if step.Build != nil {
 		v.Packages = step.Build.PackagesLine()
 		for _, change := range step.Build.Changes {
-			v.Changes = append(v.Changes, Clean(change.Manager)+": "+change.String())
+			v.Changes = append(v.Changes, plain.Clean(change.Manager)+": "+change.String())
 		}
 	}
 	if step.Outcome == Blocked { // what is to be done is told once, with the image
 		v.Command = ""
 	}
 	if step.Log.File != "" {
-		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
+		v.Log = plain.Clean(filepath.Join(r.Folder, step.Log.File))
 		v.LogLines = Count(step.Log.Lines, "line")
 		v.LogLink = relative(step.Log.File)
 		v.PageLink = relative(step.Log.Page)
 	}
 	for i, line := range step.Log.Tail.Lines {
-		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), Clean(line)})
+		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), plain.Clean(line)})
 	}
 	return v
 }
@@ -211,7 +213,7 @@ func outcome(r *Run, step *Result) Outcome {
 // reason of a timeout tells the time by itself, and what never ran took none.
 func reason(r *Run, step *Result) string {
 	took := step.Duration.String()
-	why := Clean(step.Reason)
+	why := plain.Clean(step.Reason)
 	if why == "" && step.Outcome == Failed && step.ExitStatus != nil {
 		why = "exit status " + strconv.Itoa(*step.ExitStatus)
 	}
@@ -266,13 +268,13 @@ func cutMark(bytes int64) string {
 // commandLine is a command on one line. A line feed in it, which can only be within
 // single quotes, is written in the way that a shell reads back.
 func commandLine(command string) string {
-	return Clean(strings.ReplaceAll(command, "\n", `'$'\n''`))
+	return plain.Clean(strings.ReplaceAll(command, "\n", `'$'\n''`))
 }
 
 func cleanAll(lines []string) []string {
 	var clean []string
 	for _, line := range lines {
-		clean = append(clean, Clean(line))
+		clean = append(clean, plain.Clean(line))
 	}
 	return clean
 }

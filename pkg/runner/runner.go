@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -58,7 +59,7 @@ type Runner struct {
 	Remote   bool                      // the engine is on another machine: test directories may be there only
 	Jobs     int                       // steps at a time, at least 1
 	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
-	Mask     report.Mask               // takes the suite's secrets out of the results
+	Mask     plain.Mask                // takes the suite's secrets out of the results
 	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
 	History  *report.History           // of the runs before, which each result is compared with; nil: with none
 	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree

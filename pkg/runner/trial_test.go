@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -110,7 +111,7 @@ func TestConclude(t *testing.T) {
 	}
 	defer folder.Close()
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
-	r := &Runner{Folder: folder, Observer: &watched{}, Mask: report.NewMask([]string{"swordfish"}), run: run}
+	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
 	r.saver.save = r.save
 	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,11 @@
-package report
+package plain
 
 import (
 	"bytes"
 	"errors"
 	"testing"
-	"unicode/utf8"
+
+	"runtests/pkg/plain/plaintest"
 )
 
 func TestClean(t *testing.T) {
@@ -80,25 +81,13 @@ func TestCleanerTellsWriteErrors(t *testing.T) {
 	}
 }
 
-// safe says that nothing in s can act on a terminal, but for the characters allowed.
-func safe(s string, allowed string) bool {
-	for _, r := range s {
-		switch {
-		case bytes.ContainsRune([]byte(allowed), r):
-		case r < ' ', r >= 0x7f && r <= 0x9f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-			return false
-		}
-	}
-	return utf8.ValidString(s)
-}
-
 func FuzzClean(f *testing.F) {
 	for _, s := range []string{"a\x1b[31mb", "\x1b]0;x\x07y", "\xe2\x82\xac\xff", "\u009b1K\u202e", "\x1bP\x1b\\\n", "\x1b\x1b\xc2"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got := Clean(string(in))
-		if !safe(got, "\t") {
+		if !plaintest.Safe(got, "\t") {
 			t.Errorf("Clean(%q) = %q: not safe", in, got)
 		}
 		if again := Clean(got); again != got {
@@ -125,7 +114,7 @@ func FuzzCleaner(f *testing.F) {
 			return out.String()
 		}
 		whole := clean(in)
-		if !safe(whole, "\t\r\n") {
+		if !plaintest.Safe(whole, "\t\r\n") {
 			t.Errorf("%q becomes %q: not safe", in, whole)
 		}
 		if again := clean([]byte(whole)); again != whole {

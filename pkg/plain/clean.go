@@ -1,4 +1,4 @@
-package report
+package plain
 
 import (
 	"io"
@@ -13,7 +13,7 @@ import (
 // U+202E, U+2066 to U+2069), and valid UTF-8: each broken byte becomes U+FFFD.
 // A line feed becomes a space. Clean of a clean text is the text itself.
 func Clean(s string) string {
-	if plain(s) {
+	if isPlain(s) {
 		return s
 	}
 	var line strings.Builder
@@ -24,8 +24,8 @@ func Clean(s string) string {
 	return line.String()
 }
 
-// plain says that s is printable ASCII and tabs only, as most lines are.
-func plain(s string) bool {
+// isPlain reports whether s is printable ASCII and tabs only, as most lines are.
+func isPlain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !plainByte(s[i]) {
 			return false

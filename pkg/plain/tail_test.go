@@ -1,4 +1,4 @@
-package report
+package plain
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/plain/plaintest"
 )
 
 func readTail(t testing.TB, log string, lines int) Tail {
@@ -195,7 +197,7 @@ func FuzzReadTail(f *testing.F) {
 			t.Errorf("the last %d lines of %d × %q: -want +got:\n%s", n, len(log)/max(1, len(piece)), piece, diff)
 		}
 		for _, line := range got.Lines {
-			if !safe(line, "\t") {
+			if !plaintest.Safe(line, "\t") {
 				t.Errorf("%q is not safe", line)
 			}
 		}
