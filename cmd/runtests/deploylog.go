@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 
 	"runtests/pkg/deploy"
+	"runtests/pkg/history"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
@@ -32,7 +33,7 @@ type deployLog struct {
 // progressPause is how often progress is told where there is no terminal.
 const progressPause = 10 * time.Second
 
-func newDeployLog(w *world, folder *report.Folder, name string, quiet bool) *deployLog {
+func newDeployLog(w *world, folder *history.Folder, name string, quiet bool) *deployLog {
 	l := &deployLog{world: w, name: name, quiet: quiet || w.quiet, terminal: isTerminal(w.stderr), told: time.Now()}
 	l.file, l.err = folder.CreateLog(folder.LogFile("deploy " + name))
 	return l

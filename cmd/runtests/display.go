@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"runtests/pkg/plain"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 )
@@ -79,14 +80,16 @@ func (l *lines) Finished(_ int, result report.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done++
-	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, result.Headline())
+	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, render.Headline(result))
 }
 
 func (l *lines) Trying(_ int, result report.Result, how string, _ *runner.Log) {
 	fmt.Fprintln(l.out, looking(result, how)) // nothing else is printed by then
 }
 
-func (l *lines) Diagnosed(_ int, result report.Result) { fmt.Fprintln(l.out, result.VerdictLine()) }
+func (l *lines) Diagnosed(_ int, result report.Result) {
+	fmt.Fprintln(l.out, render.VerdictLine(result))
+}
 
 func (l *lines) end() {}
 
@@ -226,7 +229,7 @@ func (l *live) Diagnosed(index int, result report.Result) {
 	l.mu.Lock()
 	l.hide(index)
 	l.mu.Unlock()
-	fmt.Fprintln(l.progress, result.VerdictLine())
+	fmt.Fprintln(l.progress, render.VerdictLine(result))
 }
 
 // show adds a line for what goes on with a step, in place of the one that it has.
@@ -262,7 +265,7 @@ func (l *live) Finished(index int, result report.Result) {
 // coloured is a finished step's line with its outcome in colour: the words alone
 // say everything too.
 func (l *live) coloured(result report.Result) string {
-	line := result.Headline()
+	line := render.Headline(result)
 	if !l.colours {
 		return line
 	}

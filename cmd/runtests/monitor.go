@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"runtests/pkg/history"
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
 )
@@ -51,6 +52,6 @@ func summary(run *report.Run, delivered bool) string {
 // run of the suite, which tells the monitor itself, held up.
 func nothingRun(err error) bool {
 	var status exitStatus
-	var held *report.HeldError
+	var held *history.HeldError
 	return err != nil && !errors.As(err, &status) && !errors.As(err, &held)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -24,7 +25,7 @@ type Case struct {
 	Index  int            // of the step in the run
 	Step   suite.Step     // as it was run
 	Failed report.Result  // how it failed
-	Passed report.Pass    // when it last passed
+	Passed history.Pass   // when it last passed
 	Tree   worktree.State // of its directory, when the run began; zero: it is in no git work tree
 }
 

@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"runtests/pkg/inventory"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
 // parseInventory reads what inventoryScript printed.
-func parseInventory(output []byte, mark string) (report.Inventory, error) {
-	var inventory report.Inventory
+func parseInventory(output []byte, mark string) (inventory.Inventory, error) {
+	var inventory inventory.Inventory
 	text := string(output)
 	if !strings.HasSuffix(text, "\n"+mark+" done\n") {
 		return inventory, errors.New("it did not answer: its /bin/sh is none")

@@ -19,6 +19,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -308,7 +309,7 @@ func TestInventory(t *testing.T) {
 	w.write("a/installed", "P:m4\nV:1.4-r0\n\nP:gmp\nV:6.2-r0\n\n")
 	first := w.run()
 	logs := filepath.Join(w.dir, "logs")
-	inventory, err := report.LoadInventory(logs, first["a"].ImageID)
+	inventory, err := inventory.Load(logs, first["a"].ImageID)
 	must(t, err)
 	if len(inventory.Packages) == 0 || first["a"].Build.Packages != len(inventory.Packages) || len(first["a"].Build.Changes) > 0 {
 		t.Errorf("%+v %+v", inventory, first["a"].Build)

@@ -1,6 +1,6 @@
-// Package report holds the facts of a run (Run, Result, Outcome), keeps them on
-// disk, and tells them: as text, JSON, JUnit, TAP and HTML. Every rendering is
-// made from a Run alone, so a run of last month reads as it did that morning.
+// Package report holds the facts of a run: Run, Result, Outcome, and what follows from them alone,
+// as trends, verdicts and counts. It touches no disk and renders nothing: package history keeps
+// runs, package render shows them.
 package report
 
 import (

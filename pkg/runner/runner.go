@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/history"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -51,7 +52,7 @@ type Observer interface {
 // Runner runs the steps of one run.
 type Runner struct {
 	Engine   Engine
-	Folder   *report.Folder
+	Folder   *history.Folder
 	Observer Observer
 	Now      func() time.Time
 	Machine  string                    // tells this machine's containers from those of others on the same engine
@@ -61,7 +62,7 @@ type Runner struct {
 	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
 	Mask     plain.Mask                // takes the suite's secrets out of the results
 	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
-	History  *report.History           // of the runs before, which each result is compared with; nil: with none
+	History  *history.History          // of the runs before, which each result is compared with; nil: with none
 	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
 	UseStale bool                      // a test whose image failed runs on the image of before
 	// KeepPassed names the container of a step that is kept when it passed, and only then;

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/history"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -58,7 +59,7 @@ func TestTry(t *testing.T) {
 		{"ended by itself just before", answers{exit: container.Exit{ID: "c"}}, true, report.Passed, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			folder, err := report.Create(t.TempDir(), time.Now())
+			folder, err := history.Create(t.TempDir(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +106,7 @@ func TestTryTooLate(t *testing.T) {
 
 // A verdict is recorded without the suite's secrets; the step keeps the failure it was.
 func TestConclude(t *testing.T) {
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestConclude(t *testing.T) {
 	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := report.Open(filepath.Dir(folder.Path), folder.ID)
+	saved, err := history.Open(filepath.Dir(folder.Path), folder.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
