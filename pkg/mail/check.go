@@ -17,7 +17,7 @@ type Facts struct {
 	Expires   time.Time // of its certificate
 	Mechanism string    // of the AUTH that succeeded; empty: no user is configured
 	User      string
-	MaxSize   int64 // of a message, in bytes; 0: the server does not say
+	MaxSize   int // of a message, in bytes; 0: the server does not say
 }
 
 // Check does all that comes before a message (connection, EHLO, TLS, AUTH, and a
@@ -28,12 +28,14 @@ func (s Server) Check(ctx context.Context) (Facts, error) {
 		return Facts{}, err
 	}
 	defer x.close()
-	f := Facts{Server: s.String(), Hello: x.name, Mechanism: x.mechanism, User: s.User, MaxSize: x.maxSize()}
-	if state, ok := x.client.TLSConnectionState(); ok {
+	f := Facts{Server: s.String(), Hello: x.name, Mechanism: x.mechanism, User: s.User}
+	f.MaxSize, _ = x.client.MaxMessageSize()
+	if x.encrypted != nil {
+		state := x.encrypted.ConnectionState()
 		f.TLS = tls.VersionName(state.Version)
 		f.Expires = state.PeerCertificates[0].NotAfter
 	}
-	return f, x.do("ask whether it listens", x.client.Noop)
+	return f, x.do("send NOOP", x.client.Noop)
 }
 
 // expiresSoon is how long before the end of a certificate Words says so aloud.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,9 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
 )
 
 // Error is what went wrong between us and a mail server, told for a person.
@@ -75,15 +79,31 @@ const maxReason = 400
 // explain makes an Error of what happened during op.
 func (s Server) explain(op string, err error) *Error {
 	e := &Error{Server: s.Address(), Op: op, Err: err, reason: err.Error(), temporary: transient(err), hint: s.hint(err)}
-	var reply *textproto.Error
-	if errors.As(err, &reply) {
-		e.Code = reply.Code
-		e.reason = fmt.Sprintf("%03d %s", reply.Code, reply.Msg) // its own Error quotes the words
-		e.temporary = reply.Code/100 == 4
-		e.hint = replyHints[reply.Code]
+	if code, text := replyOf(err); code != 0 {
+		e.Code = code
+		e.reason = fmt.Sprintf("%03d %s", code, text)
+		e.temporary = code/100 == 4
+		e.hint = replyHints[code]
 	}
 	e.reason = headerText(s.redact(e.reason), maxReason)
 	return e
+}
+
+// replyOf returns the code and the text of the reply that err stands for; the code is 0
+// when err is no reply.
+func replyOf(err error) (code int, text string) {
+	var reply *smtp.SMTPError
+	var toStartTLS *textproto.Error
+	switch {
+	case errors.As(err, &toStartTLS):
+		return toStartTLS.Code, toStartTLS.Msg
+	case !errors.As(err, &reply):
+		return 0, ""
+	case reply.EnhancedCode == smtp.EnhancedCodeNotSet:
+		return reply.Code, reply.Message
+	}
+	e := reply.EnhancedCode
+	return reply.Code, fmt.Sprintf("%d.%d.%d %s", e[0], e[1], e[2], reply.Message)
 }
 
 // replyHints are the remedies for replies that mean one thing everywhere.
@@ -98,7 +118,9 @@ func (s Server) redact(text string) string {
 	if s.Password == "" {
 		return text
 	}
-	for _, secret := range []string{base64Of(plainResponse(s.User, s.Password)), base64Of([]byte(s.Password)), s.Password} {
+	_, plain, _ := sasl.NewPlainClient("", s.User, s.Password).Start()
+	encode := base64.StdEncoding.EncodeToString
+	for _, secret := range []string{encode(plain), encode([]byte(s.Password)), s.Password} {
 		text = strings.ReplaceAll(text, secret, "***")
 	}
 	return text
@@ -106,18 +128,21 @@ func (s Server) redact(text string) string {
 
 // transient says whether err comes from the network or from being cancelled.
 func transient(err error) bool {
-	var timeout interface{ Timeout() bool }
 	var dns *net.DNSError
 	var errno syscall.Errno
 	var bound *boundError
 	switch {
 	case errors.As(err, &bound), errors.As(err, &dns), errors.As(err, &errno):
 		return true
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return true
 	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return timedOut(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.Canceled)
+}
+
+// timedOut reports whether err is a deadline that passed.
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // hint is the remedy for err, where there is one.

@@ -1,8 +1,10 @@
 package mail
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -141,23 +143,23 @@ func TestSendFails(t *testing.T) {
 	}{
 		"banner": {
 			options: smtptest.Options{Banner: "554 5.3.2 no service\tfor you"},
-			want:    "read its greeting: 554 5.3.2 no service for you",
+			want:    "greet as ci.example.org: 554 5.3.2 no service for you",
 		},
 		"busy banner": {
 			options: smtptest.Options{Banner: "421 4.3.2 too many connections"},
-			want:    "read its greeting: 421 4.3.2 too many connections", temporary: true,
+			want:    "greet as ci.example.org: 421 4.3.2 too many connections", temporary: true,
 		},
 		"not SMTP": {
 			options: smtptest.Options{Banner: "HTTP/1.1 400 Bad Request"},
-			want:    `read its greeting: short response: "HTTP/1.1 400 Bad Request"`,
+			want:    `greet as ci.example.org: short response: "HTTP/1.1 400 Bad Request"`,
 		},
 		"endless banner": {
 			options: smtptest.Options{Banner: strings.Repeat("220-"+strings.Repeat("x", 996)+"\r\n", 1100)},
-			want:    "read its greeting: the server sent more than 1 MiB",
+			want:    "greet as ci.example.org: the server sent more than 1 MiB",
 		},
 		"silent": {
 			options: smtptest.Options{Silent: true},
-			want:    "read its greeting: no answer within 300ms", temporary: true,
+			want:    "greet as ci.example.org: no answer within 300ms", temporary: true,
 		},
 		"slow": {
 			options: smtptest.Options{Slow: bound - 50*time.Millisecond},
@@ -210,7 +212,7 @@ func TestSendFails(t *testing.T) {
 		},
 		"size": {
 			options: smtptest.Options{MaxSize: 5000}, size: 10000,
-			want: "send the message: it has N bytes, and the server takes no more than 5000",
+			want: "send the message: its size is N bytes, and the server accepts at most 5000",
 			hint: "set mail.max_size to 5000 or less",
 		},
 		"name": {
@@ -249,13 +251,13 @@ func TestSendFails(t *testing.T) {
 		"TLS where none is expected": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS},
 			change:  func(s *Server) { s.Security = Opportunistic },
-			want:    "read its greeting: no answer within 300ms", temporary: true,
+			want:    "greet as ci.example.org: no answer within 300ms", temporary: true,
 		},
 		"STARTTLS not offered": {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Security = StartTLS },
 			want:    "start TLS: the server does not offer STARTTLS",
-			hint:    "for a server with TLS from the start write smtps:// in mail.server",
+			hint:    "write smtps:// in mail.server if the server speaks TLS from the first byte",
 		},
 		"CA file missing": {
 			options: account,
@@ -286,7 +288,7 @@ func TestSendFails(t *testing.T) {
 		},
 		"AUTH repeats the password": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 535, Enhanced: [3]int{5, 7, 8},
-				Text: "not secret-word nor " + base64Of([]byte("secret-word")) + " nor " + base64Of(plainResponse("bob", "secret-word"))}},
+				Text: "not secret-word nor " + inBase64("secret-word") + " nor " + inBase64("\x00bob\x00secret-word")}},
 			change: func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:   `log in as "bob": 535 5.7.8 not *** nor *** nor ***`,
 			hint:   "check mail.user and its password",
@@ -295,23 +297,23 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{TLS: smtptest.StartTLS},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": the server does not offer AUTH`,
-			hint:    "remove mail.user, or use the port for submission (587 or 465)",
+			hint:    "remove mail.user, or use the submission port (587 or 465)",
 		},
 		"AUTH by other means": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Mechanisms: []string{"NTLM", "GSSAPI"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
-			want:    `log in as "bob": the server offers AUTH only by NTLM, GSSAPI, neither PLAIN nor LOGIN`,
+			want:    `log in as "bob": the server offers AUTH NTLM GSSAPI, but neither PLAIN nor LOGIN`,
 		},
 		"AUTH in clear": {
 			options: smtptest.Options{User: "bob", Password: "secret-word", PlainAuth: true},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
-			want:    `log in as "bob": the password would travel unencrypted, for the server offers no STARTTLS`,
-			hint:    "use a server with TLS, or set mail.allow_plain_auth to accept that",
+			want:    `log in as "bob": the password would be sent unencrypted: the server does not offer STARTTLS`,
+			hint:    "use a server with TLS, or set mail.allow_plain_auth to accept the risk",
 		},
 		"nothing listens": {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Port = closedPort(t) },
-			want:    "connect: connect: connection refused",
+			want:    "connect: connection refused",
 			hint:    "check the host and the port in mail.server: nothing listens there", temporary: true,
 		},
 		"no such host": {
@@ -352,6 +354,8 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
+func inBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
 // checkError compares an error with the beginning that it must have, and the
 // remedy; N stands for a number.
 func checkError(t *testing.T, err error, prefix, want, hint string) {
@@ -359,7 +363,7 @@ func checkError(t *testing.T, err error, prefix, want, hint string) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	got := regexp.MustCompile(`it has \d+ bytes`).ReplaceAllString(err.Error(), "it has N bytes")
+	got := regexp.MustCompile(`its size is \d+ bytes`).ReplaceAllString(err.Error(), "its size is N bytes")
 	_, rest, _ := strings.Cut(got, prefix)
 	if !strings.HasPrefix(rest, want) && !strings.HasSuffix(rest, want) {
 		t.Errorf("got  %s\nwant %s%s", got, prefix, want)
@@ -530,6 +534,66 @@ func TestStartTLSInjection(t *testing.T) {
 	if err == nil || !strings.HasSuffix(err.Error(), "the server does not offer AUTH") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestStartTLSIsRefused checks that nothing follows on the unencrypted connection, even
+// when TLS is only opportunistic.
+func TestStartTLSIsRefused(t *testing.T) {
+	for name, test := range map[string]struct{ reply, want string }{
+		"for now": {"454 4.7.0 TLS not available", "start TLS: 454 4.7.0 TLS not available"},
+		"silent":  {"", "start TLS: no answer within 300ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, commands := scripted(t, "220 hello", "250-hello\r\n250 STARTTLS", test.reply)
+			server, err := ParseServer("smtp://" + address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Hello, server.CommandTimeout = "ci.example.org", 300*time.Millisecond
+			_, err = server.Send(t.Context(), envelope(t))
+			checkError(t, err, "mail server "+address+": ", test.want, "")
+			if !Temporary(err) {
+				t.Error("not temporary")
+			}
+			if diff := cmp.Diff("EHLO ci.example.org\r\nSTARTTLS\r\n", commands()); diff != "" {
+				t.Errorf("the server read (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// scripted starts a server that sends the replies, one per line that it reads, to its
+// one client. Commands waits for the client to close the connection and returns what
+// it sent.
+func scripted(t *testing.T, replies ...string) (address string, commands func() string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	sent := make(chan string, 1)
+	go func() {
+		var lines strings.Builder
+		defer func() { sent <- lines.String() }()
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for i := 0; ; i++ {
+			if i < len(replies) && replies[i] != "" {
+				_, _ = io.WriteString(c, replies[i]+"\r\n")
+			}
+			line, err := r.ReadString('\n')
+			lines.WriteString(line)
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return l.Addr().String(), func() string { return <-sent }
 }
 
 func TestCheck(t *testing.T) {

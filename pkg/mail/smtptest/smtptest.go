@@ -350,7 +350,8 @@ func (x *authSession) logIn(user, password string) error {
 	return nil
 }
 
-// loginServer is the server's side of AUTH LOGIN.
+// loginServer is the server's side of AUTH LOGIN. Its challenges are those of
+// draft-murchison-sasl-login, which few clients and servers keep to.
 type loginServer struct {
 	logIn func(user, password string) error
 	user  *string
@@ -359,11 +360,11 @@ type loginServer struct {
 func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
 	switch {
 	case response == nil:
-		return []byte("Username:"), false, nil
+		return []byte("User Name\x00"), false, nil
 	case l.user == nil:
 		user := string(response)
 		l.user = &user
-		return []byte("Password:"), false, nil
+		return []byte("Password\x00"), false, nil
 	}
 	return nil, true, l.logIn(*l.user, string(response))
 }
