@@ -21,7 +21,7 @@ import (
 	"runtests/pkg/mail/smtptest"
 )
 
-// serverFor is the configuration for a test's server, with bounds for a test.
+// serverFor returns the configuration for s, with bounds that suit a test.
 func serverFor(t *testing.T, s *smtptest.Server) Server {
 	t.Helper()
 	server, err := ParseServer(s.URL())
@@ -53,12 +53,12 @@ func TestParseServer(t *testing.T) {
 		"smtp://smtp.example.org:25":               "smtp://smtp.example.org:25",
 		"smtp+starttls://smtp.example.org:587":     "smtp+starttls://smtp.example.org:587",
 		"smtps://[::1]:465":                        "smtps://[::1]:465",
-		"http://smtp.example.org:80":               `error: read the mail server's URL: unknown scheme "http"`,
-		"smtp://smtp.example.org":                  "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp.example.org:25":                      "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://bob:secret@smtp.example.org:25":    "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://bob:sec%ret@smtp.example.org:25":   "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://smtp.example.org:25\r\nMAIL FROM:": "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"http://smtp.example.org:80":               `error: parse mail server URL: unknown scheme "http"`,
+		"smtp://smtp.example.org":                  "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp.example.org:25":                      "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:secret@smtp.example.org:25":    "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:sec%ret@smtp.example.org:25":   "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://smtp.example.org:25\r\nMAIL FROM:": "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
 	} {
 		s, err := ParseServer(url)
 		got := s.String()
@@ -92,14 +92,14 @@ func TestSend(t *testing.T) {
 		scheme  Security // in place of the one in the server's URL
 		tls     bool
 	}{
-		"plain":                       {options: smtptest.Options{}},
-		"STARTTLS required":           {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), tls: true},
-		"STARTTLS offered":            {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), scheme: Opportunistic, tls: true},
-		"TLS from the start":          {options: with(func(o *smtptest.Options) { o.TLS = smtptest.ImplicitTLS }), tls: true},
-		"LOGIN alone":                 {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"LOGIN"} }), tls: true},
-		"LOGIN among others":          {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"NTLM", "LOGIN"} }), tls: true},
-		"the password in clear, told": {options: with(func(o *smtptest.Options) { o.PlainAuth = true })},
-		"a name":                      {options: smtptest.Options{TLS: smtptest.ImplicitTLS, MaxSize: 1 << 20}, tls: true},
+		"no TLS, no AUTH":              {options: smtptest.Options{}},
+		"STARTTLS required":            {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), tls: true},
+		"STARTTLS offered":             {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), scheme: Opportunistic, tls: true},
+		"TLS from the start":           {options: with(func(o *smtptest.Options) { o.TLS = smtptest.ImplicitTLS }), tls: true},
+		"LOGIN alone":                  {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"LOGIN"} }), tls: true},
+		"LOGIN among others":           {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"NTLM", "LOGIN"} }), tls: true},
+		"password allowed unencrypted": {options: with(func(o *smtptest.Options) { o.PlainAuth = true })},
+		"SIZE offered":                 {options: smtptest.Options{TLS: smtptest.ImplicitTLS, MaxSize: 1 << 20}, tls: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := smtptest.Start(t, test.options)
@@ -127,8 +127,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendFails shows every way in which a server may misbehave: what the user reads,
-// and whether it is tried again. None may take longer than its bound.
+// TestSendFails covers each way in which a server may misbehave: the error, its hint, and
+// whether it is temporary. No failure may take longer than its bound.
 func TestSendFails(t *testing.T) {
 	const bound = 300 * time.Millisecond
 	account := smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Password: "hunter2"}
@@ -171,7 +171,7 @@ func TestSendFails(t *testing.T) {
 			change: func(s *Server) { s.Timeout = 2 * bound },
 			want:   "send the message: not done within 600ms", temporary: true,
 		},
-		"says nothing to the data": {
+		"no reply to the data": {
 			options: smtptest.Options{StallData: true},
 			change:  func(s *Server) { s.Timeout = 2 * bound },
 			want:    "send the message: not done within 600ms", temporary: true,
@@ -191,12 +191,12 @@ func TestSendFails(t *testing.T) {
 		"wants a login": {
 			options: smtptest.Options{RefuseSender: &smtptest.Reply{Code: 530, Enhanced: [3]int{5, 7, 0}, Text: "Authentication required"}},
 			want:    "announce sender <runtests@ci.example.org>: 530 5.7.0 Authentication required",
-			hint:    "the server wants a login: set mail.user and its password",
+			hint:    "set mail.user and its password: the server requires a login",
 		},
-		"says the size only then": {
+		"too big, without SIZE": {
 			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 552, Enhanced: [3]int{5, 3, 4}, Text: "too big"}},
 			want:    "send the message: 552 5.3.4 too big",
-			hint:    "set mail.max_size lower if it is the message that is too big, not the mailbox that is full",
+			hint:    "lower mail.max_size, unless the recipient's mailbox is full",
 		},
 		"refuses the recipient": {
 			options: smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{"team@example.org": no}},
@@ -219,7 +219,7 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{TLS: smtptest.StartTLS, Names: []string{"mail.example.org", "mx.example.org"}},
 			change:  func(s *Server) { s.Host = "localhost" },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate is valid for mail.example.org, mx.example.org, not localhost",
-			hint:    "name the server in mail.server as its certificate does: mail.example.org, mx.example.org",
+			hint:    "write the host in mail.server as its certificate names it: mail.example.org, mx.example.org",
 		},
 		"expired": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS, Expired: true},
@@ -230,13 +230,13 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS},
 			change:  func(s *Server) { s.CAFile = "" },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate signed by unknown authority",
-			hint:    "set mail.ca_file to the certificate of the authority that signed the server's",
+			hint:    "set mail.ca_file to the certificate of the authority that signed the server's certificate",
 		},
 		"unknown authority when TLS is only offered": {
 			options: smtptest.Options{TLS: smtptest.StartTLS},
 			change:  func(s *Server) { s.CAFile, s.Security = "", Opportunistic },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate signed by unknown authority",
-			hint:    "set mail.ca_file to the certificate of the authority that signed the server's",
+			hint:    "set mail.ca_file to the certificate of the authority that signed the server's certificate",
 		},
 		"old TLS": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS, TLSVersion: tls.VersionTLS11},
@@ -246,7 +246,7 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Security = ImplicitTLS },
 			want:    "start TLS: tls: first record does not look like a TLS handshake",
-			hint:    "the server does not start with TLS: write smtp+starttls:// or smtp:// in mail.server",
+			hint:    "write smtp+starttls:// or smtp:// in mail.server: the server does not start with TLS",
 		},
 		"TLS where none is expected": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS},
@@ -281,7 +281,7 @@ func TestSendFails(t *testing.T) {
 			want:    `log in as "bob": 535 5.7.8 Authentication failed`,
 			hint:    "check mail.user and its password",
 		},
-		"AUTH is away": {
+		"AUTH is down": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 454, Enhanced: [3]int{4, 7, 0}, Text: "later"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": 454 4.7.0 later`, temporary: true,
@@ -299,12 +299,12 @@ func TestSendFails(t *testing.T) {
 			want:    `log in as "bob": the server does not offer AUTH`,
 			hint:    "remove mail.user, or use the submission port (587 or 465)",
 		},
-		"AUTH by other means": {
+		"AUTH by other mechanisms": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Mechanisms: []string{"NTLM", "GSSAPI"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": the server offers AUTH NTLM GSSAPI, but neither PLAIN nor LOGIN`,
 		},
-		"AUTH in clear": {
+		"AUTH unencrypted": {
 			options: smtptest.Options{User: "bob", Password: "secret-word", PlainAuth: true},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": the password would be sent unencrypted: the server does not offer STARTTLS`,
@@ -320,7 +320,7 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Host = "nobody.invalid" },
 			want:    "connect: lookup nobody.invalid",
-			hint:    "check the host in mail.server, and this machine's name service", temporary: true,
+			hint:    "check the host in mail.server, and this machine's name resolution", temporary: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestSendFails(t *testing.T) {
 			server := serverFor(t, s)
 			server.CommandTimeout, server.DialTimeout = 30*time.Second, 30*time.Second
 			if strings.Contains(test.want, " within ") {
-				server.CommandTimeout = bound // it will be waited for; the others may be slow on a busy machine
+				server.CommandTimeout = bound // these tests wait for it; the others may be slow on a busy machine
 			}
 			if test.change != nil {
 				test.change(&server)
@@ -356,8 +356,7 @@ func TestSendFails(t *testing.T) {
 
 func inBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// checkError compares an error with the beginning that it must have, and the
-// remedy; N stands for a number.
+// checkError checks the text of err after prefix, and its hint; N stands for a number.
 func checkError(t *testing.T, err error, prefix, want, hint string) {
 	t.Helper()
 	if err == nil {
@@ -369,7 +368,7 @@ func checkError(t *testing.T, err error, prefix, want, hint string) {
 		t.Errorf("got  %s\nwant %s%s", got, prefix, want)
 	}
 	if strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) || strings.Contains(got, "secret-word") {
-		t.Errorf("unfit for a log: %q", got)
+		t.Errorf("not fit for a log: %q", got)
 	}
 	var hinted interface{ Hint() string }
 	if !errors.As(err, &hinted) {
@@ -380,7 +379,7 @@ func checkError(t *testing.T, err error, prefix, want, hint string) {
 	}
 }
 
-// closedPort is a port on which nothing listens.
+// closedPort returns a port on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -392,7 +391,7 @@ func closedPort(t *testing.T) string {
 	return port
 }
 
-func TestOneRefusedRecipientDoesNotLoseTheOthers(t *testing.T) {
+func TestSendToTheOtherRecipientsWhenOneIsRefused(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
 		"gone@example.org": {Code: 550, Enhanced: [3]int{5, 1, 1}, Text: "no such user"},
 		"full@example.org": {Code: 452, Enhanced: [3]int{4, 2, 2}, Text: "mailbox full"},
@@ -408,19 +407,19 @@ func TestOneRefusedRecipientDoesNotLoseTheOthers(t *testing.T) {
 	if diff := cmp.Diff([]string{"full@example.org"}, d.Pending()); diff != "" {
 		t.Error(diff)
 	}
-	var told *Error
-	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &told) || told.Reason() != "550 5.1.1 no such user" {
+	var reply *Error
+	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &reply) || reply.Reason() != "550 5.1.1 no such user" {
 		t.Errorf("%+v", d.Refused)
 	}
 	if diff := cmp.Diff(d.Accepted, s.Messages()[0].To); diff != "" {
 		t.Error(diff)
 	}
 	_, err = server.Send(t.Context(), envelope(t, "gone@example.org", "full@example.org"))
-	if want := "announce 2 recipients, none accepted, the first being <gone@example.org>: 550 5.1.1 no such user"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "announce 2 recipients: all refused, first <gone@example.org>: 550 5.1.1 no such user"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want …%s", err, want)
 	}
 	if !Temporary(err) {
-		t.Error("not temporary, though one of them is")
+		t.Error("not temporary, though one refusal is")
 	}
 }
 
@@ -436,7 +435,7 @@ func TestSendIsCancelled(t *testing.T) {
 	}
 }
 
-// Whatever the reason for which somebody above gave up, the mail may be sent later.
+// TestSendIsInterrupted checks that the mail can be sent later, whatever ended the context.
 func TestSendIsInterrupted(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{Silent: true})
 	why := errors.New("interrupted by SIGTERM")
@@ -448,7 +447,7 @@ func TestSendIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestSendRefusesAnEnvelopeThatCouldHoldCommands(t *testing.T) {
+func TestSendRefusesCommandsInAnEnvelope(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{})
 	for name, change := range map[string]func(*Envelope){
 		"sender":       func(e *Envelope) { e.From = "a@example.org>\r\nRSET" },
@@ -465,11 +464,11 @@ func TestSendRefusesAnEnvelopeThatCouldHoldCommands(t *testing.T) {
 		}
 	}
 	if s.Connections() != 0 {
-		t.Error("it connected")
+		t.Error("connected")
 	}
 }
 
-// TestHello: what EHLO says is an argument that every server takes.
+// TestHello checks that the name in EHLO is one that every server accepts.
 func TestHello(t *testing.T) {
 	valid := regexp.MustCompile(`^(\[127\.0\.0\.1\]|[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+)$`)
 	for configured, want := range map[string]string{
@@ -484,7 +483,7 @@ func TestHello(t *testing.T) {
 		}
 		got := s.Messages()[0].Hello
 		if want != "" && got != want || want == "" && !valid.MatchString(got) {
-			t.Errorf("%q: said %q", configured, got)
+			t.Errorf("%q: EHLO %q", configured, got)
 		}
 	}
 	if got := literal(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}); got != "[IPv6:2001:db8::1]" {
@@ -492,8 +491,8 @@ func TestHello(t *testing.T) {
 	}
 }
 
-// TestStartTLSInjection: what somebody on the way adds after the answer to STARTTLS
-// must not be taken for what the server says inside TLS.
+// TestStartTLSInjection checks that a reply which somebody on the way adds after the one
+// to STARTTLS is not taken for a reply inside TLS.
 func TestStartTLSInjection(t *testing.T) {
 	certificate, authority, err := smtptest.Certificate(nil, false)
 	if err != nil {
@@ -606,23 +605,23 @@ func TestCheck(t *testing.T) {
 	}
 	until := time.Now().AddDate(1, 0, 0).UTC().Format(time.DateOnly)
 	want := []string{
-		"smtp+starttls://" + s.Addr + " answers, we are ci.example.org",
-		"TLS 1.3, its certificate is valid until " + until,
+		"smtp+starttls://" + s.Addr + " answers, this machine greets as ci.example.org",
+		"TLS 1.3, the certificate is valid until " + until,
 		`logged in as "bob" (AUTH PLAIN)`,
-		"takes messages of up to 10MiB",
+		"accepts messages of up to 10MiB",
 	}
-	if diff := cmp.Diff(want, f.Words(time.Now())); diff != "" {
+	if diff := cmp.Diff(want, f.Describe(time.Now())); diff != "" {
 		t.Error(diff)
 	}
-	if got := f.Words(time.Now().AddDate(1, 0, -3))[1]; got != "TLS 1.3, its certificate expires SOON: on "+until {
+	if got := f.Describe(time.Now().AddDate(1, 0, -3))[1]; got != "TLS 1.3, the certificate expires SOON, on "+until {
 		t.Error(got)
 	}
 	plain := serverFor(t, smtptest.Start(t, smtptest.Options{}))
-	if f, err = plain.Check(t.Context()); err != nil || f.Words(time.Now())[1] != "not encrypted: the server offers no STARTTLS" {
+	if f, err = plain.Check(t.Context()); err != nil || f.Describe(time.Now())[1] != "not encrypted: the server does not offer STARTTLS" {
 		t.Errorf("%v %v", err, f)
 	}
 	if len(s.Messages()) != 0 {
-		t.Error("a check sent a message")
+		t.Error("Check sent a message")
 	}
 	server.Password = "wrong"
 	if _, err = server.Check(t.Context()); err == nil || Temporary(err) {
@@ -630,10 +629,10 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestHintForThePortOfTLS(t *testing.T) {
+func TestHintForPort465(t *testing.T) {
 	silent := &boundError{"no answer within 30s", os.ErrDeadlineExceeded}
 	for s, want := range map[Server]string{
-		{Security: Opportunistic, Port: "465"}: "port 465 speaks TLS from the start: write smtps:// in mail.server",
+		{Security: Opportunistic, Port: "465"}: "write smtps:// in mail.server: port 465 speaks TLS from the first byte",
 		{Security: ImplicitTLS, Port: "465"}:   "",
 		{Security: Opportunistic, Port: "25"}:  "",
 	} {

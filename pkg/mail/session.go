@@ -133,7 +133,7 @@ func (x *session) startTLS() error {
 	case security == ImplicitTLS || security == Opportunistic && !offered:
 		return nil
 	case !offered:
-		return x.server.explain("start TLS", &configError{
+		return x.server.explain("start TLS", &hintError{
 			text: "the server does not offer STARTTLS",
 			hint: "write smtps:// in mail.server if the server speaks TLS from the first byte",
 		})
@@ -179,11 +179,11 @@ func (s Server) tlsConfig() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {
-		return nil, &configError{text: "read mail.ca_file: " + err.Error()}
+		return nil, &hintError{text: "read mail.ca_file: " + err.Error()}
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, &configError{text: "read mail.ca_file: no certificate in " + s.CAFile}
+		return nil, &hintError{text: "read mail.ca_file: no certificate in " + s.CAFile}
 	}
 	return config, nil
 }
@@ -196,7 +196,7 @@ func (x *session) logIn() error {
 	}
 	op := fmt.Sprintf("log in as %q", s.User)
 	if x.encrypted == nil && !s.PlainAuth {
-		return s.explain(op, &configError{
+		return s.explain(op, &hintError{
 			text: "the password would be sent unencrypted: the server does not offer STARTTLS",
 			hint: "use a server with TLS, or set mail.allow_plain_auth to accept the risk",
 		})
@@ -209,9 +209,9 @@ func (x *session) logIn() error {
 	case x.client.SupportsAuth(sasl.Login):
 		x.mechanism, auth = sasl.Login, &loginClient{answers: []string{s.User, s.Password}}
 	case offered != "":
-		return s.explain(op, &configError{text: "the server offers AUTH " + offered + ", but neither PLAIN nor LOGIN"})
+		return s.explain(op, &hintError{text: "the server offers AUTH " + offered + ", but neither PLAIN nor LOGIN"})
 	default:
-		return s.explain(op, &configError{
+		return s.explain(op, &hintError{
 			text: "the server does not offer AUTH",
 			hint: "remove mail.user, or use the submission port (587 or 465)",
 		})
@@ -264,7 +264,7 @@ func (x *session) send(e Envelope) (Delivery, error) {
 func (x *session) sender(e Envelope) error {
 	size := len(e.Data)
 	if limit, _ := x.client.MaxMessageSize(); limit > 0 && size > limit {
-		return x.server.explain("send the message", &configError{
+		return x.server.explain("send the message", &hintError{
 			text: fmt.Sprintf("its size is %d bytes, and the server accepts at most %d", size, limit),
 			hint: fmt.Sprintf("set mail.max_size to %d or less", limit),
 		})
@@ -343,10 +343,10 @@ func (c *greetedConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// helloName is what EHLO calls this machine: what the configuration says, its full
-// name, or else the address that it has on the connection.
+// helloName returns this machine's name for EHLO: the configured one, its full name, or
+// else its address on the connection.
 func (s Server) helloName(ctx context.Context, local net.Addr) string {
-	if hostName(s.Hello) || addressLiteral(s.Hello) {
+	if isHostName(s.Hello) || isAddressLiteral(s.Hello) {
 		return s.Hello
 	}
 	if name := fullName(ctx); s.Hello == "" && name != "" {
@@ -355,6 +355,7 @@ func (s Server) helloName(ctx context.Context, local net.Addr) string {
 	return literal(local)
 }
 
+// literal returns addr as an address literal.
 func literal(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -366,14 +367,14 @@ func literal(addr net.Addr) string {
 	return "[IPv6:" + tcp.IP.String() + "]"
 }
 
-// fullName is this machine's name with its domain; empty when there is none, for a
-// name without a dot is one that servers refuse.
+// fullName returns this machine's name with its domain, or the empty string: servers
+// refuse a name without a domain.
 func fullName(ctx context.Context) string {
 	host, err := os.Hostname()
 	if err != nil {
 		return ""
 	}
-	if hostName(host) && strings.Contains(host, ".") {
+	if isHostName(host) && strings.Contains(host, ".") {
 		return host
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -386,7 +387,7 @@ func fullName(ctx context.Context) string {
 		names, _ := net.DefaultResolver.LookupAddr(ctx, address)
 		for _, name := range names {
 			name = strings.TrimSuffix(name, ".")
-			if strings.HasPrefix(name, host+".") && hostName(name) {
+			if strings.HasPrefix(name, host+".") && isHostName(name) {
 				return name
 			}
 		}
