@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
@@ -80,7 +81,7 @@ func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, tim
 	steps := make([]suite.Step, 50)
 	for i := range steps {
 		steps[i] = suite.Step{Name: "step@" + baseImage, Test: "step", Image: baseImage, Timeout: time.Hour}
-		steps[i].Container = engine.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
+		steps[i].Container = container.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
 	}
 	r := &runner.Runner{
 		Engine: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,

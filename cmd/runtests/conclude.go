@@ -25,10 +25,10 @@ func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folde
 	r.history.Conclude(run)
 	skipped, told := w.skipped(s, run)
 	mailDue := r.Mail && due(s, run, skipped)
-	if err := folder.WriteLogPages(run, w.mask); err != nil {
+	if err := report.WriteLogPages(folder, run, w.mask); err != nil {
 		w.log.Warn(err)
 	}
-	if err := errors.Join(folder.Save(run), folder.WriteReports(run)); err != nil {
+	if err := errors.Join(folder.Save(run), report.WriteReports(folder, run)); err != nil {
 		w.say(fmt.Errorf("save the run: %w", err))
 	} else {
 		told()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
@@ -166,7 +167,7 @@ func (r *execution) lastKept(ctx context.Context, e *engine.Engine, d suite.Depl
 
 // passedIn is what is known of a kept container; of its image, as far as the record of its
 // run is still there.
-func passedIn(kept engine.Summary) deploy.Passed {
+func passedIn(kept container.Summary) deploy.Passed {
 	folder := kept.Labels[runner.LabelRun]
 	passed := deploy.Passed{
 		Container: kept.ID, Run: runID(folder), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
@@ -206,7 +207,7 @@ func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, fol
 			w.log.Warn(err)
 		}
 		r.deploy(ctx, w, e, folder, one, result)
-		w.mask.Result(result)
+		result.Mask(w.mask)
 		r.history.Judge(run, result)
 		if !r.Mail && !w.quiet {
 			fmt.Fprintln(w.stderr, result.Headline())

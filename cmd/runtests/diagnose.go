@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"runtests/pkg/container"
 	"runtests/pkg/diagnose"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
@@ -74,7 +75,7 @@ func (l *laboratory) Packages(ctx context.Context, before, after string) ([]repo
 	var inventories [2]report.Inventory
 	for i, id := range []string{before, after} {
 		var err error
-		inventories[i], err = images.Inventory(ctx, l.engine, l.asked.suite.Logs, engine.Container{Image: id, Labels: ourLabels(l.run)})
+		inventories[i], err = images.Inventory(ctx, l.engine, l.asked.suite.Logs, container.Container{Image: id, Labels: ourLabels(l.run)})
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
@@ -132,7 +133,7 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 func has(ctx context.Context, e *engine.Engine) func(string) bool {
 	return func(reference string) bool {
 		_, err := e.Image(ctx, reference)
-		return !errors.Is(err, engine.ErrNoImage)
+		return !errors.Is(err, container.ErrNoImage)
 	}
 }
 

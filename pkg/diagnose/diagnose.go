@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -222,7 +222,7 @@ func (i *inquiry) image(ctx context.Context) (told, oldImage, error) {
 	}
 	name, err := i.Lab.Image(ctx, old.id)
 	switch {
-	case errors.Is(err, engine.ErrNoImage):
+	case errors.Is(err, container.ErrNoImage):
 		return told{untold, "the image that it last passed on is not there any more"}, old, nil
 	case err != nil:
 		return told{}, old, err

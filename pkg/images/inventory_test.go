@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 )
@@ -193,7 +194,7 @@ func TestInventoryWithoutShell(t *testing.T) {
 }
 
 // testContainer is a container of an image; none of its label may be left when the test ends.
-func testContainer(t *testing.T, e *engine.Engine, id string) engine.Container {
+func testContainer(t *testing.T, e *engine.Engine, id string) container.Container {
 	labels := map[string]string{"runtests.imagestest." + rand.Text(): "1"}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -205,7 +206,7 @@ func testContainer(t *testing.T, e *engine.Engine, id string) engine.Container {
 			must(t, e.Remove(ctx, c.ID))
 		}
 	})
-	return engine.Container{Name: "runtests-inventorytest-" + rand.Text(), Image: id, Labels: labels}
+	return container.Container{Name: "runtests-inventorytest-" + rand.Text(), Image: id, Labels: labels}
 }
 
 // buildImage builds an image of some files, of which those with a #! are executable, and

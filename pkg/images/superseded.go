@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 )
@@ -91,7 +92,7 @@ func RemoveSuperseded(ctx context.Context, shelf Shelf, builds []Old) (removed [
 		switch wrong := shelf.RemoveTag(ctx, one.Tag); {
 		case wrong == nil:
 			removed = append(removed, one)
-		case errors.Is(wrong, engine.ErrInUse):
+		case errors.Is(wrong, container.ErrInUse):
 		default:
 			err = errors.Join(err, wrong)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -154,7 +155,7 @@ func (w *workshop) write(name, content string) {
 func (w *workshop) id(ref string) string {
 	w.t.Helper()
 	i, err := w.engine.Image(w.t.Context(), ref)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		return ""
 	}
 	must(w.t, err)
@@ -530,7 +531,7 @@ func TestNoRegistry(t *testing.T) {
 		t.Errorf("b: %v", err)
 	}
 	w.images[1].PullPolicy = suite.PullNever
-	if err := w.run("b")["b"].err; !errors.Is(err, engine.ErrNoImage) {
+	if err := w.run("b")["b"].err; !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("b, never pulled: %v", err)
 	}
 	must(t, w.engine.RemoveTag(t.Context(), base)) // it has another name: it stays

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 )
 
@@ -42,7 +42,7 @@ func (w *update) takeStock(ctx context.Context) {
 // inventory is the one that is kept, or else a new one. It is taken again of a current image
 // where a run was killed before it could: the next build is compared with it.
 func (w *update) inventory(ctx context.Context, id string) (report.Inventory, error) {
-	inventory, err := Inventory(ctx, w.Engine, w.Logs, engine.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
+	inventory, err := Inventory(ctx, w.Engine, w.Logs, container.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
 	if !errors.Is(err, ErrNoShell) {
 		return inventory, err
 	}
@@ -53,7 +53,7 @@ func (w *update) inventory(ctx context.Context, id string) (report.Inventory, er
 
 // Inventory is that of an image, the one that is kept in the folder logs, or else one that is
 // taken now, and kept there. c is as for TakeInventory, but for the name, which is made here.
-func Inventory(ctx context.Context, e ContainerRunner, logs string, c engine.Container) (report.Inventory, error) {
+func Inventory(ctx context.Context, e ContainerRunner, logs string, c container.Container) (report.Inventory, error) {
 	if known, err := report.LoadInventory(logs, c.Image); err == nil {
 		return known, nil
 	}

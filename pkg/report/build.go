@@ -3,8 +3,6 @@ package report
 import (
 	"strings"
 	"time"
-
-	"github.com/docker/go-units"
 )
 
 // Build is what became of an image in a run. The image's ID is the Result's ImageID.
@@ -50,7 +48,7 @@ func currentSince(step *Result) string {
 	if step.Build == nil || !step.Build.Current {
 		return ""
 	}
-	return "current since " + step.Build.Built.Format(timeLayout)
+	return "current since " + step.Build.Built.Format(TimeLayout)
 }
 
 // imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB more than before".
@@ -61,14 +59,14 @@ func imageLine(step *Result) string {
 	}
 	line := shortID(step.ImageID)
 	if b.Size > 0 {
-		line += ", " + size(b.Size)
+		line += ", " + Size(b.Size)
 	}
 	switch grown := b.Size - b.PreviousSize; {
 	case b.Size <= 0 || b.PreviousSize <= 0 || b.Current:
 	case grown > 0:
-		line += ", " + size(grown) + " more than before"
+		line += ", " + Size(grown) + " more than before"
 	case grown < 0:
-		line += ", " + size(-grown) + " less than before"
+		line += ", " + Size(-grown) + " less than before"
 	default:
 		line += ", as before"
 	}
@@ -92,12 +90,9 @@ func diskLine(d Disk) string {
 	if free == 0 {
 		free = d.FreeBefore
 	}
-	line := size(free) + " free of " + size(d.Total) + " where the engine keeps images"
+	line := Size(free) + " free of " + Size(d.Total) + " where the engine keeps images"
 	if used := d.FreeBefore - free; used > 0 {
-		line += ", " + size(used) + " less than before the run"
+		line += ", " + Size(used) + " less than before the run"
 	}
 	return line
 }
-
-// size is a number of bytes as the docker command shows it: 1.03GB.
-func size(bytes int64) string { return units.HumanSize(float64(bytes)) }

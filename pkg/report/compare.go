@@ -34,7 +34,7 @@ func (r *Run) changeCounts() changeCounts {
 	c := changeCounts{kinds: map[string]int{}}
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		switch step.change() {
+		switch step.Change() {
 		case NewlyFailing:
 			c.newly++
 			c.kinds[step.failureKind()]++
@@ -53,8 +53,8 @@ func (r *Run) changeCounts() changeCounts {
 	return c
 }
 
-// change is what became of the step since the runs before.
-func (s *Result) change() Change {
+// Change is what became of the step since the runs before.
+func (s *Result) Change() Change {
 	if s.Trend == nil {
 		return ""
 	}
@@ -80,7 +80,7 @@ func (r *Run) Changes() string {
 	var parts []string
 	add := func(n int, text string) {
 		if n > 0 {
-			parts = append(parts, thousands(int64(n))+" "+text)
+			parts = append(parts, Thousands(int64(n))+" "+text)
 		}
 	}
 	add(c.newly, string(NewlyFailing)+c.kindsText())
@@ -96,7 +96,7 @@ func (c changeCounts) kindsText() string {
 	var parts []string
 	for _, kind := range kinds {
 		if n := c.kinds[kind]; n > 0 {
-			parts = append(parts, thousands(int64(n))+" "+kind)
+			parts = append(parts, Thousands(int64(n))+" "+kind)
 		}
 	}
 	if len(parts) == 0 {
@@ -109,7 +109,7 @@ func (c changeCounts) kindsText() string {
 // before comes last; what an image blocks comes after its cause.
 func urgency(step *Result) int {
 	rank := 0
-	switch step.change() {
+	switch step.Change() {
 	case "":
 		rank = 2
 	case StillFailing:
@@ -134,14 +134,14 @@ func trendText(r *Run, step *Result) string {
 	}
 	switch t.Change {
 	case NewlyFailing:
-		if t.Passed == "" || !idPattern.MatchString(t.Passed) {
+		if t.Passed == "" || !ValidID(t.Passed) {
 			return string(NewlyFailing)
 		}
-		return string(NewlyFailing) + ": it passed in the run of " + launched(t.Passed)
+		return string(NewlyFailing) + ": it passed in the run of " + LaunchText(t.Passed)
 	case StillFailing:
-		return fmt.Sprintf("%s since %s (%s)", StillFailing, day(t.Since, r.Started), count(int64(t.Runs), "run"))
+		return fmt.Sprintf("%s since %s (%s)", StillFailing, day(t.Since, r.Started), Count(int64(t.Runs), "run"))
 	case Fixed:
-		return fmt.Sprintf("%s: it had failed since %s (%s)", Fixed, day(t.Since, r.Started), count(int64(t.Runs), "run"))
+		return fmt.Sprintf("%s: it had failed since %s (%s)", Fixed, day(t.Since, r.Started), Count(int64(t.Runs), "run"))
 	case New:
 		return "new: no run before had it"
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // maxCutOff bounds how many runs that were cut off one report tells of.
@@ -21,7 +20,7 @@ func CutOffNotes(logs, id string) ([]string, error) {
 	}
 	var notes []string
 	for _, other := range ids {
-		if compareIDs(other, id) >= 0 {
+		if CompareIDs(other, id) >= 0 {
 			continue
 		}
 		note, over := cutOffNote(filepath.Join(logs, other), other)
@@ -38,33 +37,23 @@ func CutOffNotes(logs, id string) ([]string, error) {
 // cutOffNote is the sentence about a run, empty when it is still going on; over says
 // that it came to its end.
 func cutOffNote(folder, id string) (note string, over bool) {
-	run, err := openPath(folder)
+	run, err := OpenFolder(folder)
 	switch {
 	case err == nil && !run.Finished.IsZero():
 		return "", true
 	case err == nil && run.Running:
 		return "", false
 	case err == nil:
-		return "the run of " + run.Started.Format(timeLayout) + " was cut off " + progress(run), false
+		return "the run of " + run.Started.Format(TimeLayout) + " was cut off " + progress(run), false
 	case errors.Is(err, ErrNoRun) && !ours(folder): // a folder of somebody else
 		return "", false
 	case errors.Is(err, ErrNoRun):
 		if alive, err := Alive(folder); alive || err != nil {
 			return "", false
 		}
-		return "the run of " + launched(id) + " was cut off before its first step", false
+		return "the run of " + LaunchText(id) + " was cut off before its first step", false
 	}
-	return fmt.Sprintf("what became of the run of %s is not known: %v", launched(id), err), false
-}
-
-// launched is when the run id was launched, as a person reads it.
-func launched(id string) string {
-	first, _ := splitID(id)
-	at, err := time.Parse(idLayout, first)
-	if err != nil {
-		return id
-	}
-	return at.Format(timeLayout)
+	return fmt.Sprintf("what became of the run of %s is not known: %v", LaunchText(id), err), false
 }
 
 // progress says how far a run had got: "during ecs@debian; 3 steps had passed".
@@ -72,7 +61,7 @@ func progress(r *Run) string {
 	var during []string
 	for i := range r.Steps {
 		if step := &r.Steps[i]; step.Outcome == "" && !step.Started.IsZero() {
-			during = append(during, stepName(step))
+			during = append(during, step.Title())
 		}
 	}
 	passed, ended := 0, 0
@@ -94,9 +83,9 @@ func progress(r *Run) string {
 	case passed+ended == len(r.Steps):
 		text = "after its last step"
 	}
-	text += "; " + count(int64(passed), "step") + " had passed"
+	text += "; " + Count(int64(passed), "step") + " had passed"
 	if ended > 0 {
-		text += ", " + thousands(int64(ended)) + " had not"
+		text += ", " + Thousands(int64(ended)) + " had not"
 	}
 	return text
 }

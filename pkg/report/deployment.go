@@ -35,7 +35,7 @@ func deployedLine(step *Result) string {
 		line += ", outage " + d.Outage.String()
 	}
 	if d.Bytes > 0 {
-		line += ", " + size(d.Bytes) + " sent"
+		line += ", " + Size(d.Bytes) + " sent"
 	}
 	if d.Before != "" {
 		line += ", before " + d.Before

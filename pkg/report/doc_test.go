@@ -101,7 +101,7 @@ func TestDocExample(t *testing.T) {
 	if err := json.Unmarshal([]byte(example), &r); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(example, render(t, JSON, &r)); diff != "" {
+	if diff := cmp.Diff(example, render(t, Encode, &r)); diff != "" {
 		t.Errorf("-documented +written:\n%s", diff)
 	}
 }

@@ -131,7 +131,7 @@ func TestSkippedRunsFollowNoLink(t *testing.T) {
 
 func TestSkippedNotes(t *testing.T) {
 	at := func(hours int) time.Time { return launch.Add(time.Duration(hours) * time.Hour).Local() }
-	say := func(hours int) string { return at(hours).Format(timeLayout) }
+	say := func(hours int) string { return at(hours).Format(TimeLayout) }
 	for _, test := range []struct {
 		name string
 		list []Skipped
@@ -199,13 +199,13 @@ func TestCutOffNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed(bare)
-	if err := os.Mkdir(filepath.Join(logs, launch.Add(7*time.Hour).Format(idLayout)), 0o700); err != nil { // somebody else's
+	if err := os.Mkdir(filepath.Join(logs, launch.Add(7*time.Hour).Format(IDLayout)), 0o700); err != nil { // somebody else's
 		t.Fatal(err)
 	}
 	defer closed(earlierRun(t, logs, 8, false, running)) // going on
 	now := earlierRun(t, logs, 9, false, running)
 	defer closed(now)
-	say := func(hours int) string { return launch.Add(time.Duration(hours) * time.Hour).Format(timeLayout) }
+	say := func(hours int) string { return launch.Add(time.Duration(hours) * time.Hour).Format(TimeLayout) }
 	want := []string{
 		"the run of " + say(2) + " was cut off during step-c, step-d; 1 step had passed, 1 had not",
 		"the run of " + say(3) + " was cut off before its first step; 0 steps had passed",

@@ -17,14 +17,17 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
+
+	"runtests/pkg/hint"
 )
 
-// The files of a run's folder, beside the logs of its steps.
+// The files of a run's folder beside the logs of its steps. The reports are not written here: whoever
+// renders them calls Replace.
 const (
-	recordFile = "run.json"
-	textFile   = "report.txt"
-	htmlFile   = "report.html"
-	junitFile  = "junit.xml"
+	RecordFile = "run.json"
+	TextFile   = "report.txt"
+	HTMLFile   = "report.html"
+	JUnitFile  = "junit.xml"
 	lockFile   = "lock" // in a suite's logs folder too: see LockSuite
 	workFolder = "work" // the folders of MakeWork are .workNUMBER
 )
@@ -37,10 +40,6 @@ const (
 	folderMode = 0o750
 	fileMode   = 0o640
 )
-
-// idLayout is a run's ID, the name of its folder: the local time of its launch.
-// A number is appended (-2, -3) for runs launched within one second.
-const idLayout = "2006-01-02T15-04-05"
 
 // maxSameSecond bounds how many runs may be launched within one second.
 const maxSameSecond = 1000
@@ -70,7 +69,7 @@ func Create(logs string, now time.Time) (*Folder, error) {
 	if err := os.MkdirAll(logs, folderMode); err != nil {
 		return nil, fmt.Errorf("make the logs folder: %w", err)
 	}
-	id, err := makeRunFolder(logs, now.Format(idLayout))
+	id, err := makeRunFolder(logs, now.Format(IDLayout))
 	if err != nil {
 		return nil, fmt.Errorf("make a run's folder: %w", err)
 	}
@@ -108,10 +107,8 @@ func pointLatest(logs, id string) error {
 	link := filepath.Join(logs, latestLink)
 	info, err := os.Lstat(link)
 	if err == nil && info.Mode().Type() != fs.ModeSymlink {
-		return &hinted{
-			fmt.Errorf("point %s to the run: it is not a link", link),
-			"move it away: runtests keeps a link of that name to the latest run",
-		}
+		return hint.Wrap(fmt.Errorf("point %s to the run: it is not a link", link),
+			"move it away: runtests keeps a link of that name to the latest run")
 	}
 	if err := renameio.Symlink(id, link); err != nil {
 		return fmt.Errorf("point %s to the run: %w", link, err)
@@ -127,33 +124,24 @@ func (f *Folder) Close() error {
 // Save replaces the record of the run, run.json: whoever reads it finds the old one
 // or the new one, whole, even after a power cut.
 func (f *Folder) Save(r *Run) error {
-	if err := f.replace(recordFile, r, JSON); err != nil {
+	if err := f.Replace(RecordFile, func(w io.Writer) error { return Encode(w, r) }); err != nil {
 		return err
 	}
 	if err := f.sync(); err != nil {
-		return fmt.Errorf("save %s: %w", recordFile, err)
+		return fmt.Errorf("save %s: %w", RecordFile, err)
 	}
 	return nil
 }
 
-// WriteReports writes what people and other programs read: report.txt, report.html and junit.xml.
-func (f *Folder) WriteReports(r *Run) error {
-	return errors.Join(
-		f.replace(textFile, r, Text),
-		f.replace(htmlFile, r, HTML),
-		f.replace(junitFile, r, JUnit),
-	)
-}
-
-// replace writes a rendering of r to a file, atomically.
-func (f *Folder) replace(name string, r *Run, render func(io.Writer, *Run) error) (err error) {
+// Replace replaces a file of the folder atomically by what write writes.
+func (f *Folder) Replace(name string, write func(io.Writer) error) (err error) {
 	file, err := renameio.NewPendingFile(name, renameio.WithRoot(f.root), renameio.WithPermissions(fileMode))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, file.Cleanup()) }()
-	out := bufio.NewWriterSize(file, 64<<10) // the renderings write word by word
-	if err := errors.Join(render(out, r), out.Flush()); err != nil {
+	out := bufio.NewWriterSize(file, 64<<10) // renderings write word by word
+	if err := errors.Join(write(out), out.Flush()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := file.CloseAtomicallyReplace(); err != nil {
@@ -212,6 +200,11 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
 	return file, nil
+}
+
+// OpenLog opens a log of the folder for reading. It follows no link, and a pipe does not hang it.
+func (f *Folder) OpenLog(name string) (*os.File, error) {
+	return f.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
 // PutAside gives the log of an attempt at a step, counted from 1, its own name, so
@@ -274,4 +267,21 @@ func Alive(folder string) (bool, error) {
 		return false, fmt.Errorf("see whether the run %s is going on: %w", folder, err)
 	}
 	return !free, lock.Close()
+}
+
+// ReplaceFile replaces a file of the folder logs atomically. It follows no link.
+func ReplaceFile(logs, name string, data []byte) error {
+	root, err := os.OpenRoot(logs)
+	if err != nil {
+		return err
+	}
+	file, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithPermissions(fileMode))
+	if err != nil {
+		return errors.Join(err, root.Close())
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.CloseAtomicallyReplace()
+	}
+	return errors.Join(err, file.Cleanup(), root.Close())
 }

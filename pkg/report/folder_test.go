@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtests/pkg/hint"
 	"strings"
 	"testing"
 	"time"
@@ -29,14 +30,6 @@ func create(t *testing.T, logs string) *Folder {
 }
 
 // hint is what an error says about its remedy.
-func hint(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
 func TestCreate(t *testing.T) {
 	logs := filepath.Join(t.TempDir(), "var", "ecs")
 	for _, want := range []string{"2026-11-22T03-00-04", "2026-11-22T03-00-04-2", "2026-11-22T03-00-04-3"} {
@@ -66,8 +59,8 @@ func TestCreateLeavesAnotherLatestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Create(logs, launch)
-	if err == nil || hint(err) == "" {
-		t.Errorf("got %v, hint %q", err, hint(err))
+	if err == nil || hint.Of(err) == "" {
+		t.Errorf("got %v, hint %q", err, hint.Of(err))
 	}
 	if data, _ := os.ReadFile(filepath.Join(logs, "latest")); string(data) != "mine" {
 		t.Errorf("it is %q now", data)
@@ -260,7 +253,7 @@ func TestSave(t *testing.T) {
 			t.Errorf("-saved +opened:\n%s", diff)
 		}
 	}
-	if err := f.WriteReports(sampleRun()); err != nil {
+	if err := WriteReports(f, sampleRun()); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(f.Path)
@@ -335,7 +328,7 @@ func TestLockSuite(t *testing.T) {
 	if got, want := err.Error(), "another run of this suite (pid 123) has been going on since 2026-11-22 03:00:04"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if hint(err) == "" {
+	if hint.Of(err) == "" {
 		t.Error("no hint")
 	}
 	if err := lock.Close(); err != nil {
@@ -402,7 +395,7 @@ func TestReplacedFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	if err := errors.Join(f.Save(r), f.WriteReports(r)); err != nil {
+	if err := errors.Join(f.Save(r), WriteReports(f, r)); err != nil {
 		t.Fatal(err)
 	}
 	if entries, err := os.ReadDir(victim); err != nil || len(entries) > 0 {

@@ -5,16 +5,13 @@ import (
 	"strings"
 )
 
-// Title is the step's name as a report shows it: "image NAME" for an image, "deploy NAME" for a deployment.
-func (s Result) Title() string { return stepName(&s) }
-
 // VerdictLine is the step's verdict in one line, for whoever watches the run: "verdict
 // ecs@debian: flaky, it passed when it was run again as it was". Empty: there is none.
 func (s Result) VerdictLine() string {
 	if s.Verdict == nil {
 		return ""
 	}
-	return "verdict  " + stepName(&s) + ": " + newVerdictView(&Run{}, s.Verdict).Title
+	return "verdict  " + s.Title() + ": " + newVerdictView(&Run{}, s.Verdict).Title
 }
 
 // Headline is the first line of the step in a report, for whoever watches the run:

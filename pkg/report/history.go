@@ -1,39 +1,23 @@
 package report
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"runtests/pkg/hint"
 )
 
 // MaxRecordBytes is the size of the largest run.json that is read: more than a run
 // of 10,000 steps with full tails of ordinary lines.
 const MaxRecordBytes = 256 << 20
-
-// idPattern is a run's ID: see idLayout.
-var idPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,4}))?$`)
-
-// hinted is an error with a remedy.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e *hinted) Unwrap() error { return e.error }
-
-// Hint tells what to do about it.
-func (e *hinted) Hint() string { return e.hint }
 
 // ErrNoRun is what Open's error wraps when there is no such run.
 var ErrNoRun = errors.New("no such run")
@@ -47,25 +31,12 @@ func List(logs string) ([]string, error) {
 	}
 	var ids []string
 	for _, entry := range entries {
-		if entry.IsDir() && idPattern.MatchString(entry.Name()) {
+		if entry.IsDir() && ValidID(entry.Name()) {
 			ids = append(ids, entry.Name())
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int { return compareIDs(b, a) })
+	slices.SortFunc(ids, func(a, b string) int { return CompareIDs(b, a) })
 	return ids, nil
-}
-
-// compareIDs orders IDs by launch.
-func compareIDs(a, b string) int {
-	launchedA, nA := splitID(a)
-	launchedB, nB := splitID(b)
-	return cmp.Or(cmp.Compare(launchedA, launchedB), cmp.Compare(nA, nB))
-}
-
-func splitID(id string) (launched string, n int) {
-	m := idPattern.FindStringSubmatch(id)
-	n, _ = strconv.Atoi(m[2]) // empty for the first of its second: 0
-	return m[1], n
 }
 
 // Open reads the record of a run in the folder logs. run is its ID, a unique
@@ -73,7 +44,7 @@ func splitID(id string) (launched string, n int) {
 // run's folder or of its run.json, wherever that is. The error wraps ErrNoRun when there is no such run.
 func Open(logs, run string) (*Run, error) {
 	if strings.ContainsRune(run, filepath.Separator) {
-		return openPath(run)
+		return OpenFolder(run)
 	}
 	ids, err := List(logs)
 	if err != nil {
@@ -83,7 +54,7 @@ func Open(logs, run string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPath(filepath.Join(logs, id))
+	return OpenFolder(filepath.Join(logs, id))
 }
 
 // LastMailed is when a report was last mailed before the run id, as the newest record
@@ -94,10 +65,10 @@ func LastMailed(logs, id string) time.Time {
 		return time.Time{}
 	}
 	for _, other := range ids {
-		if compareIDs(other, id) >= 0 {
+		if CompareIDs(other, id) >= 0 {
 			continue
 		}
-		if run, err := openPath(filepath.Join(logs, other)); err == nil {
+		if run, err := OpenFolder(filepath.Join(logs, other)); err == nil {
 			return run.Mailed
 		}
 	}
@@ -107,7 +78,7 @@ func LastMailed(logs, id string) time.Time {
 // choose finds the run that a person means.
 func choose(logs string, ids []string, run string) (string, error) {
 	if len(ids) == 0 {
-		return "", &hinted{fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run"}
+		return "", hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run")
 	}
 	if run == "" || run == latestLink {
 		return latest(logs, ids), nil
@@ -120,12 +91,10 @@ func choose(logs string, ids []string, run string) (string, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		return "", &hinted{fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the last ones are " + lastOnes(ids)}
+		return "", hint.Wrap(fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the last ones are "+lastOnes(ids))
 	}
-	return "", &hinted{
-		fmt.Errorf("find run %q in %s: %d runs begin so: %w", run, logs, len(matches), ErrNoRun),
-		"say which: " + lastOnes(matches),
-	}
+	return "", hint.Wrap(fmt.Errorf("find run %q in %s: %d runs begin so: %w", run, logs, len(matches), ErrNoRun),
+		"say which: "+lastOnes(matches))
 }
 
 // latest is the run that the link names, or the newest when the link is gone.
@@ -145,16 +114,16 @@ func lastOnes(ids []string) string {
 	return strings.Join(ids, ", ")
 }
 
-// openPath reads a run's folder or its record.
-func openPath(path string) (*Run, error) {
+// OpenFolder reads a run's folder or its record.
+func OpenFolder(path string) (*Run, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, recordFile)
+		path = filepath.Join(path, RecordFile)
 	}
 	data, err := readRecord(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the record of the run: %w", err)
 	}
-	r, err := decode(data)
+	r, err := Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("read the record of the run %s: %w", path, err)
 	}
@@ -192,46 +161,6 @@ func noRecord(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return &hinted{
-		fmt.Errorf("%w: no %s", ErrNoRun, path),
-		"the run was cut off before its first record, or is not one of runtests",
-	}
-}
-
-// decode reads a record. The version is looked at first: what a later one holds may be of other types.
-func decode(data []byte) (*Run, error) {
-	var record struct {
-		Version int `json:"version"`
-	}
-	err := json.Unmarshal(data, &record)
-	if err := checkVersion(record.Version, err, len(data)); err != nil {
-		return nil, err
-	}
-	r := new(Run)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// checkVersion says what is wrong with a record of size bytes that was read with err. That it is of a later
-// version comes first: what such a one holds may be of other types.
-func checkVersion(version int, err error, size int) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
-		return errors.New("it is cut off: its end is missing")
-	case errors.As(err, &syntax):
-		return err
-	case version > Version:
-		return &hinted{
-			fmt.Errorf("its version is %d; this program reads %d", version, Version),
-			"read it with the runtests that wrote it, or a newer one",
-		}
-	case err != nil:
-		return err
-	case version < 1:
-		return errors.New("it says no version: not a record of a run")
-	}
-	return nil
+	return hint.Wrap(fmt.Errorf("%w: no %s", ErrNoRun, path),
+		"the run was cut off before its first record, or is not one of runtests")
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtests/pkg/hint"
 	"slices"
 	"strings"
 	"testing"
@@ -119,8 +120,8 @@ func TestOpenTellsWhatThereIs(t *testing.T) {
 			t.Errorf("%q: %v is not ErrNoRun", test.run, err)
 			continue
 		}
-		if !strings.Contains(err.Error(), test.message) || !strings.Contains(hint(err), test.hint) {
-			t.Errorf("%q: got %q, hint %q; want %q, %q", test.run, err, hint(err), test.message, test.hint)
+		if !strings.Contains(err.Error(), test.message) || !strings.Contains(hint.Of(err), test.hint) {
+			t.Errorf("%q: got %q, hint %q; want %q, %q", test.run, err, hint.Of(err), test.message, test.hint)
 		}
 	}
 }
@@ -138,8 +139,8 @@ func TestOpenRefusesWhatIsNoRecord(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "run.json")
 			write(t, file, test.record)
 			_, err := Open("", file)
-			if err == nil || !strings.Contains(err.Error(), test.message) || !strings.Contains(hint(err), test.hint) {
-				t.Errorf("got %v, hint %q; want %q, %q", err, hint(err), test.message, test.hint)
+			if err == nil || !strings.Contains(err.Error(), test.message) || !strings.Contains(hint.Of(err), test.hint) {
+				t.Errorf("got %v, hint %q; want %q, %q", err, hint.Of(err), test.message, test.hint)
 			}
 		})
 	}
@@ -302,7 +303,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(`{"version":1,"signal":"SIGINT","steps":[{"kind":"image","outcome":"failed","log":{"file":"x","tail":{"lines":[" a","b"]}}}]}`))
 	f.Add([]byte(`{"version":1,"steps":[{"duration_seconds":1e300,"log":{"lines":-5,"tail":{"cut":{"7":-1}}}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := decode(data)
+		r, err := Decode(data)
 		if err != nil {
 			return
 		}

@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/mattn/go-runewidth"
+
+	"runtests/pkg/hint"
 )
 
 // historyRuns is how many runs WriteHistory shows of a step.
@@ -25,50 +26,19 @@ const minuteLayout = "2006-01-02 15:04"
 // run. Of a single step it tells of each of these runs. The error wraps ErrNoRun when no run had such a step.
 func WriteHistory(w io.Writer, logs string, h *History, pattern string) error {
 	if len(h.Runs) == 0 {
-		return &hinted{fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run"}
+		return hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run")
 	}
-	names, err := h.named(pattern)
+	names, err := h.Named(pattern)
 	if err != nil {
 		return err
 	}
-	last := h.lastOf(names)
+	last := lastOf(h, names)
 	out := textWriter{Writer: bufio.NewWriter(w)}
 	out.historyLines(h, last)
 	if pattern != "" && len(last) == 1 {
 		out.historyOf(logs, h, last[0].name)
 	}
 	return out.Flush()
-}
-
-// named are the names of the steps that pattern means.
-func (h *History) named(pattern string) ([]string, error) {
-	if pattern == "" {
-		return h.current(), nil
-	}
-	if _, err := path.Match(pattern, ""); err != nil {
-		return nil, fmt.Errorf("find the steps %q: %w", pattern, err)
-	}
-	var names []string
-	for name := range h.steps {
-		if means(pattern, name) {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return nil, &hinted{fmt.Errorf("find the history of %q: %w has such a step", pattern, ErrNoRun), "runtests history names all steps"}
-	}
-	return names, nil
-}
-
-// means says whether pattern names the step: by its name, by its test's, or as a glob over either.
-func means(pattern, step string) bool {
-	test, _, _ := strings.Cut(step, "@")
-	for _, name := range []string{step, test} {
-		if matched, _ := path.Match(pattern, name); matched || pattern == name {
-			return true
-		}
-	}
-	return false
 }
 
 // historyLine is the history of a step in words.
@@ -79,13 +49,13 @@ func (t textWriter) historyLines(h *History, steps []lastStep) {
 	var lines []historyLine
 	var names, failures int
 	for _, row := range newRows(runs, steps) {
-		line := h.historyLine(runs, row)
+		line := newHistoryLine(h, runs, row)
 		names = max(names, runewidth.StringWidth(line.name))
 		failures = max(failures, runewidth.StringWidth(line.failure))
 		lines = append(lines, line)
 	}
 	first, newest := runs[len(runs)-1].Started, runs[0].Started
-	t.lines(fmt.Sprintf("%s, %s to %s, the newest on the right", count(int64(len(runs)), "run"), first.Format(timeLayout), newest.Format(timeLayout)), "")
+	t.lines(fmt.Sprintf("%s, %s to %s, the newest on the right", Count(int64(len(runs)), "run"), first.Format(TimeLayout), newest.Format(TimeLayout)), "")
 	for _, line := range lines {
 		text := pad(line.name, names) + "  " + line.letters + "  " + pad(line.failure, failures) + "  " + line.usual
 		t.lines(strings.TrimRight(text, " "))
@@ -106,31 +76,31 @@ func legendText() string {
 	return strings.Join(keys, ", ")
 }
 
-func (h *History) historyLine(runs []Past, r row) historyLine {
-	step := h.step(r.last)
+func newHistoryLine(h *History, runs []Past, r row) historyLine {
+	step := stepAt(h, r.last)
 	line := historyLine{name: pastName(step)}
 	shown := make([]byte, 0, len(runs))
 	for i, in := range slices.Backward(r.in) {
 		letter := Outcome("").Letter()
 		if in >= 0 {
-			letter = h.ended(i, &runs[i].Steps[in]).Letter()
+			letter = runs[i].Ended(&runs[i].Steps[in]).Letter()
 		}
 		shown = append(shown, letter)
 	}
 	line.letters = string(shown)
-	past := h.steps[step.Name]
+	past := h.Step(step.Name)
 	switch {
-	case past.failing:
-		line.failure = fmt.Sprintf("fails since %s (%s)", past.streak.Since.Format(minuteLayout), count(int64(past.streak.Runs), "run"))
-	case past.failed.IsZero():
+	case past.Failing != nil:
+		line.failure = fmt.Sprintf("fails since %s (%s)", past.Failing.Since.Format(minuteLayout), Count(int64(past.Failing.Runs), "run"))
+	case past.LastFailed.IsZero():
 		line.failure = "never failed"
 	default:
-		line.failure = "last failed " + past.failed.Format(minuteLayout)
+		line.failure = "last failed " + past.LastFailed.Format(minuteLayout)
 	}
-	if middle, _, known := usual(past.passes); known {
+	if middle, _, known := Usual(past.Passes); known {
 		line.usual = "usually " + Duration(middle).String()
-	} else if len(past.passes) > 0 {
-		line.usual = "lately " + Duration(past.passes[0]).String()
+	} else if len(past.Passes) > 0 {
+		line.usual = "lately " + Duration(past.Passes[0]).String()
 	}
 	return line
 }
@@ -155,14 +125,14 @@ func (t textWriter) historyOf(logs string, h *History, name string) {
 
 func (t textWriter) pastLine(logs string, h *History, i, j int) {
 	past := &h.Runs[i].Steps[j]
-	outcome := h.ended(i, past)
-	text := h.Runs[i].Started.Format(timeLayout) + "  " + pad(Clean(string(outcome)), len("interrupted")) + "  "
+	outcome := h.Runs[i].Ended(past)
+	text := h.Runs[i].Started.Format(TimeLayout) + "  " + pad(Clean(string(outcome)), len("interrupted")) + "  "
 	if outcome == Passed {
 		t.lines(text + past.Duration.String())
 		return
 	}
 	folder := filepath.Join(logs, h.Runs[i].ID)
-	run, err := openPath(folder)
+	run, err := OpenFolder(folder)
 	if err != nil || j >= len(run.Steps) || run.Steps[j].Name != past.Name {
 		t.lines(strings.TrimRight(text, " "))
 		return

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"runtests/pkg/hint"
 )
 
 // indexPage is, in a suite's logs folder, the page of its runs.
@@ -91,7 +93,7 @@ func WritePage(logs string, h *History, ended *Run) error {
 	if err := RunsPage(&page, logs, h, ended); err != nil {
 		return err
 	}
-	if err := replaceIn(logs, indexPage, page.Bytes()); err != nil {
+	if err := ReplaceFile(logs, indexPage, page.Bytes()); err != nil {
 		return fmt.Errorf("write the page of the runs: %w", err)
 	}
 	return nil
@@ -109,7 +111,7 @@ func isPage(path string) error {
 	if err != nil {
 		return err
 	}
-	foreign := &hinted{fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests keeps a page of that name"}
+	foreign := hint.Wrap(fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests keeps a page of that name")
 	if !info.Mode().IsRegular() {
 		return foreign
 	}
@@ -136,7 +138,7 @@ func RunsPage(w io.Writer, logs string, h *History, latest *Run) error {
 	}
 	if latest == nil || latest.ID != h.Runs[0].ID {
 		var err error
-		if latest, err = openPath(filepath.Join(logs, h.Runs[0].ID)); err != nil {
+		if latest, err = OpenFolder(filepath.Join(logs, h.Runs[0].ID)); err != nil {
 			return fmt.Errorf("write the page of the runs: %w", err)
 		}
 	}
@@ -162,7 +164,7 @@ func newIndexView(logs string, h *History, latest *Run) indexView {
 		Logs:     Clean(logs),
 		Legend:   legend(),
 	}
-	last := h.lastOf(h.current())
+	last := lastOf(h, h.Current())
 	v.addFailures(logs, h, last, latest)
 	v.addGrid(h, last)
 	return v
@@ -175,7 +177,7 @@ type lastStep struct {
 }
 
 // lastOf finds the steps of these names.
-func (h *History) lastOf(names []string) []lastStep {
+func lastOf(h *History, names []string) []lastStep {
 	wanted := map[string]bool{}
 	for _, name := range names {
 		wanted[name] = true
@@ -195,17 +197,9 @@ func (h *History) lastOf(names []string) []lastStep {
 	return found
 }
 
-func (h *History) step(at lastStep) *PastStep { return &h.Runs[at.run].Steps[at.step] }
+func stepAt(h *History, at lastStep) *PastStep { return &h.Runs[at.run].Steps[at.step] }
 
-// ended is the outcome of a past step; one without it, in a run that is over, was interrupted with it.
-func (h *History) ended(run int, step *PastStep) Outcome {
-	if step.Outcome == "" && !h.Runs[run].Running {
-		return Interrupted
-	}
-	return step.Outcome
-}
-
-func runLink(id string) string { return "./" + id + "/" + htmlFile }
+func runLink(id string) string { return "./" + id + "/" + HTMLFile }
 
 func stepLink(id string, step int) string { return runLink(id) + "#" + anchor(step) }
 
@@ -214,26 +208,26 @@ func (v *indexView) addFailures(logs string, h *History, last []lastStep, latest
 	records := map[int]*Run{0: latest}
 	record := func(run int) *Run {
 		if _, ok := records[run]; !ok && len(records) < maxOpened {
-			records[run], _ = openPath(filepath.Join(logs, h.Runs[run].ID)) // nil: its steps get no card
+			records[run], _ = OpenFolder(filepath.Join(logs, h.Runs[run].ID)) // nil: its steps get no card
 		}
 		return records[run]
 	}
 	for _, at := range failures(h, last) {
 		v.Failing++
-		step := h.step(at)
+		step := stepAt(h, at)
 		run := record(at.run)
 		if len(v.Cards) < maxCards && run != nil && at.step < len(run.Steps) && run.Steps[at.step].Name == at.name {
 			v.Cards = append(v.Cards, newCard(run, h.Runs[at.run].ID, at.step, len(v.Cards) < maxOpenCards))
 			continue
 		}
 		v.More = append(v.More, moreView{
-			Outcome: Clean(string(h.ended(at.run, step))),
+			Outcome: Clean(string(h.Runs[at.run].Ended(step))),
 			Name:    pastName(step),
 			Reason:  "after " + step.Duration.String(),
 			Link:    stepLink(h.Runs[at.run].ID, at.step),
 		})
 	}
-	v.MoreTitle = "Others that fail: " + thousands(int64(len(v.More)))
+	v.MoreTitle = "Others that fail: " + Thousands(int64(len(v.More)))
 }
 
 // failures are those of the steps that did not pass when they were last run: what
@@ -241,9 +235,9 @@ func (v *indexView) addFailures(logs string, h *History, last []lastStep, latest
 func failures(h *History, last []lastStep) []lastStep {
 	var ranks [3][]lastStep
 	for _, at := range last {
-		step := h.step(at)
+		step := stepAt(h, at)
 		rank := 0
-		switch outcome := h.ended(at.run, step); {
+		switch outcome := h.Runs[at.run].Ended(step); {
 		case outcome == Passed || outcome == "":
 			continue
 		case step.Failing != nil && step.Failing.Runs > 1:
@@ -259,7 +253,7 @@ func failures(h *History, last []lastStep) []lastStep {
 // newCard is a step of a run with what the page has room for.
 func newCard(run *Run, id string, step int, open bool) cardView {
 	result := run.Steps[step]
-	result.Log.Tail = shortLines(result.Log.Tail.last(maxCardLines))
+	result.Log.Tail = shortLines(result.Log.Tail.Last(maxCardLines))
 	card := cardView{stepView: newStepView(run, &result), Report: stepLink(id, step), Open: open}
 	card.LogLink, card.PageLink = below(id, card.LogLink), below(id, card.PageLink)
 	if title := strings.TrimSuffix(card.TailTitle, ":"); title != "" {
@@ -290,19 +284,19 @@ func shortLines(t Tail) Tail {
 			line = line[start:]
 		}
 		if cut > 0 {
-			short.cut(i, cut)
+			short.SetCut(i, cut)
 		}
 		short.Lines[i] = line
 	}
 	return short
 }
 
-func pastName(step *PastStep) string { return step.Kind.title(step.Name) }
+func pastName(step *PastStep) string { return step.Kind.Title(step.Name) }
 
 // addGrid shows the last runs beside each other, the newest on the right.
 func (v *indexView) addGrid(h *History, last []lastStep) {
 	runs := h.Runs[:min(len(h.Runs), maxColumns)]
-	v.RunsTitle = "The last " + count(int64(len(runs)), "run")
+	v.RunsTitle = "The last " + Count(int64(len(runs)), "run")
 	if len(runs) == 1 {
 		v.RunsTitle = "The only run"
 	}
@@ -312,10 +306,10 @@ func (v *indexView) addGrid(h *History, last []lastStep) {
 	if len(rows) > maxRows {
 		shown = worst(rows, maxRows)
 		v.Others = fmt.Sprintf("%s are not shown here: of %s, those that did not pass come first, then the suite's first ones.",
-			count(int64(len(rows)-maxRows), "step"), thousands(int64(len(rows))))
+			Count(int64(len(rows)-maxRows), "step"), Thousands(int64(len(rows))))
 	}
 	for _, row := range shown {
-		v.Rows = append(v.Rows, h.rowView(runs, row))
+		v.Rows = append(v.Rows, newRowView(h, runs, row))
 	}
 }
 
@@ -331,7 +325,7 @@ func (v *indexView) addColumns(runs []Past) {
 		}
 		column := columnView{
 			Link:  runLink(run.ID),
-			Title: fmt.Sprintf("%s: %d success, %d failures", run.Started.Format(timeLayout), passed, len(run.Steps)-passed),
+			Title: fmt.Sprintf("%s: %d success, %d failures", run.Started.Format(TimeLayout), passed, len(run.Steps)-passed),
 			Day:   strconv.Itoa(run.Started.Day()),
 		}
 		if m := run.Started.Format("Jan"); m != month {
@@ -396,14 +390,14 @@ func worst(rows []row, n int) []row {
 	return kept
 }
 
-func (h *History) rowView(runs []Past, r row) rowView {
-	step := h.step(r.last)
+func newRowView(h *History, runs []Past, r row) rowView {
+	step := stepAt(h, r.last)
 	v := rowView{Name: pastName(step), Link: stepLink(h.Runs[r.last.run].ID, r.last.step)}
 	if test, image, found := strings.Cut(v.Name, "@"); found && step.Kind == Test {
 		v.Name, v.On = test, "@"+image
 	}
-	if past := h.steps[step.Name]; past != nil && len(past.passes) > 0 {
-		v.Usual = Duration(median(past.passes)).String()
+	if passes := h.Step(step.Name).Passes; len(passes) > 0 {
+		v.Usual = Duration(Median(passes)).String()
 	}
 	var line durationLine
 	for i := len(runs) - 1; i >= 0; i-- {
@@ -413,7 +407,7 @@ func (h *History) rowView(runs []Past, r row) rowView {
 			continue
 		}
 		step := &runs[i].Steps[r.in[i]]
-		outcome := h.ended(i, step)
+		outcome := runs[i].Ended(step)
 		cell := newCell(outcome)
 		if step.Duration > 0 {
 			cell.Title = step.Duration.String()
@@ -432,8 +426,7 @@ func (h *History) rowView(runs []Past, r row) rowView {
 // newCell is the cell of an outcome.
 func newCell(o Outcome) cellView {
 	letter := o.Letter()
-	switch letter {
-	case '-', noLetter:
+	if letter == '-' || letter == '?' {
 		return cellView{Letter: string(letter), Class: "none-there"}
 	}
 	return cellView{Letter: string(letter), Class: string(letter)}
@@ -442,10 +435,10 @@ func newCell(o Outcome) cellView {
 // legend says what the letters mean.
 func legend() []cellView {
 	var keys []cellView
-	for _, l := range letters {
-		key := newCell(l.outcome)
-		key.Word = string(l.outcome)
-		if l.outcome == "" {
+	for _, outcome := range Outcomes {
+		key := newCell(outcome)
+		key.Word = string(outcome)
+		if outcome == "" {
 			key.Word = "not run"
 		}
 		keys = append(keys, key)

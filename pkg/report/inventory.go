@@ -293,13 +293,13 @@ func (b *Build) PackagesLine() string {
 			changed = append(changed, name+" "+brief(c.From)+" → "+brief(c.To))
 		}
 	}
-	parts := []string{thousands(int64(b.Packages))}
+	parts := []string{Thousands(int64(b.Packages))}
 	for _, some := range []struct {
 		are   string
 		which []string
 	}{{"changed", changed}, {"added", added}, {"gone", gone}} {
 		if len(some.which) > 0 {
-			parts = append(parts, thousands(int64(len(some.which)))+" "+some.are+": "+fewOf(some.which))
+			parts = append(parts, Thousands(int64(len(some.which)))+" "+some.are+": "+fewOf(some.which))
 		}
 	}
 	return strings.Join(parts, ", ")

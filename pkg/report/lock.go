@@ -33,7 +33,7 @@ func (e *HeldError) Error() string {
 	text := "another run of this suite is going on"
 	if e.PID != 0 {
 		text = fmt.Sprintf("another run of this suite (pid %d) has been going on since %s",
-			e.PID, e.Since.Local().Format(timeLayout))
+			e.PID, e.Since.Local().Format(TimeLayout))
 	}
 	if e.Waited > 0 {
 		text += ", and still was after a wait of " + Duration(e.Waited).String()

@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"syscall"
-
-	"github.com/docker/go-units"
 )
 
 // What is shown of logs beside the tails of the report.
@@ -36,7 +32,7 @@ type numberedLine struct {
 // WriteLogPages writes, for the steps of r that did not pass, a page with more of the
 // end of the log than the report has, where there is more, and names it in their Log.
 // It shows what mask lets through.
-func (f *Folder) WriteLogPages(r *Run, mask Mask) error {
+func WriteLogPages(f *Folder, r *Run, mask Mask) error {
 	var steps []int
 	for i := range r.Steps {
 		step := &r.Steps[i]
@@ -47,23 +43,23 @@ func (f *Folder) WriteLogPages(r *Run, mask Mask) error {
 	byUrgency(r, steps)
 	var errs []error
 	for _, i := range steps[:min(len(steps), maxLogPages)] {
-		if err := f.writeLogPage(r, i, mask); err != nil {
+		if err := writeLogPage(f, r, i, mask); err != nil {
 			errs = append(errs, fmt.Errorf("show the log of %s: %w", r.Steps[i].Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (f *Folder) writeLogPage(r *Run, i int, mask Mask) error {
+func writeLogPage(f *Folder, r *Run, i int, mask Mask) error {
 	step := &r.Steps[i]
-	tail, size, err := f.endOf(step.Log.File)
+	tail, size, err := endOf(f, step.Log.File)
 	if err != nil {
 		return err
 	}
-	tail = mask.tail(tail)
+	tail = mask.Tail(tail)
 	v := newLogView(r, i, tail, size)
 	page := step.Log.File + ".html"
-	err = f.replace(page, r, func(w io.Writer, _ *Run) error {
+	err = f.Replace(page, func(w io.Writer) error {
 		return templates().ExecuteTemplate(w, "log.html", v)
 	})
 	if err != nil {
@@ -74,8 +70,8 @@ func (f *Folder) writeLogPage(r *Run, i int, mask Mask) error {
 }
 
 // endOf reads the end of a log of the folder, and how many bytes it has.
-func (f *Folder) endOf(log string) (Tail, int64, error) {
-	file, err := f.root.OpenFile(log, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func endOf(f *Folder, log string) (Tail, int64, error) {
+	file, err := f.OpenLog(log)
 	if err != nil {
 		return Tail{}, 0, err
 	}
@@ -85,32 +81,20 @@ func (f *Folder) endOf(log string) (Tail, int64, error) {
 		return Tail{}, 0, err
 	}
 	tail, err := ReadTail(file, info.Size(), maxLogPageLines)
-	return tail.lastBytes(maxLogPageBytes), info.Size(), err
-}
-
-// lastBytes returns the last lines of t that have at most n bytes together, at least one of them.
-func (t Tail) lastBytes(n int) Tail {
-	lines := 0
-	for i := len(t.Lines) - 1; i >= 0; i-- {
-		if n -= len(t.Lines[i]) + 1; n < 0 && lines > 0 {
-			break
-		}
-		lines++
-	}
-	return t.last(lines)
+	return tail.LastBytes(maxLogPageBytes), info.Size(), err
 }
 
 func newLogView(r *Run, i int, tail Tail, size int64) logView {
 	step := &r.Steps[i]
 	v := logView{
-		Step:    stepName(step),
-		When:    r.Started.Format(timeLayout),
+		Step:    step.Title(),
+		When:    r.Started.Format(TimeLayout),
 		Outcome: Clean(string(outcome(r, step))),
 		Reason:  reason(r, step),
 		Anchor:  anchor(i),
-		Title:   fmt.Sprintf("the last %s of %s lines", thousands(int64(len(tail.Lines))), thousands(step.Log.Lines)),
+		Title:   fmt.Sprintf("the last %s of %s lines", Thousands(int64(len(tail.Lines))), Thousands(step.Log.Lines)),
 		Whole:   relative(step.Log.File),
-		Size:    units.HumanSize(float64(size)),
+		Size:    Size(size),
 	}
 	first := step.Log.Lines - int64(len(tail.Lines)) + 1
 	for i, line := range tail.Lines {

@@ -132,36 +132,8 @@ func (m Mask) match(s string) int {
 	return 0
 }
 
-// Result takes the secrets out of what a result says in words, and of its tail.
-func (m Mask) Result(r *Result) {
-	if len(m.forms) == 0 {
-		return
-	}
-	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
-	r.Notes = m.all(r.Notes)
-	r.Log.Tail = m.tail(r.Log.Tail)
-	if r.Verdict != nil {
-		verdict := m.verdict(*r.Verdict)
-		r.Verdict = &verdict
-	}
-}
-
-// verdict is v without secrets.
-func (m Mask) verdict(v Verdict) Verdict {
-	v.Reason = m.String(v.Reason)
-	v.Tried = slices.Clone(v.Tried)
-	for i := range v.Tried {
-		trial := &v.Tried[i]
-		trial.What, trial.Reason, trial.Command = m.String(trial.What), m.String(trial.Reason), m.String(trial.Command)
-	}
-	v.Commits = slices.Clone(v.Commits)
-	for i := range v.Commits {
-		v.Commits[i].Subject = m.String(v.Commits[i].Subject)
-	}
-	return v
-}
-
-func (m Mask) all(texts []string) []string {
+// All returns copies of texts without secrets.
+func (m Mask) All(texts []string) []string {
 	texts = slices.Clone(texts)
 	for i := range texts {
 		texts[i] = m.String(texts[i])
@@ -169,9 +141,9 @@ func (m Mask) all(texts []string) []string {
 	return texts
 }
 
-// tail masks the lines of t. A line that was cut may begin inside of a secret.
-func (m Mask) tail(t Tail) Tail {
-	t.Lines = m.all(t.Lines)
+// Tail masks the lines of t. A line that was cut may begin inside of a secret.
+func (m Mask) Tail(t Tail) Tail {
+	t.Lines = m.All(t.Lines)
 	for i := range t.Cut {
 		if i >= 0 && i < len(t.Lines) {
 			t.Lines[i] = m.withoutEnd(t.Lines[i])

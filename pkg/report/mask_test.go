@@ -57,7 +57,7 @@ func TestMaskOfAResult(t *testing.T) {
 		Name: "a@b", Command: "docker run x -phunter2-word", Reason: "no hunter2-word", Hint: "hunter2-word", Notes: []string{"hunter2-word"},
 		Log: Log{Tail: Tail{Lines: lines, Cut: map[int]int64{1: 10}}},
 	}
-	NewMask([]string{"hunter2-word"}).Result(&r)
+	r.Mask(NewMask([]string{"hunter2-word"}))
 	want := Result{
 		Name: "a@b", Command: "docker run x -p***", Reason: "no ***", Hint: "***", Notes: []string{"***"},
 		Log: Log{Tail: Tail{Lines: []string{"hunter2 at the start", "*** was cut", "token ***"}, Cut: map[int]int64{1: 10}}},

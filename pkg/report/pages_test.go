@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtests/pkg/hint"
 	"strings"
 	"testing"
 	"time"
@@ -148,7 +149,7 @@ func TestWritePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		put()
-		if err := WritePage(logs, read(t, logs, ""), nil); err == nil || !strings.Contains(hint(err), "move it away") {
+		if err := WritePage(logs, read(t, logs, ""), nil); err == nil || !strings.Contains(hint.Of(err), "move it away") {
 			t.Errorf("%s of somebody else: %v", name, err)
 		}
 	}
@@ -218,7 +219,7 @@ func TestLogPages(t *testing.T) {
 	r.Steps[1].Log = logFile("short.log", 40)
 	r.Steps[2].Log = logFile("passed.log", 5000)
 	r.Steps[4].Log = Log{File: "lost.log", Lines: 9}
-	if err := f.WriteLogPages(r, NewMask([]string{"secret-word"})); err == nil || !strings.Contains(err.Error(), "lost@i") {
+	if err := WriteLogPages(f, r, NewMask([]string{"secret-word"})); err == nil || !strings.Contains(err.Error(), "lost@i") {
 		t.Errorf("a log that is not there: %v", err)
 	}
 	for i, want := range []string{"long.log.html", "", "", "", ""} {
@@ -272,13 +273,13 @@ func BenchmarkEnd10000(b *testing.B) {
 		h := read(b, logs, f.ID)
 		b.StartTimer()
 		h.Conclude(r)
-		if err := f.WriteLogPages(r, Mask{}); err != nil {
+		if err := WriteLogPages(f, r, Mask{}); err != nil {
 			b.Fatal(err)
 		}
 		if err := f.Save(r); err != nil {
 			b.Fatal(err)
 		}
-		if err := f.WriteReports(r); err != nil {
+		if err := WriteReports(f, r); err != nil {
 			b.Fatal(err)
 		}
 		if err := WritePage(logs, read(b, logs, ""), r); err != nil {

@@ -57,7 +57,7 @@ type passRecord struct {
 
 // readPasses adds to passes those of the wanted steps in a run.
 func readPasses(logs, run string, wanted map[string]bool, passes map[string]Pass) error {
-	data, err := readRecord(filepath.Join(logs, run, recordFile))
+	data, err := readRecord(filepath.Join(logs, run, RecordFile))
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (h *History) currentTests(seen map[string]bool) []string {
 		}
 	}
 	var names []string
-	for _, name := range h.current() {
+	for _, name := range h.Current() {
 		if !seen[name] && !others[name] {
 			names = append(names, name)
 		}

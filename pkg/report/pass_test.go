@@ -82,7 +82,7 @@ func TestPasses(t *testing.T) {
 	}
 
 	// What cannot be read any more is an error: nobody may take it for unneeded.
-	if err := os.WriteFile(filepath.Join(logs, "2026-11-02T03-00-00", recordFile), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(logs, "2026-11-02T03-00-00", RecordFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.LastPassedOn(logs, nil); err == nil {

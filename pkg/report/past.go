@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"runtests/pkg/hint"
 )
 
-// History is what the runs of a suite were, the newest first. It is read from the run
-// folders; what it needs of their records is kept in an index beside them.
+// History is what the runs of a suite were, the newest first. It is read from their records.
 type History struct {
 	Runs   []Past
 	Faults []error // of the runs that are not among Runs because their records cannot be read
@@ -56,78 +59,55 @@ func ReadHistory(logs, before string) (*History, error) {
 		return nil, err
 	}
 	if before != "" {
-		ids = slices.DeleteFunc(ids, func(id string) bool { return compareIDs(id, before) >= 0 })
+		ids = slices.DeleteFunc(ids, func(id string) bool { return CompareIDs(id, before) >= 0 })
 	}
-	index := readIndex(logs)
 	h := new(History)
-	fresh := 0 // how many were read from their records
-	for _, read := range readPasts(logs, ids, index) {
+	for _, read := range readPasts(logs, ids) {
 		switch {
 		case errors.Is(read.err, ErrNoRun): // cut off before its first record, or somebody else's
-			continue
 		case read.err != nil:
 			h.Faults = append(h.Faults, read.err)
-			continue
-		case read.fresh:
-			fresh++
+		default:
+			h.Runs = append(h.Runs, read.past)
 		}
-		if run := &read.past.Past; run.Finished.IsZero() {
-			run.Running, _ = Alive(filepath.Join(logs, run.ID)) // where nobody knows, it is over
-		}
-		h.Runs = append(h.Runs, read.past.Past)
-		index[read.past.ID] = read.past
-	}
-	if fresh > 0 || before == "" && len(index) != len(h.Runs) {
-		// A reader who may not write there reads the records anew each time: slower, and as right.
-		_ = writeIndex(logs, h.Runs, index)
 	}
 	h.sum()
 	return h, nil
 }
 
-// pastRead is what became of reading one run.
+// pastRead is the result of reading one run.
 type pastRead struct {
-	past  indexed
-	fresh bool // from its record, not from the index
-	err   error
+	past Past
+	err  error
 }
 
-// readPasts reads the runs ids, from their records where the index does not have them
-// as they are now: several at a time, for a year of large records takes seconds.
-func readPasts(logs string, ids []string, index map[string]indexed) []pastRead {
+// readPasts reads the records of the runs ids. It reads several at a time: a year of large
+// records takes seconds.
+func readPasts(logs string, ids []string) []pastRead {
 	reads := make([]pastRead, len(ids))
+	free := make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)) // more would only hold more records in memory
 	var group sync.WaitGroup
-	next := make(chan int)
-	for range min(runtime.GOMAXPROCS(0), 4, max(len(ids), 1)) { // more would only hold more records in memory
+	for i, id := range ids {
+		free <- struct{}{}
 		group.Go(func() {
-			for i := range next {
-				reads[i] = readPast(logs, ids[i], index)
-			}
+			reads[i] = readPast(logs, id)
+			<-free
 		})
 	}
-	for i := range ids {
-		next <- i
-	}
-	close(next)
 	group.Wait()
 	return reads
 }
 
-func readPast(logs, id string, index map[string]indexed) pastRead {
-	path := filepath.Join(logs, id, recordFile)
-	now, err := stampOf(path)
-	if err != nil {
-		return pastRead{err: fmt.Errorf("read the record of the run %s: %w", id, err)}
-	}
-	if known, ok := index[id]; ok && known.stamp == now {
-		return pastRead{past: known}
-	}
-	past, err := readPastRecord(path)
+func readPast(logs, id string) pastRead {
+	past, err := readPastRecord(filepath.Join(logs, id, RecordFile))
 	if err != nil {
 		return pastRead{err: fmt.Errorf("read the record of the run %s: %w", id, err)}
 	}
 	past.ID = id
-	return pastRead{past: indexed{past, now}, fresh: true}
+	if past.Finished.IsZero() {
+		past.Running, _ = Alive(filepath.Join(logs, id)) // if nobody knows, it is over
+	}
+	return pastRead{past: past}
 }
 
 // pastRecord is what of a record the history needs.
@@ -154,9 +134,9 @@ func readPastRecord(path string) (Past, error) {
 		return Past{}, err
 	}
 	var record pastRecord
-	// A later version may have other types: what it is then is for checkVersion to say.
+	// A later version may have other types: what it is then is for CheckVersion to say.
 	err = json.Unmarshal(data, &record)
-	if versionErr := checkVersion(record.Version, err, len(data)); versionErr != nil {
+	if versionErr := CheckVersion(record.Version, err, len(data)); versionErr != nil {
 		return Past{}, versionErr
 	}
 	past := Past{Started: record.Started, Finished: record.Finished, Partial: record.Partial, Steps: make([]PastStep, len(record.Steps))}
@@ -206,14 +186,14 @@ func (h *History) sum() {
 // add takes what an earlier run than all before says.
 func (p *stepPast) add(run *Past, step *PastStep) {
 	switch {
-	case !step.Outcome.proves():
+	case !step.Outcome.Proves():
 		return
 	case step.Outcome == Passed:
 		p.decided, p.open = true, false
 		if p.passed == "" {
 			p.passed = run.ID
 		}
-		if len(p.passes) < usualPasses && step.Duration > 0 {
+		if len(p.passes) < UsualPasses && step.Duration > 0 {
 			p.passes = append(p.passes, time.Duration(step.Duration))
 		}
 		return
@@ -254,7 +234,7 @@ func (p *stepPast) trend(run *Run, step *Result, known bool) *Trend {
 		p = new(stepPast)
 	}
 	t := Trend{Was: p.last, Passed: p.passed}
-	failed := step.Outcome.proves() && step.Outcome != Passed
+	failed := step.Outcome.Proves() && step.Outcome != Passed
 	switch {
 	case p.failing && step.Outcome == Passed:
 		t.Change = Fixed
@@ -270,10 +250,10 @@ func (p *stepPast) trend(run *Run, step *Result, known bool) *Trend {
 	case step.Outcome == Interrupted && p.failing: // it proves nothing, and the failure goes on
 		t.Since, t.Runs, t.Announced = p.streak.Since, p.streak.Runs, p.streak.Announced
 	}
-	if p.last == "" && known && step.Outcome.proves() {
+	if p.last == "" && known && step.Outcome.Proves() {
 		t.Change = New
 	}
-	middle, pace := pace(time.Duration(step.Duration), p.passes)
+	middle, pace := PaceOf(time.Duration(step.Duration), p.passes)
 	t.Usual = Duration(middle)
 	if step.Outcome == Passed && (step.Build == nil || !step.Build.Current) {
 		t.Pace = pace
@@ -297,16 +277,16 @@ func (h *History) Conclude(run *Run) {
 	for i := range run.Steps {
 		there[run.Steps[i].Name] = true
 	}
-	for _, name := range h.current() {
+	for _, name := range h.Current() {
 		if !there[name] {
 			run.Gone = append(run.Gone, name)
 		}
 	}
 }
 
-// current are the names of the steps that the suite had when it was last run: those of
+// Current returns the names of the steps that the suite had when it was last run: those of
 // the last run of all of it, and of the parts of it that were run since.
-func (h *History) current() []string {
+func (h *History) Current() []string {
 	var names []string
 	seen := map[string]bool{}
 	for i := range h.Runs {
@@ -327,4 +307,66 @@ func (h *History) current() []string {
 func (h *History) NotPassed(step string) bool {
 	past, ok := h.steps[step]
 	return ok && past.last != Passed
+}
+
+// Named returns the names of the steps that pattern names: the name of a step or of a test, or a
+// glob over either; an empty one names the current steps. The error wraps ErrNoRun if no run
+// has had such a step.
+func (h *History) Named(pattern string) ([]string, error) {
+	if pattern == "" {
+		return h.Current(), nil
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, fmt.Errorf("find the steps %q: %w", pattern, err)
+	}
+	var names []string
+	for name := range h.steps {
+		if means(pattern, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, hint.Wrap(fmt.Errorf("find the history of %q: %w has such a step", pattern, ErrNoRun), "runtests history names all steps")
+	}
+	return names, nil
+}
+
+// means says whether pattern names the step: by its name, by its test's, or as a glob over either.
+func means(pattern, step string) bool {
+	test, _, _ := strings.Cut(step, "@")
+	for _, name := range []string{step, test} {
+		if matched, _ := path.Match(pattern, name); matched || pattern == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Ended returns the outcome of a step of the run. A step without one, in a run that is over, was
+// interrupted with it.
+func (p *Past) Ended(step *PastStep) Outcome {
+	if step.Outcome == "" && !p.Running {
+		return Interrupted
+	}
+	return step.Outcome
+}
+
+// StepHistory is what the history says of one step.
+type StepHistory struct {
+	Failing    *Failing        // nil: it does not fail
+	LastFailed time.Time       // the launch of the run in which it last failed; zero: never
+	Passes     []time.Duration // how long its last passes took, the newest first
+}
+
+// Step returns what the history says of the step of that name: the zero value if it has none.
+func (h *History) Step(name string) StepHistory {
+	past := h.steps[name]
+	if past == nil {
+		return StepHistory{}
+	}
+	s := StepHistory{LastFailed: past.failed, Passes: past.passes}
+	if past.failing {
+		s.Failing = &past.streak
+	}
+	return s
 }

@@ -85,7 +85,7 @@ func beyond(logs string, ids []string, keep int) []string {
 
 // ours says that a folder named as a run holds what a run's folder holds.
 func ours(folder string) bool {
-	for _, name := range []string{recordFile, lockFile} {
+	for _, name := range []string{RecordFile, lockFile} {
 		if info, err := os.Lstat(filepath.Join(folder, name)); err == nil && info.Mode().IsRegular() {
 			return true
 		}

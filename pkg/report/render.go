@@ -1,18 +1,18 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"runtests/pkg/hint"
 )
 
 // renderings are the formats by name; Formats has their order.
 var renderings = map[string]func(io.Writer, *Run) error{
 	"text":  Text,
-	"json":  JSON,
+	"json":  Encode,
 	"junit": JUnit,
 	"tap":   TAP,
 	"html":  HTML,
@@ -25,43 +25,19 @@ func Formats() []string { return []string{"text", "json", "junit", "tap", "html"
 func Render(w io.Writer, format string, r *Run) error {
 	render, ok := renderings[format]
 	if !ok {
-		return &hinted{fmt.Errorf("render a report: no format %q", format), "the formats are " + strings.Join(Formats(), ", ")}
+		return hint.Wrap(fmt.Errorf("render a report: no format %q", format), "the formats are "+strings.Join(Formats(), ", "))
 	}
 	return render(w, r)
 }
 
-// JSON writes the record itself, as it is in run.json. Control characters and those
-// that turn the direction of text around are escaped: it may be shown on a terminal.
-func JSON(w io.Writer, r *Run) error {
-	var data bytes.Buffer
-	enc := json.NewEncoder(&data)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(r); err != nil {
-		return fmt.Errorf("write the record of the run: %w", err)
+// WriteReports writes into a run's folder what people and other programs read: report.txt,
+// report.html and junit.xml.
+func WriteReports(f *Folder, r *Run) error {
+	var errs []error
+	for name, render := range map[string]func(io.Writer, *Run) error{TextFile: Text, HTMLFile: HTML, JUnitFile: JUnit} {
+		errs = append(errs, f.Replace(name, func(w io.Writer) error { return render(w, r) }))
 	}
-	_, err := w.Write(escapeJSON(data.Bytes()))
-	return err
-}
-
-// escapeJSON escapes what Clean would remove and encoding/json leaves as it is. In
-// JSON such characters can only be in strings.
-func escapeJSON(data []byte) []byte {
-	var out []byte
-	done := 0
-	for i := 0; i < len(data); {
-		c, n := utf8.DecodeRune(data[i:])
-		if c >= 0x7f && c <= 0x9f || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
-			out = append(out, data[done:i]...)
-			out = fmt.Appendf(out, `\u%04x`, c)
-			done = i + n
-		}
-		i += n
-	}
-	if done == 0 {
-		return data
-	}
-	return append(out, data[done:]...)
+	return errors.Join(errs...)
 }
 
 // Shorten returns a copy of r of whose tails only the last lines are left, with a
@@ -72,7 +48,7 @@ func Shorten(r *Run, lines int) *Run {
 	shortened := false
 	for i, step := range r.Steps {
 		if len(step.Log.Tail.Lines) > max(lines, 0) {
-			step.Log.Tail = step.Log.Tail.last(lines)
+			step.Log.Tail = step.Log.Tail.Last(lines)
 			shortened = true
 		}
 		short.Steps[i] = step
@@ -87,5 +63,5 @@ func shortenedNote(lines int) string {
 	if lines <= 0 {
 		return "To keep this report small, the ends of the logs are left out."
 	}
-	return "To keep this report small, no more than the last " + count(int64(lines), "line") + " of each log " + isAre(lines) + " shown."
+	return "To keep this report small, no more than the last " + Count(int64(lines), "line") + " of each log " + isAre(lines) + " shown."
 }

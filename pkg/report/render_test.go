@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtests/pkg/hint"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ var runs = map[string]*Run{
 // extensions are the golden files' by rendering.
 var extensions = map[string]func(io.Writer, *Run) error{
 	".txt":       Text,
-	".json":      JSON,
+	".json":      Encode,
 	".xml":       JUnit,
 	".tap":       TAP,
 	".html":      HTML,
@@ -152,7 +153,7 @@ func TestJSONComesBack(t *testing.T) {
 			continue
 		}
 		var got Run
-		if err := json.Unmarshal([]byte(render(t, JSON, want)), &got); err != nil {
+		if err := json.Unmarshal([]byte(render(t, Encode, want)), &got); err != nil {
 			t.Fatal(err)
 		}
 		got.Running = want.Running // no part of the record
@@ -226,8 +227,8 @@ func TestRender(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", format, out.Len(), err)
 		}
 	}
-	if err := Render(io.Discard, "pdf", sampleRun()); err == nil || !strings.Contains(hint(err), "text, json, junit, tap, html") {
-		t.Errorf("got %v, hint %q", err, hint(err))
+	if err := Render(io.Discard, "pdf", sampleRun()); err == nil || !strings.Contains(hint.Of(err), "text, json, junit, tap, html") {
+		t.Errorf("got %v, hint %q", err, hint.Of(err))
 	}
 }
 
@@ -254,9 +255,9 @@ func TestRenderingsTellWriteErrors(t *testing.T) {
 
 func TestShorten(t *testing.T) {
 	r := sampleRun()
-	before := render(t, JSON, r)
+	before := render(t, Encode, r)
 	short := Shorten(r, 2)
-	if after := render(t, JSON, r); after != before {
+	if after := render(t, Encode, r); after != before {
 		t.Error("the run itself was changed")
 	}
 	if got, want := short.Steps[3].Log.Tail.Lines, r.Steps[3].Log.Tail.Lines[38:]; !slices.Equal(got, want) {
@@ -293,7 +294,7 @@ func TestDurationString(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 lines", 1: "1 line", 999: "999 lines", 1000: "1,000 lines", 1_234_567: "1,234,567 lines", -1000: "-1,000 lines", -100: "-100 lines"} {
-		if got := count(n, "line"); got != want {
+		if got := Count(n, "line"); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

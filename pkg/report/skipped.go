@@ -155,10 +155,10 @@ func SkippedNotes(list []Skipped, since time.Time) []string {
 func skippedRuns(list []Skipped) string {
 	first, last := list[0].Launched.Local(), list[len(list)-1].Launched.Local()
 	if len(list) == 1 {
-		return "the run of " + first.Format(timeLayout) + " was skipped"
+		return "the run of " + first.Format(TimeLayout) + " was skipped"
 	}
 	return fmt.Sprintf("%s runs were skipped, the first at %s, the last at %s",
-		thousands(int64(len(list))), first.Format(timeLayout), last.Format(timeLayout))
+		Thousands(int64(len(list))), first.Format(TimeLayout), last.Format(TimeLayout))
 }
 
 // skippedBy says who held the suite since held.
@@ -169,5 +169,5 @@ func skippedBy(held, since time.Time) string {
 	case held.Equal(since):
 		return "this one was still going on"
 	}
-	return "the run of " + held.Local().Format(timeLayout) + " was still going on"
+	return "the run of " + held.Local().Format(TimeLayout) + " was still going on"
 }

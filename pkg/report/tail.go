@@ -26,8 +26,8 @@ type Tail struct {
 	Cut map[int]int64 `json:"cut,omitempty"`
 }
 
-// last returns the last n lines of t.
-func (t Tail) last(n int) Tail {
+// Last returns the last n lines of t.
+func (t Tail) Last(n int) Tail {
 	skip := len(t.Lines) - max(n, 0)
 	switch {
 	case skip <= 0:
@@ -38,13 +38,26 @@ func (t Tail) last(n int) Tail {
 	short := Tail{Lines: t.Lines[skip:]}
 	for i, bytes := range t.Cut {
 		if i >= skip {
-			short.cut(i-skip, bytes)
+			short.SetCut(i-skip, bytes)
 		}
 	}
 	return short
 }
 
-func (t *Tail) cut(line int, bytes int64) {
+// LastBytes returns the last lines of t that have at most n bytes together, at least one of them.
+func (t Tail) LastBytes(n int) Tail {
+	lines := 0
+	for i := len(t.Lines) - 1; i >= 0; i-- {
+		if n -= len(t.Lines[i]) + 1; n < 0 && lines > 0 {
+			break
+		}
+		lines++
+	}
+	return t.Last(lines)
+}
+
+// SetCut notes that so many bytes of the log are left out at the start of a line.
+func (t *Tail) SetCut(line int, bytes int64) {
 	if t.Cut == nil {
 		t.Cut = map[int]int64{}
 	}
@@ -77,7 +90,7 @@ func ReadTail(f io.ReaderAt, size int64, lines int) (Tail, error) {
 		}
 		if s.kept() != s {
 			raw = wholeCharacters(raw)
-			tail.cut(i, s.size()-int64(len(raw)))
+			tail.SetCut(i, s.size()-int64(len(raw)))
 		}
 		tail.Lines = append(tail.Lines, asShown(raw))
 	}

@@ -26,7 +26,7 @@ const lookedThrough = 5
 func removeTemporary(root *os.Root, logs string, ids []string, now time.Time) error {
 	faults := []error{removeOldLinks(root, now)}
 	for i, id := range ids {
-		if _, err := root.Lstat(filepath.Join(id, junitFile)); err == nil && i >= lookedThrough {
+		if _, err := root.Lstat(filepath.Join(id, JUnitFile)); err == nil && i >= lookedThrough {
 			continue
 		}
 		alive, err := Alive(filepath.Join(logs, id))
@@ -53,7 +53,7 @@ func removeReplacements(root *os.Root, id string) error {
 		if entry.IsDir() && temporaryOf(workFolder, entry.Name()) {
 			return true
 		}
-		for _, name := range []string{recordFile, textFile, htmlFile, junitFile} {
+		for _, name := range []string{RecordFile, TextFile, HTMLFile, JUnitFile} {
 			if entry.Type().IsRegular() && temporaryOf(name, entry.Name()) {
 				return true
 			}

@@ -110,12 +110,12 @@ func listed(thing string, things []string) []string {
 	if len(things) == 0 {
 		return nil
 	}
-	lines := []string{"  " + count(int64(len(things)), thing) + " between:"}
+	lines := []string{"  " + Count(int64(len(things)), thing) + " between:"}
 	for _, t := range things[:min(len(things), maxListed)] {
 		lines = append(lines, "    "+t)
 	}
 	if more := len(things) - maxListed; more > 0 {
-		lines = append(lines, "    and "+thousands(int64(more))+" more")
+		lines = append(lines, "    and "+Thousands(int64(more))+" more")
 	}
 	return lines
 }

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// timeLayout is how a moment is shown to a person.
-const timeLayout = "2006-01-02 15:04:05"
-
 // view is a run in a person's words, cleaned: what the text and the pages show of it.
 type view struct {
 	Subject  string
@@ -78,7 +75,7 @@ func newView(r *Run) view {
 		Subject: r.Subject(),
 		Suite:   Clean(r.Suite),
 		Where:   Clean(r.Host),
-		When:    r.Started.Format(timeLayout),
+		When:    r.Started.Format(TimeLayout),
 		State:   ending(r),
 		Program: Clean(r.Program),
 		Folder:  Clean(r.Folder),
@@ -153,11 +150,11 @@ func ending(r *Run) string {
 func newStepView(r *Run, step *Result) stepView {
 	v := stepView{
 		Outcome:   Clean(string(outcome(r, step))),
-		Name:      stepName(step),
+		Name:      step.Title(),
 		Reason:    reason(r, step),
 		Hint:      Clean(step.Hint),
 		Trend:     trendText(r, step),
-		Badge:     Clean(string(step.change())),
+		Badge:     Clean(string(step.Change())),
 		PaceWord:  paceWord(step),
 		Pace:      paceText(step),
 		Verdict:   newVerdictView(r, step.Verdict),
@@ -181,7 +178,7 @@ func newStepView(r *Run, step *Result) stepView {
 	}
 	if step.Log.File != "" {
 		v.Log = Clean(filepath.Join(r.Folder, step.Log.File))
-		v.LogLines = count(step.Log.Lines, "line")
+		v.LogLines = Count(step.Log.Lines, "line")
 		v.LogLink = relative(step.Log.File)
 		v.PageLink = relative(step.Log.Page)
 	}
@@ -189,18 +186,6 @@ func newStepView(r *Run, step *Result) stepView {
 		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), Clean(line)})
 	}
 	return v
-}
-
-// stepName is a step's name as a report shows it.
-func stepName(step *Result) string { return step.Kind.title(step.Name) }
-
-// title is the name of a step of that kind as a person reads it.
-func (k Kind) title(name string) string {
-	switch k {
-	case Image, Deploy:
-		return string(k) + " " + Clean(name)
-	}
-	return Clean(name)
 }
 
 // What a report says in place of an outcome that there is not yet.
@@ -268,14 +253,14 @@ func tailTitle(log Log) string {
 	case kept == 1:
 		return "the last line:"
 	}
-	return "the last " + count(int64(kept), "line") + ":"
+	return "the last " + Count(int64(kept), "line") + ":"
 }
 
 func cutMark(bytes int64) string {
 	if bytes == 0 {
 		return ""
 	}
-	return "[" + count(bytes, "byte") + " left out] "
+	return "[" + Count(bytes, "byte") + " left out] "
 }
 
 // commandLine is a command on one line. A line feed in it, which can only be within
@@ -292,25 +277,9 @@ func cleanAll(lines []string) []string {
 	return clean
 }
 
-// count is a number of things in English, with thousands separators: "1 line", "18,204 lines".
-func count(n int64, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return thousands(n) + " " + thing
-}
-
 func isAre(n int) string {
 	if n == 1 {
 		return "is"
 	}
 	return "are"
-}
-
-func thousands(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

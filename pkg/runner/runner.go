@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -22,12 +22,12 @@ import (
 
 // Engine is what a run needs of a container engine.
 type Engine interface {
-	Run(ctx context.Context, c engine.Container, output io.Writer) (engine.Exit, error)
+	Run(ctx context.Context, c container.Container, output io.Writer) (container.Exit, error)
 	Remove(ctx context.Context, id string) error
 	Rename(ctx context.Context, id, name string) error
-	Containers(ctx context.Context, labels map[string]string) ([]engine.Summary, error)
-	ContainerNamed(ctx context.Context, name string) (engine.Summary, bool, error)
-	Image(ctx context.Context, ref string) (engine.Image, error)
+	Containers(ctx context.Context, labels map[string]string) ([]container.Summary, error)
+	ContainerNamed(ctx context.Context, name string) (container.Summary, bool, error)
+	Image(ctx context.Context, ref string) (container.Image, error)
 	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
 	Ping(ctx context.Context) error
 }
@@ -141,7 +141,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
-	r.Mask.Result(&result)
+	result.Mask(r.Mask)
 	r.History.Judge(r.run, &result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)

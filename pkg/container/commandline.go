@@ -1,8 +1,6 @@
-package engine
+package container
 
 import (
-	"bytes"
-	"encoding/csv"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,13 +8,13 @@ import (
 	"al.essio.dev/pkg/shellescape"
 )
 
-// CommandLine is what a person types at a shell to run c by hand, with the docker client
-// (or Podman's) called cli. A container that is kept is kept as keepAs; with an empty
-// keepAs it is removed at its end.
+// CommandLine returns what a person types at a shell to run c by hand with the client cli:
+// docker or podman. The container is kept under the name keepAs; if that is empty, it is
+// removed when it ends.
 //
-// It says all of c but what is the program's own business: labels, log driver, the time
-// between TERM and KILL. Secrets are not in it: it names their variables, which must be
-// in the environment, and the files that they came from.
+// The line has all of c but what concerns only the program: labels, log driver, the time
+// between TERM and KILL. It holds no secrets. It names their variables, which must be set in
+// the environment, and the files they were read from.
 func (c Container) CommandLine(cli, keepAs string) string {
 	if len(c.Copies) > 0 {
 		return c.createCopyStart(shellescape.Quote(cli), keepAs)
@@ -28,8 +26,8 @@ func (c Container) CommandLine(cli, keepAs string) string {
 	return shellescape.QuoteCommand(append(words, c.arguments(keepAs)...))
 }
 
-// createCopyStart is CommandLine for a container that files are copied into. The shell
-// keeps the exit status over the removal.
+// createCopyStart returns the command line of a container that files are copied into. The
+// shell keeps the exit status across the removal.
 func (c Container) createCopyStart(cli, keepAs string) string {
 	var b strings.Builder
 	b.WriteString("c=$(" + cli + " create " + shellescape.QuoteCommand(c.arguments(keepAs)) + ")")
@@ -43,7 +41,7 @@ func (c Container) createCopyStart(cli, keepAs string) string {
 	return b.String()
 }
 
-// arguments are c's flags, its image and its command.
+// arguments returns c's flags, its image and its command.
 func (c Container) arguments(name string) []string {
 	var words []string
 	flag := func(name string, values ...string) {
@@ -88,11 +86,11 @@ func (c Container) arguments(name string) []string {
 	flag("--security-opt", c.SecurityOpt...)
 	flag("--device", c.Devices...)
 	flag("--tmpfs", c.Tmpfs...)
-	for _, m := range c.allMounts() {
-		if m.hasColon() {
+	for _, m := range c.AllMounts() {
+		if m.NeedsLongForm() {
 			flag("--mount", m.long())
 		} else {
-			flag("-v", m.short())
+			flag("-v", m.Short())
 		}
 	}
 	var rest []string
@@ -103,8 +101,8 @@ func (c Container) arguments(name string) []string {
 	return slices.Concat(words, []string{c.Image}, rest, c.Command)
 }
 
-// shownEnvironment are the variables with their values, of a secret or inherited one only its name: the
-// client takes its value from its own environment. What a file says is left to the file.
+// shownEnvironment returns the variables as NAME=VALUE. A secret or inherited variable is only
+// named: the client takes its value from its own environment. What EnvFiles hold is left out.
 func (c Container) shownEnvironment() []string {
 	var env []string
 	for _, v := range c.Env {
@@ -119,36 +117,8 @@ func (c Container) shownEnvironment() []string {
 	return env
 }
 
-// long is the mount in the form of --mount: comma-separated values, each quoted as in CSV.
-func (m Mount) long() string {
-	fields := []string{"type=volume"}
-	if m.Bind() {
-		fields[0] = "type=bind"
-	}
-	if m.Source != "" {
-		fields = append(fields, "src="+m.Source)
-	}
-	fields = append(fields, "dst="+m.Target)
-	if m.ReadOnly || slices.Contains(m.Options, "ro") {
-		fields = append(fields, "readonly")
-	}
-	for _, o := range m.Options {
-		switch {
-		case slices.Contains(propagations, o):
-			fields = append(fields, "bind-propagation="+o)
-		case o == "nocopy":
-			fields = append(fields, "volume-nocopy")
-		}
-	}
-	var line bytes.Buffer
-	w := csv.NewWriter(&line)
-	_ = w.Write(fields) // a bytes.Buffer takes everything
-	w.Flush()
-	return strings.TrimSuffix(line.String(), "\n")
-}
-
-// quantity is a number of bytes as the docker client reads it, exact, in the largest unit;
-// empty for none.
+// quantity returns a number of bytes as the docker client reads it: exact, in the largest
+// unit that divides it. It returns "" for 0.
 func quantity(n int64) string {
 	if n <= 0 {
 		return ""
