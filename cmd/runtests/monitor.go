@@ -26,7 +26,7 @@ func (r *execution) ping(ctx context.Context, w *world, event ping.Event, body s
 	if r.monitor == nil {
 		return
 	}
-	err := r.monitor.Tell(ctx, event, body)
+	err := r.monitor.Notify(ctx, event, body)
 	switch {
 	case err == nil:
 	case r.Mail:
