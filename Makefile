@@ -13,10 +13,11 @@ TESTTIME ?= 40m
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOLICENSES   := github.com/google/go-licenses@v1.6.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
-.PHONY: help build demo test lint bench test-engines test-ecs fuzz soak install clean
+.PHONY: help build demo notices test lint bench test-engines test-ecs fuzz soak install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ test-ecs: build ## examples/ecs from its images to a client behind Apache, besid
 	bin/runtests -f examples/ecs/runtests.yaml build ecs-bookworm-deps && \
 	RUNTESTS_ECS=ecs-bookworm-deps go test -count=1 -timeout 30m -v -run '^TestECSThroughApache$$' ./tests/
 
+notices: ## THIRD-PARTY-NOTICES, from the modules that are linked into the binary; needs the network once
+	@scripts/notices $(GOLICENSES)
+
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
 
@@ -64,11 +68,12 @@ soak: ## 200 kills, then kills, signals, engine and mail faults at random for SO
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
 	RUNTESTS_KILLS=200 SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 24h -v -run 'TestKilledAtAnyMoment|TestSoak' ./tests/
 
-install: ## binary, man page and crontab.example under PREFIX (/usr/local), below DESTDIR
+install: ## binary, man page, licence and crontab.example under PREFIX (/usr/local), below DESTDIR
 	@[[ -x bin/runtests ]] || { echo 'make install: there is no bin/runtests yet: run make build first' >&2; exit 1; }
 	install -D -m 755 bin/runtests '$(DESTDIR)$(PREFIX)/bin/runtests'
 	install -D -m 644 docs/runtests.1 '$(DESTDIR)$(PREFIX)/share/man/man1/runtests.1'
 	install -D -m 644 crontab.example '$(DESTDIR)$(PREFIX)/share/doc/runtests/crontab.example'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/runtests' LICENSE THIRD-PARTY-NOTICES
 
 clean: ## what was built and what the demo logged (files only: images stay)
 	rm -rf bin examples/*/logs
