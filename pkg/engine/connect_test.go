@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/tests/needs"
 )
 
 // environment is an Options.Getenv over a table.
@@ -150,6 +152,7 @@ func TestNoEngine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			options := Options{Getenv: environment(tt.env), HomeDir: dir, CallTimeout: 200 * time.Millisecond}
 			if tt.name == "API too old" {
+				needs.Engine(t, t.Name()) // whose API it is too old for
 				options.CallTimeout = 0
 			}
 			_, err := Connect(t.Context(), options)
