@@ -19,6 +19,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
@@ -205,7 +206,7 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 
 // OpenLog opens a log of the folder for reading. It follows no link, and a pipe does not hang it.
 func (f *Folder) OpenLog(name string) (*os.File, error) {
-	return f.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	return regular.OpenIn(f.root, name)
 }
 
 // RemoveLog removes a file that CreateLog made.

@@ -3,16 +3,15 @@ package history
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
@@ -139,22 +138,11 @@ func OpenFolder(path string) (*report.Run, error) {
 
 // readRecord reads a file that may be anything.
 func readRecord(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
+	data, err := regular.Read(path, MaxRecordBytes)
 	if err != nil {
 		return nil, noRecord(path, err)
 	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a file", path)
-	case info.Size() > MaxRecordBytes:
-		return nil, fmt.Errorf("%s: larger than %d MiB", path, MaxRecordBytes>>20)
-	}
-	return io.ReadAll(io.LimitReader(file, MaxRecordBytes))
+	return data, nil
 }
 
 // noRecord says of a record that is not there that there is no such run; any other err stays.

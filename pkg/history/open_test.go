@@ -129,7 +129,7 @@ func TestOpenRefusesWhatIsNoRecord(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open("", "/dev/zero"); err == nil || !strings.Contains(err.Error(), "not a file") {
+	if _, err := Open("", "/dev/zero"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a device was read: %v", err)
 	}
 	large := filepath.Join(t.TempDir(), "run.json")

@@ -6,18 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
 
 	"runtests/pkg/history"
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
@@ -144,22 +143,7 @@ func readInventory(logs, name string) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a file", name)
-	}
-	data, err = io.ReadAll(io.LimitReader(file, maxInventoryBytes+1))
-	if err == nil && len(data) > maxInventoryBytes {
-		err = fmt.Errorf("%s: larger than %d MiB", name, maxInventoryBytes>>20)
-	}
+	data, err = regular.ReadIn(root, name, maxInventoryBytes)
 	return bytes.TrimSpace(data), err
 }
 

@@ -74,7 +74,7 @@ func TestInventoryFaults(t *testing.T) {
 			return os.WriteFile(filepath.Join(folder, name), []byte(`{"version":1,"image_id":"`+testImageID("c")+`"}`), 0o600)
 		}, "of another image", false},
 		{"a link", func(folder string) error { return os.Symlink("/etc/passwd", filepath.Join(folder, name)) }, "escapes", false},
-		{"a directory", func(folder string) error { return os.Mkdir(filepath.Join(folder, name), 0o700) }, "not a file", false},
+		{"a directory", func(folder string) error { return os.Mkdir(filepath.Join(folder, name), 0o700) }, "not a regular file", false},
 		{"too large", func(folder string) error {
 			return errors.Join(os.WriteFile(filepath.Join(folder, name), nil, 0o600), os.Truncate(filepath.Join(folder, name), maxInventoryBytes+1))
 		}, "larger than 32 MiB", false},

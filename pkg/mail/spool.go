@@ -23,6 +23,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
+
+	"runtests/pkg/regular"
 )
 
 // Spool keeps messages that could not be delivered, until a later run delivers them.
@@ -343,18 +345,13 @@ func readSpooled(path string) (Spooled, error) {
 	if !spoolName.MatchString(filepath.Base(path)) {
 		return Spooled{}, errors.New("not a file name of the spool")
 	}
-	// O_NONBLOCK: opening a pipe must not wait for its writer.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := regular.OpenNoFollow(path)
 	if err != nil {
 		return Spooled{}, err
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	info, err := file.Stat()
-	if err != nil {
-		return Spooled{}, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxSpoolFile {
-		return Spooled{}, fmt.Errorf("not a regular file of at most %d bytes", maxSpoolFile)
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() > maxSpoolFile {
+		return Spooled{}, errors.Join(err, fmt.Errorf("larger than %d MiB", maxSpoolFile>>20))
 	}
 	return parseSpooled(file)
 }

@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"runtests/pkg/hint"
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
@@ -107,19 +109,14 @@ const pageMark = `<meta name="generator" content="runtests">`
 
 // isPage says that a file may be replaced: it is one of our pages, or not there.
 func isPage(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+	file, err := regular.OpenNoFollow(path)
 	foreign := hint.Wrap(fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests keeps a page of that name")
-	if !info.Mode().IsRegular() {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case errors.Is(err, regular.ErrNot), errors.Is(err, syscall.ELOOP):
 		return foreign
-	}
-	file, err := os.Open(path)
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	defer file.Close()
