@@ -11,6 +11,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // ImageSpec is what an image is made of, and what it gives to its containers.
@@ -43,7 +45,7 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 	defer cancel()
 	response, err := e.send(ctx, http.MethodGet, "/images/"+ref+"/json", nil)
 	if status, _, _ := refusal(err); status == http.StatusNotFound {
-		return spec, ErrNoImage
+		return spec, container.ErrNoImage
 	}
 	if err != nil {
 		return spec, explain(ctx, err)

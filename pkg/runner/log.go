@@ -7,7 +7,7 @@ import (
 	"os"
 	"sync"
 
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 )
 
 // endKept is how much of a log's end is kept in memory for a live display, in bytes.
@@ -159,36 +159,36 @@ func (l *Log) order() error {
 func (l *Log) close() error { return l.file.Close() }
 
 // tail reads the last lines back from the file, after end.
-func (l *Log) tail(lines int) (report.Tail, error) {
+func (l *Log) tail(lines int) (plain.Tail, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	file, err := os.Open(l.path)
 	if err != nil {
-		return report.Tail{}, err
+		return plain.Tail{}, err
 	}
 	defer file.Close()
 	if !l.overflowed() {
-		return report.ReadTail(file, l.bytes, lines)
+		return plain.ReadTail(file, l.bytes, lines)
 	}
 	return l.tailOfRing(file, lines)
 }
 
 // tailOfRing reads the last lines of those that are whole in the file's tail. A last
 // line that is longer than the tail is cut at its start.
-func (l *Log) tailOfRing(file io.ReaderAt, lines int) (report.Tail, error) {
+func (l *Log) tailOfRing(file io.ReaderAt, lines int) (plain.Tail, error) {
 	begins := l.bytes - l.ringSize() // the tail, in what was printed
 	from := int64(0)
 	if l.lastLine > begins {
 		whole, err := firstLine(io.NewSectionReader(file, l.ringStart(), l.ringSize()))
 		if err != nil {
-			return report.Tail{}, err
+			return plain.Tail{}, err
 		}
 		from = whole
 	} else {
 		lines = min(lines, 1)
 	}
 	size := l.ringSize() - from
-	tail, err := report.ReadTail(io.NewSectionReader(file, l.ringStart()+from, size), size, lines)
+	tail, err := plain.ReadTail(io.NewSectionReader(file, l.ringStart()+from, size), size, lines)
 	if before := begins - l.lastLine; before > 0 && len(tail.Lines) == 1 {
 		if tail.Cut == nil {
 			tail.Cut = map[int]int64{}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 )
 
 // testLog is a log in a file of its own.
@@ -99,7 +99,7 @@ func checkTail(t *testing.T, log *Log, printed []byte, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := report.ReadTail(bytes.NewReader(printed), int64(len(printed)), n)
+	want, err := plain.ReadTail(bytes.NewReader(printed), int64(len(printed)), n)
 	if err != nil {
 		t.Fatal(err)
 	}
