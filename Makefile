@@ -10,14 +10,16 @@ FUZZTIME ?= 10s
 SOAKTIME ?= 10m
 # Time limit for the tests of one package; the stories on a slow engine take longest.
 TESTTIME ?= 40m
+# How many tests of a package run at the same time: most of a story is waiting, not computing.
+PARALLEL ?= 4
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOLICENSES   := github.com/google/go-licenses@v1.6.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
+SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh tests/dockerd/lifeline.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
-.PHONY: help build demo picture notices test lint bench test-engines test-ecs fuzz soak install clean
+.PHONY: help build demo picture notices check test lint bench test-engines test-ecs fuzz soak install clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,13 +32,18 @@ demo: ## run the suite of examples/ocaml on a real engine (as root: install and 
 	@$(MAKE) --no-print-directory build
 	@scripts/demo
 
+check: ## before each commit: run the linters, and the tests that need no engine; a minute
+	@scripts/packages test lint
+	@scripts/check $(STATICCHECK) $(GOLANGCILINT) -- $(SCRIPTS)
+
+# The stories take longest: ./tests comes first, and the other packages beside it.
 test: ## run every test, on a real engine
 	@scripts/packages test
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
 	{ scripts/base-images bookworm || [[ $$EUID -ne 0 ]]; } && \
 	export RUNTESTS_TEST_IMAGE=runtests-busybox && \
 	export RUNTESTS_NOT_RUN=$$(mktemp) && trap 'rm -f "$$RUNTESTS_NOT_RUN"' EXIT && \
-	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) ./...) && \
+	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) -parallel $(PARALLEL) ./tests ./...) && \
 	if [[ -s $$RUNTESTS_NOT_RUN ]]; then echo 'make test: NOT RUN:'; sort "$$RUNTESTS_NOT_RUN"; fi
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, go.mod and notices up to date

@@ -18,6 +18,7 @@ import (
 
 	"runtests/pkg/history"
 	"runtests/pkg/report"
+	"runtests/tests/needs"
 )
 
 // killsVariable says how many times TestKilledAtAnyMoment kills a run; make soak
@@ -97,6 +98,7 @@ type killedRuns struct {
 
 func newKilledSuite(t *testing.T, random *rand.Rand) *killedRuns {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	dir := t.TempDir()
 	script := filepath.Join(dir, "t", "test.sh")
 	for path, text := range map[string]string{filepath.Join(dir, "runtests.yaml"): killedSuite, script: "#!/bin/sh\nseq 1 100\n"} {

@@ -33,7 +33,7 @@ type Case struct {
 type Lab interface {
 	// Try runs the step once more; the error says that this proves nothing.
 	Try(ctx context.Context, t runner.Trial) (report.Trial, error)
-	// Image returns the name by which a person finds the image of that ID (engine.ErrNoImage).
+	// Image returns the name by which a person finds the image of that ID (container.ErrNoImage).
 	Image(ctx context.Context, id string) (name string, err error)
 	// Packages returns what is not installed in both images alike.
 	Packages(ctx context.Context, before, after string) ([]report.PackageChange, error)

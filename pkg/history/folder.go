@@ -208,6 +208,9 @@ func (f *Folder) OpenLog(name string) (*os.File, error) {
 	return f.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
+// RemoveLog removes a file that CreateLog made.
+func (f *Folder) RemoveLog(name string) error { return f.root.Remove(name) }
+
 // PutAside gives the log of an attempt at a step, counted from 1, its own name, so
 // that the next attempt can have the step's.
 func (f *Folder) PutAside(step string, attempt int) error {
@@ -234,8 +237,9 @@ func (f *Folder) stem(step string) string {
 }
 
 // maxStem is what a name of 255 bytes, the most that Linux allows, has left for a step
-// and the run's ID beside ".attempt-1000.log", a dot and a number that sets two steps apart.
-const maxStem = 255 - len(".attempt-1000.log") - len(".") - len("-100000")
+// and the run's ID beside the suffix of a trial's log and of a part of it, a dot and a number
+// that sets two steps apart.
+const maxStem = 255 - len(".trial-1000.log.1000000000") - len(".") - len("-100000")
 
 // fileName makes a file name of at most limit bytes of any text.
 func fileName(s string, limit int) string {

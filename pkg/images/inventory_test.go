@@ -17,6 +17,7 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
+	"runtests/tests/needs"
 )
 
 // testdata/inventory.txt is what the script printed, with the mark MARK, in an image made
@@ -143,6 +144,7 @@ func FuzzParseInventory(f *testing.F) {
 // TestTakeInventory runs the script, on a real engine, in an image whose package managers are
 // some real databases and some programs that behave badly, and that has an entrypoint of its own.
 func TestTakeInventory(t *testing.T) {
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {
 		t.Fatalf("this test needs a container engine: %v", err)
@@ -178,6 +180,7 @@ func TestTakeInventory(t *testing.T) {
 
 // TestInventoryWithoutShell takes one of an image that holds a single file.
 func TestInventoryWithoutShell(t *testing.T) {
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {
 		t.Fatalf("this test needs a container engine: %v", err)

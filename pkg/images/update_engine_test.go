@@ -22,6 +22,7 @@ import (
 	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
+	"runtests/tests/needs"
 )
 
 // workshop is a suite of images, on the real engine, that are brought up to date run after
@@ -48,6 +49,7 @@ func newWorkshop(t testing.TB, variables map[string]string, pairs ...string) *wo
 		}
 		return os.Getenv(name)
 	}
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{Getenv: getenv})
 	if err != nil {
 		t.Fatalf("these tests need a container engine: %v", err)
