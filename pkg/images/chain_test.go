@@ -187,7 +187,7 @@ func TestPlanContext(t *testing.T) {
 	if !errors.As(err, &faults) || len(faults) != 4 {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"nowhere: no such file", "b/Dockerfile: not a regular file", "c/Dockerfile: it is not a file", "a/Dockerfile is not a directory"} {
+	for i, want := range []string{"nowhere: no such file", "b/Dockerfile: not a regular file", "c/Dockerfile: not a regular file", "a/Dockerfile is not a directory"} {
 		if !strings.Contains(faults[i].Error(), want) {
 			t.Errorf("%v\nwithout %q", faults[i], want)
 		}
