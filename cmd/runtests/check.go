@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
@@ -111,7 +112,7 @@ func (f *findings) built(ctx context.Context, e *engine.Engine, image images.Ima
 	case err == nil:
 		f.fact("image", "%s: %s, %s, built from %s on %s", image.Name, shortID(found.ID), units.HumanSize(float64(found.Size)),
 			image.Build.Context, found.Created.Local().Format(time.DateTime))
-	case errors.Is(err, engine.ErrNoImage):
+	case errors.Is(err, container.ErrNoImage):
 		f.fact("image", "%s: not built yet, the run builds it from %s", image.Name, image.Build.Context)
 	default:
 		f.problem("image", err)
@@ -125,7 +126,7 @@ func (f *findings) image(ctx context.Context, e *engine.Engine, step suite.Step)
 	switch {
 	case err == nil:
 		f.fact("image", "%s: %s, %s", ref, shortID(image.ID), units.HumanSize(float64(image.Size)))
-	case errors.Is(err, engine.ErrNoImage) && step.PullPolicy != suite.PullNever:
+	case errors.Is(err, container.ErrNoImage) && step.PullPolicy != suite.PullNever:
 		f.fact("image", "%s: not here, the run pulls it", ref)
 	default:
 		f.problem("image", err)
@@ -193,7 +194,7 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	if err != nil {
 		f.problem("mail", err)
 	} else {
-		f.fact("mail", "%s", strings.Join(facts.Words(time.Now()), "; "))
+		f.fact("mail", "%s", strings.Join(facts.Describe(time.Now()), "; "))
 	}
 	waiting, err := m.spool.List()
 	if err != nil {

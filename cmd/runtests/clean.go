@@ -12,8 +12,9 @@ import (
 	"github.com/docker/go-units"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -36,7 +37,7 @@ func (c *cleanCommand) Run(ctx context.Context, w *world) error {
 	}
 	defer e.Close()
 	if s.File != "" && !c.DryRun {
-		lock, err := report.LockSuite(s.Logs, report.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
+		lock, err := history.LockSuite(s.Logs, history.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
 		if err != nil {
 			return err
 		}
@@ -86,7 +87,7 @@ func (b *broom) gone(what, name, about string, args ...any) {
 	if b.dry {
 		verb = "would remove"
 	}
-	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, report.Clean(name), report.Clean(fmt.Sprintf(about, args...)))
+	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
 }
 
 func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
@@ -105,7 +106,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	if s.File == "" {
 		return nil // only a suite builds any
 	}
-	history, err := report.ReadHistory(s.Logs, "")
+	history, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 }
 
 func (b *broom) runs(s *suite.Suite) error {
-	old, err := report.Prunable(s.Logs, s.KeepRuns)
+	old, err := history.Prunable(s.Logs, s.KeepRuns)
 	if err != nil {
 		return err
 	}
@@ -135,6 +136,6 @@ func (b *broom) runs(s *suite.Suite) error {
 	if b.dry {
 		return nil
 	}
-	_, err = report.Prune(s.Logs, s.KeepRuns)
+	_, err = history.Prune(s.Logs, s.KeepRuns)
 	return err
 }

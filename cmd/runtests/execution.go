@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
@@ -42,9 +44,9 @@ type execution struct {
 	last, rollback bool               // how
 	sites          map[string]*deploy.Site
 
-	history *report.History // of the runs before
-	chain   *images.Chain   // of the wanted images
-	monitor *ping.Monitor   // is told of the run; nil: nobody is
+	history *history.History // of the runs before
+	chain   *images.Chain    // of the wanted images
+	monitor *ping.Monitor    // is told of the run; nil: nobody is
 }
 
 // check checks the flags, and applies them to the suite.
@@ -132,13 +134,13 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 func has(ctx context.Context, e *engine.Engine) func(string) bool {
 	return func(reference string) bool {
 		_, err := e.Image(ctx, reference)
-		return !errors.Is(err, engine.ErrNoImage)
+		return !errors.Is(err, container.ErrNoImage)
 	}
 }
 
 // run runs the steps, tells of them, and returns the exit status as an error.
 func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started time.Time) error {
-	folder, err := report.Create(r.suite.Logs, started)
+	folder, err := history.Create(r.suite.Logs, started)
 	if err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
 		Partial: r.part || r.suite.File == "",
-		Mailed:  report.LastMailed(r.suite.Logs, folder.ID),
+		Mailed:  history.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
 		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
 	}

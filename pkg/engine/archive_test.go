@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"runtests/pkg/container"
 )
 
 // An image of a container is made, looked at, saved, and loaded again when it is gone.
@@ -88,11 +90,11 @@ func TestImagesThatAreNotThere(t *testing.T) {
 		"save": func() error { _, err := e.Save(t.Context(), "no-such-image-here"); return err },
 		"look": func() error { _, err := e.ImageSpec(t.Context(), "no-such-image-here"); return err },
 	} {
-		if err := call(); !errors.Is(err, ErrNoImage) {
+		if err := call(); !errors.Is(err, container.ErrNoImage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := e.Commit(t.Context(), "no-such-container-here", "x:y"); !errors.Is(err, ErrNoContainer) {
+	if _, err := e.Commit(t.Context(), "no-such-container-here", "x:y"); !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("commit: %v", err)
 	}
 }
@@ -104,7 +106,7 @@ func TestLoadOfWhatIsNoImage(t *testing.T) {
 	if err := tar.NewWriter(&empty).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Load(t.Context(), &empty); !errors.Is(err, ErrRefused) {
+	if err := e.Load(t.Context(), &empty); !errors.Is(err, container.ErrRefused) {
 		t.Errorf("an empty archive: %v", err)
 	}
 	if err := e.Load(t.Context(), &fullReader{after: 64 << 10}); !errors.Is(err, errFull) {
@@ -144,7 +146,7 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			faulty.fail("", freeze)
 			start := time.Now()
-			if err := call(); !errors.Is(err, ErrGone) || time.Since(start) > 15*time.Second {
+			if err := call(); !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})

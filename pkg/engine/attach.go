@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 // stream is the output of a container on its way to a writer. It is read to its end
@@ -91,7 +93,7 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 // refused is an answer to an attach that is not a success.
 func refused(response *http.Response) error {
 	if response.StatusCode == http.StatusNotFound {
-		return ErrNoContainer
+		return container.ErrNoContainer
 	}
 	return errors.New(words(response))
 }

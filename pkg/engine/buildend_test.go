@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 // processes are the command lines on this machine that have a word.
@@ -58,7 +60,7 @@ func TestBuildIsGivenUp(t *testing.T) {
 		}}
 		start := time.Now()
 		id, err := e.Build(ctx, b, log)
-		if id != "" || !errors.Is(err, why) || errors.Is(err, ErrGone) {
+		if id != "" || !errors.Is(err, why) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %q, %v", id, err)
 		}
 		if took := time.Since(start); took > 30*time.Second {
@@ -84,7 +86,7 @@ func TestBuildIsGivenUpWhileItsContextIsSent(t *testing.T) {
 			cancel()
 		}()
 		_, err := e.Build(ctx, b, io.Discard)
-		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrGone) {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -97,10 +99,10 @@ func TestBuildContextCannotBeRead(t *testing.T) {
 		b.Context = io.MultiReader(io.LimitReader(b.Context, 700), &failing{changed})
 		b.Tags = []string{strings.ToLower(t.Name())}
 		_, err := e.Build(t.Context(), b, io.Discard)
-		if !errors.Is(err, changed) || errors.Is(err, ErrGone) {
+		if !errors.Is(err, changed) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, ErrNoImage) {
+		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, container.ErrNoImage) {
 			t.Errorf("there is an image: %v", err)
 		}
 	})
@@ -114,7 +116,7 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 func TestBuildLogFails(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		id, err := e.Build(t.Context(), dockerfile(t, "FROM {}\nRUN echo 1\n"), &failingWriter{})
-		if id == "" || !errors.Is(err, ErrOutput) {
+		if id == "" || !errors.Is(err, container.ErrOutput) {
 			t.Errorf("got %q, %v", id, err)
 		}
 	})
@@ -138,7 +140,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 				b, word := endless(t, e)
 				log := &trigger{on: "is ready\n", do: func() { fail(faulty) }}
 				id, err := e.Build(t.Context(), b, log)
-				if id != "" || !errors.Is(err, ErrGone) {
+				if id != "" || !errors.Is(err, container.ErrGone) {
 					t.Errorf("got %q, %v", id, err)
 				}
 				faulty.cutAll() // a frozen engine is killed in the end
@@ -152,7 +154,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 				faulty.fail("", as)
 				start := time.Now()
 				_, err := e.Build(t.Context(), dockerfile(t, "FROM {}\n"), io.Discard)
-				if !errors.Is(err, ErrGone) || time.Since(start) > 40*time.Second {
+				if !errors.Is(err, container.ErrGone) || time.Since(start) > 40*time.Second {
 					t.Errorf("after %s: %v", time.Since(start), err)
 				}
 			})

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // BuildError is a build that the builder gave up, mostly for an instruction of its Dockerfile.
@@ -62,9 +65,9 @@ func (r *buildReport) fault(instructions []Instruction) error {
 	}
 	switch {
 	case saysFull(r.failure):
-		return withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+		return hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
 	case full:
-		return withHint(err, "its output says that a disk is full: "+noSpaceHint)
+		return hint.Wrap(err, "its output says that a disk is full: "+noSpaceHint)
 	}
 	return err
 }

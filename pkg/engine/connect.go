@@ -13,6 +13,9 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // The versions of the API that this package was tested with: Docker 20.10 speaks 1.41
@@ -88,7 +91,7 @@ func Connect(ctx context.Context, options Options) (*Engine, error) {
 			return nil, fmt.Errorf("reach the container engine: %w", context.Cause(ctx))
 		}
 		failures = append(failures, failure{p, err})
-		if !errors.Is(err, ErrGone) {
+		if !errors.Is(err, container.ErrGone) {
 			break // it answered, or said why it does not: another one would not be what was meant
 		}
 	}
@@ -135,7 +138,7 @@ func callTimeout(value string) (time.Duration, error) {
 	}
 	seconds, err := strconv.Atoi(value)
 	if err != nil || seconds < 1 || seconds > maxCallTimeout {
-		return 0, withHint(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
+		return 0, hint.Wrap(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -278,7 +281,7 @@ func (u unreachable) Error() string {
 		return fmt.Sprintf("reach the container engine at %s: %v", u[0].place, reason(u[0].err))
 	}
 	var b strings.Builder
-	b.WriteString(ErrNoEngine.Error() + "; tried")
+	b.WriteString(container.ErrNoEngine.Error() + "; tried")
 	for i, f := range u {
 		separator := ", "
 		if i == 0 {
@@ -299,12 +302,12 @@ func reason(err error) string {
 	case errors.Is(err, docker.ErrConnectionRefused) || errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens on it"
 	}
-	return strings.TrimPrefix(err.Error(), ErrGone.Error()+": ")
+	return strings.TrimPrefix(err.Error(), container.ErrGone.Error()+": ")
 }
 
 // Unwrap gives ErrNoEngine and the reasons of all places.
 func (u unreachable) Unwrap() []error {
-	all := []error{ErrNoEngine}
+	all := []error{container.ErrNoEngine}
 	for _, f := range u {
 		all = append(all, f.err)
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 // faultyEngine is a socket with the real engine behind it, until it fails.
@@ -139,8 +141,8 @@ func TestFrozenEngine(t *testing.T) {
 	}
 	ctx := t.Context()
 	copied := command("true")
-	copied.Copies = []Copy{{Source: t.TempDir(), Target: "/test"}}
-	runs := func(c Container) func() error {
+	copied.Copies = []container.Copy{{Source: t.TempDir(), Target: "/test"}}
+	runs := func(c container.Container) func() error {
 		return func() error {
 			exit, err := e.Run(ctx, c, io.Discard)
 			if exit.ID != "" {
@@ -179,10 +181,10 @@ func TestFrozenEngine(t *testing.T) {
 				start := time.Now()
 				err := tt.call()
 				took := time.Since(start)
-				if as == deaf && (name == "rename" || name == "remove") && errors.Is(err, ErrNoContainer) {
+				if as == deaf && (name == "rename" || name == "remove") && errors.Is(err, container.ErrNoContainer) {
 					return // the one before was heard
 				}
-				if !errors.Is(err, ErrGone) || took > 15*time.Second {
+				if !errors.Is(err, container.ErrGone) || took > 15*time.Second {
 					t.Errorf("after %s: %v", took, err)
 				}
 			})
@@ -201,7 +203,7 @@ func TestEngineFreezesInMidRun(t *testing.T) {
 	output := &trigger{on: "ready\n", do: func() { faulty.fail("", freeze); cancel() }}
 	start := time.Now()
 	exit, err := e.Run(ctx, shell("echo ready; sleep 60"), output)
-	if !errors.Is(err, ErrGone) || time.Since(start) > 15*time.Second {
+	if !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 		t.Errorf("after %s: %+v, %v", time.Since(start), exit, err)
 	}
 	if err := real.Remove(t.Context(), exit.ID); err != nil {
@@ -221,9 +223,9 @@ func TestEngineDiesInMidRun(t *testing.T) {
 				faulty.cutAll()
 			}}
 			exit, err := e.Run(t.Context(), shell("sleep 1; echo ready; sleep 60"), output)
-			want := ErrGone
+			want := container.ErrGone
 			if back {
-				want = ErrTruncated
+				want = container.ErrTruncated
 			}
 			if !errors.Is(err, want) {
 				t.Errorf("got %+v, %v", exit, err)
@@ -247,7 +249,7 @@ func TestOutputIsCutOff(t *testing.T) {
 			faulty, e := newFaultyEngine(t, real, time.Second)
 			faulty.fail(on, cut)
 			exit, err := e.Run(t.Context(), shell("echo ready; sleep 1; echo end"), io.Discard)
-			if !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrGone) {
+			if !errors.Is(err, container.ErrTruncated) && !errors.Is(err, container.ErrGone) {
 				t.Errorf("got %+v, %v", exit, err)
 			}
 			if err := real.Remove(t.Context(), exit.ID); err != nil {
@@ -290,7 +292,7 @@ func TestDemultiplex(t *testing.T) {
 func TestAttachToNothing(t *testing.T) {
 	e := connect(t)
 	_, err := e.attach(t.Context(), strings.Repeat("0", 64), io.Discard)
-	if !errors.Is(err, ErrNoContainer) {
+	if !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
+
+	"runtests/pkg/container"
 )
 
 // ImageSpec is what an image is made of, and what it gives to its containers.
@@ -44,7 +46,7 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 	defer cancel()
 	response, err := e.send(ctx, http.MethodGet, "/images/"+ref+"/json", nil)
 	if status, _, _ := refusal(err); status == http.StatusNotFound {
-		return spec, ErrNoImage
+		return spec, container.ErrNoImage
 	}
 	if err != nil {
 		return spec, explain(ctx, err)

@@ -13,13 +13,15 @@ import (
 	"strings"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // createOptions says in the API's words what c says in ours; network is the one
 // it gets by default where a MAC address belongs to the endpoint, empty where it does not.
-func (c Container) createOptions(network string) (docker.CreateContainerOptions, error) {
+func createOptions(c container.Container, network string) (docker.CreateContainerOptions, error) {
 	none := docker.CreateContainerOptions{}
-	host, err := c.hostConfig()
+	host, err := hostConfig(c)
 	if err != nil {
 		return none, err
 	}
@@ -30,7 +32,7 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 			Image:        c.Image,
 			Entrypoint:   c.Entrypoint,
 			Cmd:          c.Command,
-			Env:          c.environment(),
+			Env:          environmentOf(c.Env),
 			User:         c.User,
 			WorkingDir:   c.WorkingDir,
 			Labels:       c.Labels,
@@ -60,15 +62,15 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 	return options, nil
 }
 
-func (c Container) environment() []string {
+func environmentOf(variables []container.Variable) []string {
 	var env []string
-	for _, v := range c.Env {
+	for _, v := range variables {
 		env = append(env, v.Name+"="+v.Value)
 	}
 	return env
 }
 
-func (c Container) hostConfig() (*docker.HostConfig, error) {
+func hostConfig(c container.Container) (*docker.HostConfig, error) {
 	host := &docker.HostConfig{
 		Memory:         c.Memory,
 		ShmSize:        c.ShmSize,
@@ -110,8 +112,8 @@ func (c Container) hostConfig() (*docker.HostConfig, error) {
 		}
 		host.SecurityOpt = append(host.SecurityOpt, option)
 	}
-	for _, m := range c.allMounts() {
-		if err := m.addTo(host); err != nil {
+	for _, m := range c.AllMounts() {
+		if err := addMount(host, m); err != nil {
 			return nil, err
 		}
 	}
@@ -125,26 +127,10 @@ func restartPolicy(text string) docker.RestartPolicy {
 	return docker.RestartPolicy{Name: name, MaximumRetryCount: count}
 }
 
-// allMounts are c's mounts and, in a container whose root file system is read-only, a
-// volume for each copy, which could not be made otherwise.
-func (c Container) allMounts() []Mount {
-	if !c.ReadOnly {
-		return c.Mounts
-	}
-	mounts := slices.Clone(c.Mounts)
-	for _, copied := range c.Copies {
-		mounts = append(mounts, Mount{Target: copied.Target})
-	}
-	return mounts
-}
-
-// propagations are the mount propagations of the kernel that the engine takes.
-var propagations = []string{"private", "rprivate", "shared", "rshared", "slave", "rslave"}
-
-// addTo adds the mount to host. It is a Mount of the API, since the older form (Binds)
+// addMount adds the mount to host. It is a Mount of the API, since the older form (Binds)
 // cannot say a path with a colon and makes a directory of a source that is missing; but
 // only the older form can relabel for SELinux (z, Z).
-func (m Mount) addTo(host *docker.HostConfig) error {
+func addMount(host *docker.HostConfig, m container.Mount) error {
 	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if m.Bind() {
 		mount.Type = "bind"
@@ -152,7 +138,7 @@ func (m Mount) addTo(host *docker.HostConfig) error {
 	relabel := false
 	for _, o := range m.Options {
 		switch {
-		case slices.Contains(propagations, o) && m.Bind():
+		case slices.Contains(container.Propagations, o) && m.Bind():
 			mount.BindOptions = &docker.BindOptions{Propagation: o}
 		case o == "nocopy" && !m.Bind():
 			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
@@ -170,32 +156,11 @@ func (m Mount) addTo(host *docker.HostConfig) error {
 		host.Mounts = append(host.Mounts, mount)
 		return nil
 	}
-	if m.hasColon() {
+	if m.NeedsLongForm() {
 		return fmt.Errorf("mount %s: a path with a colon cannot be relabelled for SELinux", m.Target)
 	}
-	host.Binds = append(host.Binds, m.short())
+	host.Binds = append(host.Binds, m.Short())
 	return nil
-}
-
-// hasColon says that Docker's short form cannot say the mount.
-func (m Mount) hasColon() bool {
-	return strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":")
-}
-
-// short is the mount in Docker's short form: SOURCE:TARGET[:OPTIONS].
-func (m Mount) short() string {
-	if m.Source == "" {
-		return m.Target
-	}
-	s := m.Source + ":" + m.Target
-	var options []string
-	if m.ReadOnly && !slices.Contains(m.Options, "ro") {
-		options = append(options, "ro")
-	}
-	if options = append(options, m.Options...); len(options) > 0 {
-		s += ":" + strings.Join(options, ",")
-	}
-	return s
 }
 
 // parseDevice reads HOST[:CONTAINER][:rwm], as the docker client does.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"runtests/pkg/hint"
 )
 
 // apiVersion is a version of Docker's API: 1.41.
@@ -72,19 +74,19 @@ func negotiate(highest, lowest, wanted string) (apiVersion, error) {
 			return apiVersion{}, fmt.Errorf("read DOCKER_API_VERSION: %w", err)
 		}
 		if newest.less(version) || version.less(oldest) {
-			return apiVersion{}, withHint(fmt.Errorf("DOCKER_API_VERSION asks for API %s; this program speaks %s to %s", version, oldest, newest),
+			return apiVersion{}, hint.Wrap(fmt.Errorf("DOCKER_API_VERSION asks for API %s; this program speaks %s to %s", version, oldest, newest),
 				"unset DOCKER_API_VERSION")
 		}
 	}
 	switch {
 	case top.less(oldest) || version.less(oldest):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at most; this program needs %s", top, oldest),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at most; this program needs %s", top, oldest),
 			"use Docker 20.10 or Podman 4, or a later one")
 	case version.less(bottom):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at least; this program speaks %s", bottom, version),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at least; this program speaks %s", bottom, version),
 			"use a newer version of this program, or an older engine")
 	case top.less(version):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at most; DOCKER_API_VERSION asks for %s", top, version),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at most; DOCKER_API_VERSION asks for %s", top, version),
 			"unset DOCKER_API_VERSION")
 	}
 	return version, nil

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -209,7 +209,7 @@ func TestCommandLine(t *testing.T) {
 	all := plain
 	all.Build = &suite.Build{
 		Context: "/srv/my ci", Dockerfile: "/srv/my ci/deps.Dockerfile", Target: "test", Platform: "linux/arm64",
-		Args: []engine.Variable{
+		Args: []container.Variable{
 			{Name: "ZARITH", Value: "1.13 or $so"}, {Name: "TOKEN", Value: "s3cret", Secret: true}, {Name: "HOME", Value: "/root", Inherited: true},
 		},
 		Labels: map[string]string{"b": "2", "a": "1"},

@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
@@ -126,12 +128,12 @@ func FuzzParseInventory(f *testing.F) {
 			t.Fatal("an error, and packages")
 		}
 		for _, p := range inventory.Packages {
-			if report.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
+			if plain.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
 				t.Fatalf("%q", p)
 			}
 		}
 		for manager, reason := range inventory.Failed {
-			if report.Clean(reason) != reason {
+			if plain.Clean(reason) != reason {
 				t.Fatalf("%s: %q", manager, reason)
 			}
 		}
@@ -193,7 +195,7 @@ func TestInventoryWithoutShell(t *testing.T) {
 }
 
 // testContainer is a container of an image; none of its label may be left when the test ends.
-func testContainer(t *testing.T, e *engine.Engine, id string) engine.Container {
+func testContainer(t *testing.T, e *engine.Engine, id string) container.Container {
 	labels := map[string]string{"runtests.imagestest." + rand.Text(): "1"}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -205,7 +207,7 @@ func testContainer(t *testing.T, e *engine.Engine, id string) engine.Container {
 			must(t, e.Remove(ctx, c.ID))
 		}
 	})
-	return engine.Container{Name: "runtests-inventorytest-" + rand.Text(), Image: id, Labels: labels}
+	return container.Container{Name: "runtests-inventorytest-" + rand.Text(), Image: id, Labels: labels}
 }
 
 // buildImage builds an image of some files, of which those with a #! are executable, and

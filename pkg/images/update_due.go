@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -33,7 +33,7 @@ type inputs struct {
 // no more than the engine does, which keeps build arguments in the image's history.
 func inputsOf(b *suite.Build, content *Context) inputs {
 	args := slices.Clone(b.Args)
-	slices.SortStableFunc(args, func(x, y engine.Variable) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortStableFunc(args, func(x, y container.Variable) int { return cmp.Compare(x.Name, y.Name) })
 	var pairs [][2]string
 	for _, a := range args {
 		pairs = append(pairs, [2]string{a.Name, a.Value})
@@ -68,7 +68,7 @@ type verdict struct {
 
 // decide compares an image with what it would be built to now. before is nil when there is
 // none; was is nil when it is none of ours.
-func (u *Updater) decide(i Image, before *engine.Image, was *record, now record) verdict {
+func (u *Updater) decide(i Image, before *container.Image, was *record, now record) verdict {
 	var reasons []string
 	var fresh time.Time
 	if was != nil {

@@ -17,7 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -154,7 +156,7 @@ func (w *workshop) write(name, content string) {
 func (w *workshop) id(ref string) string {
 	w.t.Helper()
 	i, err := w.engine.Image(w.t.Context(), ref)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		return ""
 	}
 	must(w.t, err)
@@ -307,7 +309,7 @@ func TestInventory(t *testing.T) {
 	w.write("a/installed", "P:m4\nV:1.4-r0\n\nP:gmp\nV:6.2-r0\n\n")
 	first := w.run()
 	logs := filepath.Join(w.dir, "logs")
-	inventory, err := report.LoadInventory(logs, first["a"].ImageID)
+	inventory, err := inventory.Load(logs, first["a"].ImageID)
 	must(t, err)
 	if len(inventory.Packages) == 0 || first["a"].Build.Packages != len(inventory.Packages) || len(first["a"].Build.Changes) > 0 {
 		t.Errorf("%+v %+v", inventory, first["a"].Build)
@@ -530,7 +532,7 @@ func TestNoRegistry(t *testing.T) {
 		t.Errorf("b: %v", err)
 	}
 	w.images[1].PullPolicy = suite.PullNever
-	if err := w.run("b")["b"].err; !errors.Is(err, engine.ErrNoImage) {
+	if err := w.run("b")["b"].err; !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("b, never pulled: %v", err)
 	}
 	must(t, w.engine.RemoveTag(t.Context(), base)) // it has another name: it stays

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -39,7 +39,7 @@ func (s *imageStore) forget(step suite.Step) {
 // engine did not answer says nothing of the image.
 func (s *imageStore) ensure(ctx context.Context, e Engine, step suite.Step) error {
 	err := s.lookup(ctx, e, step)()
-	if errors.Is(err, engine.ErrGone) {
+	if errors.Is(err, container.ErrGone) {
 		s.forget(step)
 	}
 	return err
@@ -65,7 +65,7 @@ func (s *imageStore) lookup(ctx context.Context, e Engine, step suite.Step) func
 func provide(ctx context.Context, e Engine, ref, platform string, policy suite.PullPolicy) error {
 	if policy != suite.PullAlways {
 		_, err := e.Image(ctx, ref)
-		if policy == suite.PullNever || !errors.Is(err, engine.ErrNoImage) {
+		if policy == suite.PullNever || !errors.Is(err, container.ErrNoImage) {
 			return err
 		}
 	}

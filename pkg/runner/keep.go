@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -18,14 +17,11 @@ const (
 	previousSuffix = "-previous"
 )
 
-// containerName is what the engine accepts as a container's name.
-var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-
 // CheckKeep says whether a container can be kept under name at the end of a run,
 // so that nobody learns after an hour that it cannot.
 func CheckKeep(ctx context.Context, e Engine, name string) error {
-	if !containerName.MatchString(name) {
-		return fmt.Errorf("keep the container as %q: a container's name has letters, digits, '_', '.' and '-' only, at least two, and starts with a letter or a digit", name)
+	if err := container.CheckName(name); err != nil {
+		return fmt.Errorf("keep the container: %w", err)
 	}
 	for _, name := range []string{name, name + failedSuffix} {
 		if _, _, err := replaceable(ctx, e, name); err != nil {
@@ -47,7 +43,7 @@ func (e *nameTakenError) Hint() string { return e.hint }
 
 // replaceable returns the container of that name, if there is one; it is an error
 // if it must not be replaced: because it is not ours, or because it runs.
-func replaceable(ctx context.Context, e Engine, name string) (engine.Summary, bool, error) {
+func replaceable(ctx context.Context, e Engine, name string) (container.Summary, bool, error) {
 	old, ok, err := e.ContainerNamed(ctx, name)
 	if err != nil {
 		return old, false, fmt.Errorf("look for a container named %q: %w", name, err)
@@ -74,7 +70,7 @@ func (r *Runner) keepAs(step suite.Step) string {
 
 // LastKept returns the container that was kept last of those in which the step of a suite
 // passed; ok is false when there is none.
-func LastKept(ctx context.Context, e Engine, machine, suite, step string) (last engine.Summary, ok bool, err error) {
+func LastKept(ctx context.Context, e Engine, machine, suite, step string) (last container.Summary, ok bool, err error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine, LabelSuite: suite, LabelStep: step})
 	if err != nil {
 		return last, false, fmt.Errorf("look for kept containers: %w", err)

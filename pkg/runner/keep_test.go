@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // cutOff is an engine in memory whose caller dies after a number of calls: what a
 // real engine cannot be made to show between any two of them.
 type cutOff struct {
-	containers []engine.Summary
+	containers []container.Summary
 	calls      int // that are answered; then every call fails and does nothing
 }
 
@@ -29,14 +29,14 @@ func (e *cutOff) call() error {
 	return nil
 }
 
-func (e *cutOff) Containers(context.Context, map[string]string) ([]engine.Summary, error) {
+func (e *cutOff) Containers(context.Context, map[string]string) ([]container.Summary, error) {
 	return slices.Clone(e.containers), e.call()
 }
 
-func (e *cutOff) ContainerNamed(_ context.Context, name string) (engine.Summary, bool, error) {
-	i := slices.IndexFunc(e.containers, func(c engine.Summary) bool { return c.Name == name })
+func (e *cutOff) ContainerNamed(_ context.Context, name string) (container.Summary, bool, error) {
+	i := slices.IndexFunc(e.containers, func(c container.Summary) bool { return c.Name == name })
 	if err := e.call(); err != nil || i < 0 {
-		return engine.Summary{}, false, err
+		return container.Summary{}, false, err
 	}
 	return e.containers[i], true, nil
 }
@@ -45,10 +45,10 @@ func (e *cutOff) Rename(_ context.Context, id, name string) error {
 	if err := e.call(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(e.containers, func(c engine.Summary) bool { return c.Name == name }) {
-		return engine.ErrNameTaken
+	if slices.ContainsFunc(e.containers, func(c container.Summary) bool { return c.Name == name }) {
+		return container.ErrNameTaken
 	}
-	i := slices.IndexFunc(e.containers, func(c engine.Summary) bool { return c.ID == id })
+	i := slices.IndexFunc(e.containers, func(c container.Summary) bool { return c.ID == id })
 	e.containers[i].Name = name
 	return nil
 }
@@ -57,14 +57,16 @@ func (e *cutOff) Remove(_ context.Context, id string) error {
 	if err := e.call(); err != nil {
 		return err
 	}
-	e.containers = slices.DeleteFunc(e.containers, func(c engine.Summary) bool { return c.ID == id })
+	e.containers = slices.DeleteFunc(e.containers, func(c container.Summary) bool { return c.ID == id })
 	return nil
 }
 
-func (*cutOff) Run(context.Context, engine.Container, io.Writer) (engine.Exit, error) {
-	return engine.Exit{}, errDead
+func (*cutOff) Run(context.Context, container.Container, io.Writer) (container.Exit, error) {
+	return container.Exit{}, errDead
 }
-func (*cutOff) Image(context.Context, string) (engine.Image, error)   { return engine.Image{}, errDead }
+func (*cutOff) Image(context.Context, string) (container.Image, error) {
+	return container.Image{}, errDead
+}
 func (*cutOff) Pull(context.Context, string, string, io.Writer) error { return errDead }
 func (*cutOff) Ping(context.Context) error                            { return errDead }
 func (e *cutOff) names() []string {
@@ -80,7 +82,7 @@ func (e *cutOff) names() []string {
 // under the name, whole, and nothing else: the new one or the one before.
 func TestTakeIsNeverCutOffHalfway(t *testing.T) {
 	for calls := range 8 {
-		e := &cutOff{calls: calls, containers: []engine.Summary{
+		e := &cutOff{calls: calls, containers: []container.Summary{
 			{ID: "old", Name: "prod", State: "exited", Labels: map[string]string{LabelRun: "/logs/1", LabelMachine: "m", LabelKeep: "prod"}},
 			{ID: "new", Name: "runtests-x", State: "exited", Labels: map[string]string{LabelRun: "/logs/2", LabelMachine: "m", LabelKeep: "prod"}},
 			{ID: "failed", Name: "prod-failed", State: "exited", Labels: map[string]string{LabelRun: "/logs/0", LabelMachine: "m", LabelKeep: "prod"}},
@@ -109,7 +111,7 @@ func TestSweep(t *testing.T) {
 		}
 		return l
 	}
-	e := &cutOff{calls: 100, containers: []engine.Summary{
+	e := &cutOff{calls: 100, containers: []container.Summary{
 		{ID: "1", Name: "of-a-dead-run", State: "running", Labels: labels("/dead", "")},
 		{ID: "2", Name: "of-a-living-run", State: "running", Labels: labels("/living", "")},
 		{ID: "3", Name: "nobody-knows", State: "running", Labels: labels("/unknown", "")},
@@ -139,20 +141,12 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-func TestSafeName(t *testing.T) {
-	for name, want := range map[string]string{"ecs": "ecs", "é b/c:d": "__b_c_d", "": ""} {
-		if got := safeName(name); got != want {
-			t.Errorf("%q becomes %q, want %q", name, got, want)
-		}
-	}
-}
-
 // What is promoted again is the newest container that has the name it was to have when its
 // test passed: not one that failed, was never renamed, or runs.
 func TestLastKept(t *testing.T) {
 	labels := map[string]string{LabelMachine: "m", LabelRun: "/logs/1", LabelKeep: "prod"}
 	at := func(hour int) time.Time { return time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC) }
-	e := &cutOff{calls: 100, containers: []engine.Summary{
+	e := &cutOff{calls: 100, containers: []container.Summary{
 		{ID: "older", Name: "prod", State: "exited", Created: at(1), Labels: labels},
 		{ID: "newer", Name: "other", State: "exited", Created: at(2), Labels: map[string]string{LabelKeep: "other"}},
 		{ID: "failed", Name: "prod-failed", State: "exited", Created: at(3), Labels: labels},

@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"runtests/pkg/report"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 )
 
 // endKept is how much of a log's end is kept in memory for a live display, in bytes.
@@ -26,7 +27,7 @@ const endKept = 512
 // file. It then holds all that was printed, or the head, a line that says how much is
 // left out, and the tail. If a run is killed, the file followed by its parts is the same.
 type Log struct {
-	folder *report.Folder
+	folder *history.Folder
 	name   string
 	file   *os.File
 	limit  int64 // bytes on disk at most; 0: none
@@ -44,7 +45,7 @@ type Log struct {
 }
 
 // newLog makes the log of that name, which keeps at most limit bytes; 0: all of them.
-func newLog(folder *report.Folder, name string, limit int64) (*Log, error) {
+func newLog(folder *history.Folder, name string, limit int64) (*Log, error) {
 	file, err := folder.CreateLog(name)
 	if err != nil {
 		return nil, err
@@ -219,18 +220,18 @@ func move(from, to *os.File, offset int64) error {
 func (l *Log) close() error { return l.file.Close() }
 
 // tail reads the last lines back from the file, after end.
-func (l *Log) tail(lines int) (report.Tail, error) {
+func (l *Log) tail(lines int) (plain.Tail, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dropped == 0 {
-		return report.ReadTail(l.file, l.bytes, lines)
+		return plain.ReadTail(l.file, l.bytes, lines)
 	}
 	return l.tailAfterSeam(lines)
 }
 
 // tailAfterSeam reads the last of the lines that are whole after the seam. If even the last
 // line begins before the seam, its start is cut off.
-func (l *Log) tailAfterSeam(lines int) (report.Tail, error) {
+func (l *Log) tailAfterSeam(lines int) (plain.Tail, error) {
 	begins := l.headSize() + l.leftOut() // the tail, in what was printed
 	kept := io.NewSectionReader(l.file, l.headSize()+seamSize, l.bytes-begins)
 	cut := begins - l.lastLine
@@ -239,11 +240,11 @@ func (l *Log) tailAfterSeam(lines int) (report.Tail, error) {
 	} else {
 		whole, err := firstLine(kept)
 		if err != nil {
-			return report.Tail{}, err
+			return plain.Tail{}, err
 		}
 		kept = io.NewSectionReader(kept, whole, kept.Size()-whole)
 	}
-	tail, err := report.ReadTail(kept, kept.Size(), lines)
+	tail, err := plain.ReadTail(kept, kept.Size(), lines)
 	if cut > 0 && len(tail.Lines) == 1 {
 		if tail.Cut == nil {
 			tail.Cut = map[int]int64{}

@@ -15,13 +15,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/report"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 )
 
 // testLog is a log in a run's folder of its own.
 func testLog(t testing.TB, limit int64) *Log {
 	t.Helper()
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func checkTail(t *testing.T, log *Log, printed []byte, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := report.ReadTail(bytes.NewReader(printed), int64(len(printed)), n)
+	want, err := plain.ReadTail(bytes.NewReader(printed), int64(len(printed)), n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 )
 
@@ -79,7 +79,7 @@ func (o *outages) isActive(name string) bool {
 
 // notice takes note of err when it says that the engine is away.
 func (r *Runner) notice(step string, err error) {
-	if !errors.Is(err, engine.ErrGone) {
+	if !errors.Is(err, container.ErrGone) {
 		return
 	}
 	o := &r.outages

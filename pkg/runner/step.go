@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -48,7 +47,7 @@ func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Re
 // prepare is ready, again when the engine went away meanwhile: nothing was run yet.
 func (r *Runner) prepare(ctx context.Context, step suite.Step) error {
 	err := r.ready(ctx, step)
-	if !errors.Is(err, engine.ErrGone) {
+	if !errors.Is(err, container.ErrGone) {
 		return err
 	}
 	r.notice(step.Name, err)
@@ -97,11 +96,11 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	defer log.close()
 	r.Observer.Started(index, *result, log)
 
-	container := r.container(step)
-	r.outages.begin(container.Name)
-	defer r.outages.end(container.Name)
+	c := r.container(step)
+	r.outages.begin(c.Name)
+	defer r.outages.end(c.Name)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
-	exit, err := r.Engine.Run(stepCtx, container, log)
+	exit, err := r.Engine.Run(stepCtx, c, log)
 	judge(stepCtx, step, exit, err, result)
 	cancel()
 	if err := log.end(); err != nil {
@@ -109,7 +108,7 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	}
 	result.ImageID = exit.ImageID
 	describe(log, r.run.Lines, result)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		r.images.forget(step) // somebody removed it: the next step looks again
 	}
 	r.notice(step.Name, err)
@@ -129,7 +128,7 @@ func (r *Runner) createLog(step string, attempt int) (*Log, error) {
 
 // container is the step's container with a name of its own and our labels, to be kept if
 // the run is to keep one.
-func (r *Runner) container(step suite.Step) engine.Container {
+func (r *Runner) container(step suite.Step) container.Container {
 	c := r.labelled(step)
 	if name := r.keepAs(step); name != "" {
 		c.Labels[LabelKeep] = name
@@ -144,9 +143,9 @@ func (r *Runner) container(step suite.Step) engine.Container {
 }
 
 // labelled is the step's container with a name of its own and our labels.
-func (r *Runner) labelled(step suite.Step) engine.Container {
+func (r *Runner) labelled(step suite.Step) container.Container {
 	c := step.Container
-	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
+	c.Name = "runtests-" + container.SafeName(step.Test) + "-" + random()
 	c.Labels = map[string]string{
 		LabelRun:     r.Folder.Path,
 		LabelMachine: r.Machine,
@@ -202,16 +201,6 @@ func noteAttempts(result *report.Result, retries int) {
 		verb = "ended with"
 	}
 	result.Notes = append(result.Notes, fmt.Sprintf("%s attempt %d of %d", verb, result.Attempts, retries+1))
-}
-
-// safeName is name with what a container's name cannot hold replaced.
-func safeName(name string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x80 && (c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-			return c
-		}
-		return '_'
-	}, name)
 }
 
 func random() string {

@@ -112,7 +112,7 @@ func (r *Runner) discard(ctx context.Context, id string, t Trial) {
 func (r *Runner) Conclude(index int, verdict report.Verdict) error {
 	result := r.result(index)
 	result.Verdict = &verdict
-	r.Mask.Result(&result)
+	result.Mask(r.Mask)
 	err := r.record(index, result).wait()
 	r.Observer.Diagnosed(index, result)
 	return err

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -18,14 +20,14 @@ import (
 // answers is an engine whose containers end as is said.
 type answers struct {
 	cutOff
-	exit    engine.Exit
+	exit    container.Exit
 	err     error
 	during  func()
-	ran     []engine.Container
+	ran     []container.Container
 	removed []string
 }
 
-func (a *answers) Run(_ context.Context, c engine.Container, output io.Writer) (engine.Exit, error) {
+func (a *answers) Run(_ context.Context, c container.Container, output io.Writer) (container.Exit, error) {
 	a.ran = append(a.ran, c)
 	_, _ = io.WriteString(output, "what it printed\n")
 	if a.during != nil {
@@ -49,15 +51,15 @@ func TestTry(t *testing.T) {
 		reason  string
 		proves  bool
 	}{
-		{"passes", answers{exit: engine.Exit{ID: "c"}}, false, report.Passed, "", true},
-		{"fails", answers{exit: engine.Exit{ID: "c", Code: 3}}, false, report.Failed, "exit status 3", true},
-		{"out of memory", answers{exit: engine.Exit{ID: "c", Code: 137, OOMKilled: true}}, false, report.Broken, "out of memory", true},
-		{"no such image", answers{err: engine.ErrNoImage}, false, report.Broken, "no such image", false},
-		{"stopped", answers{exit: engine.Exit{ID: "c", Code: 143, Stopped: true}}, true, report.Interrupted, "the time is over", false},
-		{"ended by itself just before", answers{exit: engine.Exit{ID: "c"}}, true, report.Passed, "", true},
+		{"passes", answers{exit: container.Exit{ID: "c"}}, false, report.Passed, "", true},
+		{"fails", answers{exit: container.Exit{ID: "c", Code: 3}}, false, report.Failed, "exit status 3", true},
+		{"out of memory", answers{exit: container.Exit{ID: "c", Code: 137, OOMKilled: true}}, false, report.Broken, "out of memory", true},
+		{"no such image", answers{err: container.ErrNoImage}, false, report.Broken, "no such image", false},
+		{"stopped", answers{exit: container.Exit{ID: "c", Code: 143, Stopped: true}}, true, report.Interrupted, "the time is over", false},
+		{"ended by itself just before", answers{exit: container.Exit{ID: "c"}}, true, report.Passed, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			folder, err := report.Create(t.TempDir(), time.Now())
+			folder, err := history.Create(t.TempDir(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +72,7 @@ func TestTry(t *testing.T) {
 			}
 			run := &report.Run{ID: folder.ID, Folder: folder.Path, Suite: "s", Steps: []report.Result{{Name: "t@i", Outcome: report.Failed}}}
 			r := &Runner{Engine: &e, Folder: folder, Observer: &watched{}, Now: time.Now, Machine: "m", Keep: "kept", run: run}
-			trial, err := r.Try(ctx, Trial{Number: 2, How: "again", Command: "docker run x", Step: suite.Step{Name: "t@i", Test: "t", Timeout: time.Minute, Container: engine.Container{Image: "sha256:1"}}})
+			trial, err := r.Try(ctx, Trial{Number: 2, How: "again", Command: "docker run x", Step: suite.Step{Name: "t@i", Test: "t", Timeout: time.Minute, Container: container.Container{Image: "sha256:1"}}})
 			if trial.Outcome != test.outcome || !strings.Contains(trial.Reason, test.reason) || (err == nil) != test.proves || trial.What != "again" || trial.Command != "docker run x" {
 				t.Errorf("%+v, %v", trial, err)
 			}
@@ -104,18 +106,18 @@ func TestTryTooLate(t *testing.T) {
 
 // A verdict is recorded without the suite's secrets; the step keeps the failure it was.
 func TestConclude(t *testing.T) {
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
-	r := &Runner{Folder: folder, Observer: &watched{}, Mask: report.NewMask([]string{"swordfish"}), run: run}
+	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
 	r.saver.save = r.save
 	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := report.Open(filepath.Dir(folder.Path), folder.ID)
+	saved, err := history.Open(filepath.Dir(folder.Path), folder.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
