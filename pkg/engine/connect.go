@@ -264,9 +264,13 @@ func (e *Engine) RootDir(ctx context.Context) (string, error) {
 	return info.DockerRootDir, nil
 }
 
+// slowCalls is how many times the bound of an ordinary call a call may take that makes the
+// engine work on its disk.
+const slowCalls = 4
+
 // slow bounds a call that makes the engine work on its disk.
 func (e *Engine) slow(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, 4*e.options.CallTimeout)
+	return within(ctx, slowCalls*e.options.CallTimeout)
 }
 
 // failure is a place that did not give an engine.

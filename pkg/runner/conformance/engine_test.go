@@ -21,7 +21,8 @@ func TestEngine(t *testing.T) {
 		image = "runtests-busybox"
 	}
 	conformance.Test(t, func(t *testing.T) conformance.Subject {
-		e := connect(t, engine.Options{})
+		// two hundred containers at a time keep a small machine busy
+		e := connect(t, engine.Options{CallTimeout: 2 * time.Minute})
 		return conformance.Subject{
 			Executor: e,
 			Image:    image,
