@@ -9,6 +9,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -73,7 +74,7 @@ func TestEngineStaysAway(t *testing.T) {
 // runOn runs fifty steps, and lets the fault happen during the first.
 func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, time.Duration) {
 	t.Helper()
-	folder, err := report.Create(filepath.Join(t.TempDir(), "logs"), time.Now())
+	folder, err := history.Create(filepath.Join(t.TempDir(), "logs"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,6 +108,7 @@ func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
 // startEngine gives a test an engine of its own, with the base image.
 func startEngine(t testing.TB, options ...string) *privateEngine {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	needs.Root(t, t.Name(), "it starts an engine of its own")
 	private, err := dockerd.New(options...)
 	if err != nil {

@@ -472,6 +472,7 @@ var deployedApp = sync.OnceValues(func() (string, error) {
 // startProduction gives a test a machine to deploy to, and the environment to reach it.
 func startProduction(t *testing.T, dir string) (*production, []string) {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	needs.Root(t, t.Name(), "it starts an engine of its own")
 	own := filepath.Join(dir, ".prod")
 	if err := os.MkdirAll(own, 0o700); err != nil {

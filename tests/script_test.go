@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,9 +50,12 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if err := prepare(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "the stories cannot be told:", err)
-		return 1
+	flag.Parse() // for testing.Short
+	if !testing.Short() {
+		if err := prepare(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "the stories cannot be told:", err)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -173,6 +177,7 @@ func condition(name string) (bool, error) {
 // setup gives a story its own home and names that no other story uses.
 func setup(env *testscript.Env) error {
 	name := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
+	needs.Engine(env.T(), "the story "+name)
 	if why, ok := needRoot[name]; ok {
 		needs.Root(env.T(), "the story "+name, why)
 	}

@@ -213,7 +213,7 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	if err != nil {
 		f.problem("mail", err)
 	} else {
-		f.fact("mail", "%s", strings.Join(facts.Words(time.Now()), "; "))
+		f.fact("mail", "%s", strings.Join(facts.Describe(time.Now()), "; "))
 	}
 	waiting, err := m.spool.List()
 	if err != nil {

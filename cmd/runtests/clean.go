@@ -13,8 +13,9 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -37,7 +38,7 @@ func (c *cleanCommand) Run(ctx context.Context, w *world) error {
 	}
 	defer e.Close()
 	if s.File != "" && !c.DryRun {
-		lock, err := report.LockSuite(s.Logs, report.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
+		lock, err := history.LockSuite(s.Logs, history.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
 		if err != nil {
 			return err
 		}
@@ -87,7 +88,7 @@ func (b *broom) gone(what, name, about string, args ...any) {
 	if b.dry {
 		verb = "would remove"
 	}
-	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, report.Clean(name), report.Clean(fmt.Sprintf(about, args...)))
+	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
 }
 
 func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
@@ -108,7 +109,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	if s.File == "" {
 		return nil // only a suite builds any
 	}
-	history, err := report.ReadHistory(s.Logs, "")
+	history, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 }
 
 func (b *broom) runs(s *suite.Suite) error {
-	old, err := report.Prunable(s.Logs, s.KeepRuns)
+	old, err := history.Prunable(s.Logs, s.KeepRuns)
 	if err != nil {
 		return err
 	}
@@ -138,6 +139,6 @@ func (b *broom) runs(s *suite.Suite) error {
 	if b.dry {
 		return nil
 	}
-	_, err = report.Prune(s.Logs, s.KeepRuns)
+	_, err = history.Prune(s.Logs, s.KeepRuns)
 	return err
 }

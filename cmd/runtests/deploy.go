@@ -10,6 +10,8 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -173,7 +175,7 @@ func passedIn(kept container.Summary) deploy.Passed {
 		Container: kept.ID, Run: runID(folder), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
 		Image: kept.Image, Commit: kept.Labels[runner.LabelCommit], Machine: hostname(),
 	}
-	if record, err := report.Open("", folder); err == nil {
+	if record, err := history.Open("", folder); err == nil {
 		for _, step := range record.Steps {
 			if step.Name == passed.Step && step.ImageID != "" {
 				passed.Image = step.ImageID
@@ -185,7 +187,7 @@ func passedIn(kept container.Summary) deploy.Passed {
 
 // promote carries out the deployments that the run ends with, as steps of its own. It is
 // called when all other steps have ended.
-func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, folder *report.Folder, run *report.Run) {
+func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, folder *history.Folder, run *report.Run) {
 	culprit := notPassed(run)
 	first := len(run.Steps)
 	for _, one := range r.deployable() {
@@ -210,7 +212,7 @@ func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, fol
 		result.Mask(w.mask)
 		r.history.Judge(run, result)
 		if !r.Mail && !w.quiet {
-			fmt.Fprintln(w.stderr, result.Headline())
+			fmt.Fprintln(w.stderr, render.Headline(*result))
 		}
 	}
 }
@@ -238,7 +240,7 @@ func (r *execution) plannedDeployment(w *world, d suite.Deployment) report.Resul
 }
 
 // deploy carries out one deployment, and fills in its result.
-func (r *execution) deploy(ctx context.Context, w *world, e *engine.Engine, folder *report.Folder, d suite.Deployment, result *report.Result) {
+func (r *execution) deploy(ctx context.Context, w *world, e *engine.Engine, folder *history.Folder, d suite.Deployment, result *report.Result) {
 	log := newDeployLog(w, folder, d.Name, r.Mail)
 	done, err := r.bring(ctx, e, d, log)
 	result.Duration = report.Duration(time.Since(result.Started))

@@ -10,6 +10,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
@@ -46,9 +47,9 @@ type execution struct {
 
 	ignored []*runner.Unsupported // settings of the steps that the engine does not honour
 
-	history *report.History // of the runs before
-	chain   *images.Chain   // of the wanted images
-	monitor *ping.Monitor   // is told of the run; nil: nobody is
+	history *history.History // of the runs before
+	chain   *images.Chain    // of the wanted images
+	monitor *ping.Monitor    // is told of the run; nil: nobody is
 }
 
 // check checks the flags, and applies them to the suite.
@@ -145,7 +146,7 @@ func has(ctx context.Context, e *engine.Engine) func(string) bool {
 
 // run runs the steps, tells of them, and returns the exit status as an error.
 func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started time.Time) error {
-	folder, err := report.Create(r.suite.Logs, started)
+	folder, err := history.Create(r.suite.Logs, started)
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
 		Partial: r.part || r.suite.File == "",
-		Mailed:  report.LastMailed(r.suite.Logs, folder.ID),
+		Mailed:  history.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
 		Notes:   slices.Concat(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e), notesOn(r.ignored)),
 	}

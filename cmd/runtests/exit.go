@@ -4,8 +4,8 @@ import (
 	"errors"
 
 	"runtests/pkg/deploy"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
-	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -27,7 +27,7 @@ func (exitStatus) Error() string { return "exit" }
 // fail prints err, if there is anything to print, and returns the exit status for it.
 func (w *world) fail(err error) int {
 	var status exitStatus
-	var held *report.HeldError
+	var held *history.HeldError
 	var elsewhere *deploy.HeldError
 	var interrupted *signalError
 	switch {

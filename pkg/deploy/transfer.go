@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 )
@@ -192,7 +194,7 @@ func (c *consignment) verify(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at the image that was sent: %w", err)
 	}
-	if !slices.Equal(there.Layers, c.layers) {
+	if !slices.EqualFunc(there.Layers, c.layers, func(a string, b digest.Digest) bool { return a == string(b) }) {
 		return "", fmt.Errorf("look at the image that was sent: %w: %s has other layers there", container.ErrDisagree, c.tag)
 	}
 	return there.ID, nil

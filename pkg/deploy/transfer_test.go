@@ -37,6 +37,7 @@ func here(t testing.TB) *engine.Engine {
 
 func connect(t testing.TB, o engine.Options) *engine.Engine {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), o)
 	if err != nil {
 		t.Fatalf("these tests need a container engine: %v", err)
@@ -61,6 +62,7 @@ func there(t testing.TB) *engine.Engine {
 // private is a daemon of the test's own, with a disk of that size (empty: this machine's).
 func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	needs.Root(t, t.Name(), "it starts an engine of its own")
 	daemon, err := dockerd.New()
 	if err != nil {

@@ -117,6 +117,11 @@ func TestCulprit(t *testing.T) {
 			t.Errorf("%s: line %d", line, got.Line)
 		}
 	}
+	for _, printed := range []string{"Step 2: configure", "STEP two: x", " Step 1/2 : x", "[1/4] Resolving packages..."} {
+		if step.MatchString(printed) {
+			t.Errorf("what a command prints is taken for the builder's: %q", printed)
+		}
+	}
 }
 
 // A secret is found wherever the engine cuts its report in pieces, also in a line without end.

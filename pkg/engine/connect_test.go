@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/tests/needs"
 )
 
 // environment is an Options.Getenv over a table.
@@ -152,6 +153,7 @@ func TestNoEngine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			options := Options{Getenv: environment(tt.env), HomeDir: dir, CallTimeout: 200 * time.Millisecond}
 			if tt.name == "API too old" {
+				needs.Engine(t, t.Name()) // whose API it is too old for
 				options.CallTimeout = 0
 			}
 			_, err := Connect(t.Context(), options)

@@ -13,9 +13,10 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 
 	"runtests/pkg/container"
+	"runtests/tests/needs"
 )
 
-// The tests run on a real engine: the one that Connect finds, or DOCKER_HOST's. They need
+// Most tests run on a real engine: the one that Connect finds, or DOCKER_HOST's. They need
 // an image with busybox's applets; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
 func testImage() string {
 	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
@@ -29,9 +30,11 @@ var label = "runtests.enginetest." + rand.Text()
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := sweep(); err != nil {
-		fmt.Fprintln(os.Stderr, "sweep:", err)
-		code = 1
+	if !testing.Short() {
+		if err := sweep(); err != nil {
+			fmt.Fprintln(os.Stderr, "sweep:", err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
@@ -61,6 +64,7 @@ func sweep() error {
 
 func connect(t testing.TB) *Engine {
 	t.Helper()
+	needs.Engine(t, t.Name())
 	e, err := Connect(t.Context(), Options{})
 	if err != nil {
 		t.Fatalf("these tests need a container engine: %v", err)

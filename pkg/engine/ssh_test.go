@@ -91,6 +91,7 @@ func sshServer(t *testing.T) string {
 }
 
 func TestSSH(t *testing.T) {
+	needs.Engine(t, t.Name())
 	dockerCLI(t) // the other side runs `docker system dial-stdio`
 	socket := connect(t).Info().Host
 	path, local := strings.CutPrefix(socket, "unix://")
@@ -131,6 +132,7 @@ func TestSSH(t *testing.T) {
 // An engine behind ssh that has no room says so in the midst of what is sent to it: its words
 // are not lost among broken pipes.
 func TestLoadThroughSSHToAFullDisk(t *testing.T) {
+	needs.Engine(t, t.Name())
 	dockerCLI(t)
 	needs.Root(t, t.Name(), "it starts an engine of its own")
 	daemon, err := dockerd.New()

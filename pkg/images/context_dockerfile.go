@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+
+	"runtests/pkg/regular"
 )
 
 // outsideName is what a Dockerfile that is not in the context is called in the tar.
@@ -17,7 +19,7 @@ const outsideName = ".runtests.Dockerfile"
 func (c *Context) readDockerfile(dockerfile string) error {
 	real, err := filepath.EvalSymlinks(dockerfile)
 	if err == nil {
-		c.dockerfile, err = readSmall(real)
+		c.dockerfile, err = regular.Read(real, maxDockerfile)
 	}
 	if err != nil {
 		return dockerfileFault(err)
@@ -76,7 +78,7 @@ func (c *Context) ignoreDockerfile() error {
 		return nil
 	default:
 		var err error
-		if content, err = readSmall(filepath.Join(c.dir, ignoreFile)); err != nil {
+		if content, err = regular.Read(filepath.Join(c.dir, ignoreFile), maxDockerfile); err != nil {
 			return unreadable(err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/tests/needs"
 )
 
 // contextTestImage is an image with a shell; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
@@ -28,6 +30,7 @@ func contextTestImage() string {
 // what it gets of what docker's own client sends. (That client does not look for an exception
 // with a wildcard below an ignored directory, as BuildKit and we do: no case has one.)
 func TestContextAsDocker(t *testing.T) {
+	needs.Engine(t, t.Name())
 	tree := map[string]string{
 		"docker/Dockerfile": "FROM " + contextTestImage() + "\nCOPY . /ctx\n",
 		"a.txt":             "a", "b.md": "b", "README.md": "r", "src/main.c": "c", "src/main.o": "o", "src/lib/x.c": "x", "src/vendor/y.c": "y",

@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
+
+	"runtests/pkg/regular"
 )
 
 // ignoreFile is the name of the file that says what of a context is not sent.
@@ -28,10 +27,10 @@ type ignoreRules struct {
 // readIgnore reads the .dockerignore that counts. None ignores nothing.
 func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
 	file, own := dockerfile+ignoreFile, false
-	content, err := readSmall(file)
+	content, err := regular.Read(file, maxDockerfile)
 	if errors.Is(err, fs.ErrNotExist) {
 		file, own = filepath.Join(dir, ignoreFile), true
-		content, err = readSmall(file)
+		content, err = regular.Read(file, maxDockerfile)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		own, err = false, nil
@@ -103,25 +102,4 @@ func matchesBelow(pattern, folder string) bool {
 		}
 	}
 	return len(parts) > strings.Count(folder, "/")+1
-}
-
-// readSmall reads a file that may be anything.
-func readSmall(name string) ([]byte, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe does not hang it
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: it is not a file", name)
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxDockerfile+1))
-	if err == nil && len(content) > maxDockerfile {
-		err = fmt.Errorf("%s: it is larger than %d MiB", name, maxDockerfile>>20)
-	}
-	return content, err
 }

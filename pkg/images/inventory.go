@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
-	"runtests/pkg/report"
+	"runtests/pkg/inventory"
 )
 
 // ErrNoShell is what TakeInventory's error wraps when the image has no /bin/sh: what is
@@ -39,15 +39,15 @@ type ContainerRunner interface {
 // that is removed afterwards, what is installed. c says the image's ID, and the name and
 // the labels of the container; the rest is set here. A manager that fails is in
 // Inventory.Failed and keeps no other from answering; what an image prints is never trusted.
-func TakeInventory(ctx context.Context, e ContainerRunner, c container.Container) (report.Inventory, error) {
-	inventory, err := takeInventory(ctx, e, c)
+func TakeInventory(ctx context.Context, e ContainerRunner, c container.Container) (inventory.Inventory, error) {
+	found, err := takeInventory(ctx, e, c)
 	if err != nil {
-		return report.Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
+		return inventory.Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
 	}
-	return inventory, nil
+	return found, nil
 }
 
-func takeInventory(ctx context.Context, e ContainerRunner, c container.Container) (inventory report.Inventory, err error) {
+func takeInventory(ctx context.Context, e ContainerRunner, c container.Container) (found inventory.Inventory, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, inventoryTimeout, fmt.Errorf("it took more than %s", inventoryTimeout))
 	defer cancel()
 	mark := rand.Text()
@@ -69,15 +69,15 @@ func takeInventory(ctx context.Context, e ContainerRunner, c container.Container
 	}
 	switch {
 	case noShell(err):
-		return inventory, fmt.Errorf("%w: %w", ErrNoShell, err)
+		return found, fmt.Errorf("%w: %w", ErrNoShell, err)
 	case err != nil:
-		return inventory, err
+		return found, err
 	case exit.Stopped:
-		return inventory, context.Cause(ctx)
+		return found, context.Cause(ctx)
 	}
-	inventory, err = parseInventory(output.Bytes(), mark)
-	inventory.ImageID, inventory.Taken = c.Image, time.Now()
-	return inventory, err
+	found, err = parseInventory(output.Bytes(), mark)
+	found.ImageID, found.Taken = c.Image, time.Now()
+	return found, err
 }
 
 // noShell says that a container could not start since /bin/sh is not there, or cannot be executed.

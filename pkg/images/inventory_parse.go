@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"runtests/pkg/inventory"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
 // parseInventory reads what inventoryScript printed.
-func parseInventory(output []byte, mark string) (report.Inventory, error) {
-	var inventory report.Inventory
+func parseInventory(output []byte, mark string) (inventory.Inventory, error) {
+	var inventory inventory.Inventory
 	text := string(output)
 	if !strings.HasSuffix(text, "\n"+mark+" done\n") {
 		return inventory, errors.New("it did not answer: its /bin/sh is none")
@@ -53,7 +55,7 @@ func (m manager) read(text, mark string) ([]found, error) {
 	case slices.Contains(timedOut, status):
 		return nil, fmt.Errorf("it took more than %d seconds", managerTimeout)
 	case status != "0":
-		return nil, errors.New("it failed with exit status " + report.Clean(status[:min(len(status), 10)]))
+		return nil, errors.New("it failed with exit status " + plain.Clean(status[:min(len(status), 10)]))
 	}
 	packages, err := m.parse(answer)
 	if err != nil {

@@ -15,7 +15,9 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
+	"runtests/tests/needs"
 )
 
 // testdata/inventory.txt is what the script printed, with the mark MARK, in an image made
@@ -127,12 +129,12 @@ func FuzzParseInventory(f *testing.F) {
 			t.Fatal("an error, and packages")
 		}
 		for _, p := range inventory.Packages {
-			if report.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
+			if plain.Clean(p.Name+p.Version) != p.Name+p.Version || p.Name == "" || p.Version == "" || len(p.Name+p.Version) > 400 {
 				t.Fatalf("%q", p)
 			}
 		}
 		for manager, reason := range inventory.Failed {
-			if report.Clean(reason) != reason {
+			if plain.Clean(reason) != reason {
 				t.Fatalf("%s: %q", manager, reason)
 			}
 		}
@@ -142,6 +144,7 @@ func FuzzParseInventory(f *testing.F) {
 // TestTakeInventory runs the script, on a real engine, in an image whose package managers are
 // some real databases and some programs that behave badly, and that has an entrypoint of its own.
 func TestTakeInventory(t *testing.T) {
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {
 		t.Fatalf("this test needs a container engine: %v", err)
@@ -177,6 +180,7 @@ func TestTakeInventory(t *testing.T) {
 
 // TestInventoryWithoutShell takes one of an image that holds a single file.
 func TestInventoryWithoutShell(t *testing.T) {
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {
 		t.Fatalf("this test needs a container engine: %v", err)

@@ -10,7 +10,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
-	"runtests/pkg/report"
+	"runtests/pkg/inventory"
 )
 
 // Shelf is what looking after builds of before needs of a container engine.
@@ -60,7 +60,7 @@ func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string, need
 	if err != nil {
 		return fmt.Errorf("remove old inventories: %w", err)
 	}
-	_, err = report.PruneInventories(logs, func(id string) bool {
+	_, err = inventory.Prune(logs, func(id string) bool {
 		return needed[id] || slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
 	})
 	return err

@@ -19,8 +19,10 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
+	"runtests/tests/needs"
 )
 
 // workshop is a suite of images, on the real engine, that are brought up to date run after
@@ -47,6 +49,7 @@ func newWorkshop(t testing.TB, variables map[string]string, pairs ...string) *wo
 		}
 		return os.Getenv(name)
 	}
+	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{Getenv: getenv})
 	if err != nil {
 		t.Fatalf("these tests need a container engine: %v", err)
@@ -308,7 +311,7 @@ func TestInventory(t *testing.T) {
 	w.write("a/installed", "P:m4\nV:1.4-r0\n\nP:gmp\nV:6.2-r0\n\n")
 	first := w.run()
 	logs := filepath.Join(w.dir, "logs")
-	inventory, err := report.LoadInventory(logs, first["a"].ImageID)
+	inventory, err := inventory.Load(logs, first["a"].ImageID)
 	must(t, err)
 	if len(inventory.Packages) == 0 || first["a"].Build.Packages != len(inventory.Packages) || len(first["a"].Build.Changes) > 0 {
 		t.Errorf("%+v %+v", inventory, first["a"].Build)

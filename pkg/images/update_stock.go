@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"runtests/pkg/container"
-	"runtests/pkg/report"
+	"runtests/pkg/inventory"
 )
 
 // takeStock says what is installed in the image, and what is not as in the one before. That
@@ -32,29 +32,29 @@ func (w *update) takeStock(ctx context.Context) {
 	if w.before == nil {
 		return
 	}
-	before, err := report.LoadInventory(w.Logs, w.before.ID)
+	before, err := inventory.Load(w.Logs, w.before.ID)
 	if err != nil {
 		return // none was taken, or none that can be read: there is nothing to compare with
 	}
-	facts.Changes = report.CompareInventories(before, after)
+	facts.Changes = inventory.Compare(before, after)
 }
 
 // inventory is the one that is kept, or else a new one. It is taken again of a current image
 // where a run was killed before it could: the next build is compared with it.
-func (w *update) inventory(ctx context.Context, id string) (report.Inventory, error) {
-	inventory, err := Inventory(ctx, w.Engine, w.Logs, container.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
+func (w *update) inventory(ctx context.Context, id string) (inventory.Inventory, error) {
+	found, err := Inventory(ctx, w.Engine, w.Logs, container.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
 	if !errors.Is(err, ErrNoShell) {
-		return inventory, err
+		return found, err
 	}
 	w.note("what is installed in it is not known: %v", ErrNoShell)
-	empty := report.Inventory{ImageID: id, Taken: w.Started} // so that it is not asked again
-	return empty, report.SaveInventory(w.Logs, empty)
+	empty := inventory.Inventory{ImageID: id, Taken: w.Started} // so that it is not asked again
+	return empty, inventory.Save(w.Logs, empty)
 }
 
 // Inventory is that of an image, the one that is kept in the folder logs, or else one that is
 // taken now, and kept there. c is as for TakeInventory, but for the name, which is made here.
-func Inventory(ctx context.Context, e ContainerRunner, logs string, c container.Container) (report.Inventory, error) {
-	if known, err := report.LoadInventory(logs, c.Image); err == nil {
+func Inventory(ctx context.Context, e ContainerRunner, logs string, c container.Container) (inventory.Inventory, error) {
+	if known, err := inventory.Load(logs, c.Image); err == nil {
 		return known, nil
 	}
 	c.Name = "runtests-inventory-" + strings.ToLower(rand.Text()[:8])
@@ -62,7 +62,7 @@ func Inventory(ctx context.Context, e ContainerRunner, logs string, c container.
 	if err != nil {
 		return taken, err
 	}
-	return taken, report.SaveInventory(logs, taken)
+	return taken, inventory.Save(logs, taken)
 }
 
 // note adds a sentence for the reader of the report.

@@ -1,12 +1,6 @@
 package report
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strings"
-	"time"
-)
+import "strings"
 
 // Changed says whether the reader of the reports before learns something new from this
 // one: a step ended otherwise than when it was last to run, is new, or is gone. Without runs
@@ -103,73 +97,4 @@ func (c changeCounts) kindsText() string {
 		return ""
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
-}
-
-// urgency orders failures for a reader: what is new comes first, and what has failed
-// before comes last; what an image blocks comes after its cause.
-func urgency(step *Result) int {
-	rank := 0
-	switch step.Change() {
-	case "":
-		rank = 2
-	case StillFailing:
-		rank = 4
-	}
-	if step.Outcome == Blocked {
-		rank++
-	}
-	return rank
-}
-
-// byUrgency sorts the indices of steps; those that are equally urgent stay in the suite's order.
-func byUrgency(r *Run, steps []int) {
-	slices.SortStableFunc(steps, func(a, b int) int { return cmp.Compare(urgency(&r.Steps[a]), urgency(&r.Steps[b])) })
-}
-
-// trendText says in words what is known of the step's trend; empty when it is as before.
-func trendText(r *Run, step *Result) string {
-	t := step.Trend
-	if t == nil {
-		return ""
-	}
-	switch t.Change {
-	case NewlyFailing:
-		if t.Passed == "" || !ValidID(t.Passed) {
-			return string(NewlyFailing)
-		}
-		return string(NewlyFailing) + ": it passed in the run of " + LaunchText(t.Passed)
-	case StillFailing:
-		return fmt.Sprintf("%s since %s (%s)", StillFailing, day(t.Since, r.Started), Count(int64(t.Runs), "run"))
-	case Fixed:
-		return fmt.Sprintf("%s: it had failed since %s (%s)", Fixed, day(t.Since, r.Started), Count(int64(t.Runs), "run"))
-	case New:
-		return "new: no run before had it"
-	}
-	return Clean(string(t.Change))
-}
-
-// paceWord is the word for how long a step took beside what is usual; empty when it is usual.
-func paceWord(step *Result) string {
-	if step.Trend == nil {
-		return ""
-	}
-	return Clean(string(step.Trend.Pace))
-}
-
-// paceText says in words that a step took longer or less than usual.
-func paceText(step *Result) string {
-	word := paceWord(step)
-	if word == "" {
-		return ""
-	}
-	return word + " than usual: " + step.Duration.String() + ", usually " + step.Trend.Usual.String()
-}
-
-// day is when a run of another day was launched; of one of the same day, the time.
-func day(at, now time.Time) string {
-	at = at.In(now.Location())
-	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return at.Format("15:04")
-	}
-	return at.Format(time.DateOnly)
 }

@@ -1,9 +1,13 @@
 package report
 
-import "slices"
+import (
+	"slices"
+
+	"runtests/pkg/plain"
+)
 
 // Mask removes the secrets from what the result says in words, and from its tail.
-func (r *Result) Mask(m Mask) {
+func (r *Result) Mask(m plain.Mask) {
 	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
 	r.Notes = m.All(r.Notes)
 	r.Log.Tail = m.Tail(r.Log.Tail)
@@ -14,7 +18,7 @@ func (r *Result) Mask(m Mask) {
 }
 
 // masked returns v without secrets.
-func (v Verdict) masked(m Mask) Verdict {
+func (v Verdict) masked(m plain.Mask) Verdict {
 	v.Reason = m.String(v.Reason)
 	v.Tried = slices.Clone(v.Tried)
 	for i := range v.Tried {

@@ -21,13 +21,13 @@ func Encode(w io.Writer, r *Run) error {
 	if err := enc.Encode(r); err != nil {
 		return fmt.Errorf("write the record of the run: %w", err)
 	}
-	_, err := w.Write(escapeJSON(data.Bytes()))
+	_, err := w.Write(EscapeJSON(data.Bytes()))
 	return err
 }
 
 // escapeJSON escapes what Clean would remove and encoding/json leaves as it is. In
 // JSON such characters can only be in strings.
-func escapeJSON(data []byte) []byte {
+func EscapeJSON(data []byte) []byte {
 	var out []byte
 	done := 0
 	for i := 0; i < len(data); {

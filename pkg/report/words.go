@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/docker/go-units"
+
+	"runtests/pkg/plain"
 )
 
 // TimeLayout is the layout of a moment as a person reads it.
@@ -16,9 +18,9 @@ func (s *Result) Title() string { return s.Kind.Title(s.Name) }
 // Title returns the name of a step of that kind as a report shows it.
 func (k Kind) Title(name string) string {
 	if k == Image || k == Deploy {
-		return string(k) + " " + Clean(name)
+		return string(k) + " " + plain.Clean(name)
 	}
-	return Clean(name)
+	return plain.Clean(name)
 }
 
 // Count returns a number of things in English: "1 line", "18,204 lines".

@@ -13,6 +13,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner/executortest"
 	"runtests/pkg/suite"
@@ -50,7 +51,7 @@ func (*watched) Diagnosed(int, report.Result)            {}
 // carryOut runs builds alone, one at a time.
 func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, *watched) {
 	t.Helper()
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

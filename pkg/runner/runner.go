@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -38,7 +40,7 @@ type Runner struct {
 	Executor Executor
 	Keeper   Keeper     // gives containers the names to keep them by; nil: none can be kept
 	Images   ImageStore // of the executor; nil: it sees to its images itself
-	Folder   *report.Folder
+	Folder   *history.Folder
 	Observer Observer
 	Now      func() time.Time
 	Machine  string                    // tells this machine's containers from those of others on the same engine
@@ -46,9 +48,9 @@ type Runner struct {
 	Remote   bool                      // the engine is on another machine: test directories may be there only
 	Jobs     int                       // steps at a time, at least 1
 	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
-	Mask     report.Mask               // takes the suite's secrets out of the results
+	Mask     plain.Mask                // takes the suite's secrets out of the results
 	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
-	History  *report.History           // of the runs before, which each result is compared with; nil: with none
+	History  *history.History          // of the runs before, which each result is compared with; nil: with none
 	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
 	UseStale bool                      // a test whose image failed runs on the image of before
 	// KeepPassed names the container of a step that is kept when it passed, and only then;

@@ -121,18 +121,12 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 // createLog makes the log of an attempt. It has the step's own name: the log of
 // the attempt before it, if any, steps aside.
 func (r *Runner) createLog(step string, attempt int) (*Log, error) {
-	name := r.Folder.LogFile(step)
-	path := filepath.Join(r.Folder.Path, name)
 	if attempt > 1 {
 		if err := r.Folder.PutAside(step, attempt-1); err != nil {
 			return nil, err
 		}
 	}
-	file, err := r.Folder.CreateLog(name)
-	if err != nil {
-		return nil, err
-	}
-	return newLog(file, path, r.MaxLog), nil
+	return newLog(r.Folder, r.Folder.LogFile(step), r.MaxLog)
 }
 
 // container is the step's container with a name of its own and our labels, to be kept if

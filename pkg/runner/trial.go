@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -44,11 +43,10 @@ func (r *Runner) Try(ctx context.Context, t Trial) (report.Trial, error) {
 // try runs the container, and sets what trial says of it.
 func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	name := r.Folder.TrialFile(t.Step.Name, t.Number)
-	file, err := r.Folder.CreateLog(name)
+	log, err := newLog(r.Folder, name, r.MaxLog)
 	if err != nil {
 		return err
 	}
-	log := newLog(file, filepath.Join(r.Folder.Path, name), r.MaxLog)
 	defer log.close()
 	trial.Log = name
 	r.Observer.Trying(t.Index, r.result(t.Index), t.How, log)

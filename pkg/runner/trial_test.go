@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/runner/executortest"
 	"runtests/pkg/suite"
@@ -37,7 +39,7 @@ func TestTry(t *testing.T) {
 		{"ended by itself just before", "image", exits(0), "at its end", report.Passed, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			folder, err := report.Create(t.TempDir(), time.Now())
+			folder, err := history.Create(t.TempDir(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,18 +98,18 @@ func TestTryTooLate(t *testing.T) {
 
 // A verdict is recorded without the suite's secrets; the step keeps the failure it was.
 func TestConclude(t *testing.T) {
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
-	r := &Runner{Folder: folder, Observer: &watched{}, Mask: report.NewMask([]string{"swordfish"}), run: run}
+	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
 	r.saver.save = r.save
 	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := report.Open(filepath.Dir(folder.Path), folder.ID)
+	saved, err := history.Open(filepath.Dir(folder.Path), folder.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

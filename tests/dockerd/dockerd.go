@@ -4,6 +4,7 @@ package dockerd
 import (
 	"bytes"
 	"context"
+	_ "embed" // lifeline.sh
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +30,11 @@ type Engine struct {
 	options []string
 
 	containerd, daemon *process
+	lifeline           *os.File // is closed when this program ends, however it does
 }
+
+//go:embed lifeline.sh
+var lifelineScript string
 
 // process is a service of the engine.
 type process struct {
@@ -102,7 +107,27 @@ func New(options ...string) (*Engine, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return &Engine{Dir: dir, options: options}, nil
+	e := &Engine{Dir: dir, options: options}
+	return e, e.watch()
+}
+
+// watch starts a process that removes the engine when this program has ended without Close,
+// as by a panic.
+func (e *Engine) watch() error {
+	end, lifeline, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer end.Close()
+	cmd := exec.Command("sh", "-c", lifelineScript, "lifeline.sh", e.Dir)
+	cmd.Stdin = end
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C ends the test, and then it is needed
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, lifeline.Close())
+	}
+	go func() { _ = cmd.Wait() }()
+	e.lifeline = lifeline
+	return nil
 }
 
 func (e *Engine) path(name string) string { return filepath.Join(e.Dir, name) }
@@ -229,7 +254,7 @@ func (e *Engine) Close() error {
 			errs = append(errs, err, e.Kill())
 		}
 	}
-	errs = append(errs, e.StopContainerd(), e.unmountRest(), os.RemoveAll(e.Dir))
+	errs = append(errs, e.StopContainerd(), e.unmountRest(), os.RemoveAll(e.Dir), e.lifeline.Close())
 	return errors.Join(errs...)
 }
 

@@ -1,11 +1,12 @@
-// Package needs lets a test say what it needs of whoever runs it. What is not run for
-// want of that is told at the end of `make test`: a test that is skipped looks green.
+// Package needs lets a test say what it needs of whoever runs it. A test that is skipped
+// looks green, so `make test` lists at its end what was not run, and `make check` counts it.
 package needs
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"testing"
 )
 
 // NotRun is the environment variable that names the file in which the tests that were
@@ -16,6 +17,14 @@ const NotRun = "RUNTESTS_NOT_RUN"
 type Skipper interface {
 	Skip(args ...any)
 	Fatal(args ...any)
+}
+
+// Engine skips the test called name under -short, which leaves out what needs a container
+// engine. Without -short the test runs, and fails where there is none.
+func Engine(t Skipper, name string) {
+	if testing.Short() {
+		notRun(t, name+": it needs a container engine; make test runs it")
+	}
 }
 
 // Root skips the test called name where it is not root who runs it.
