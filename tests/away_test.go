@@ -85,7 +85,7 @@ func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, tim
 		steps[i].Container = container.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
 	}
 	r := &runner.Runner{
-		Engine: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,
+		Executor: e, Keeper: e, Images: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,
 		Observer: &during{do: func() {
 			if err := fault(); err != nil {
 				t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
 	"runtests/pkg/mail"
+	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
@@ -77,6 +78,7 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	defer e.Close()
 	info := e.Info()
 	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
+	f.settings(ctx, e, s)
 	for _, image := range f.chain(s, has(ctx, e)) {
 		f.built(ctx, e, image)
 	}
@@ -89,6 +91,23 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 			seen[step.Image] = true
 			f.image(ctx, e, step)
 		}
+	}
+}
+
+// settings finds the settings of the suite's steps that the engine cannot honour.
+func (f *findings) settings(ctx context.Context, e *engine.Engine, s *suite.Suite) {
+	ignored, err := runner.CheckSteps(ctx, e, s.Steps)
+	for _, note := range notesOn(ignored) {
+		f.fact("engine", "%s", note)
+	}
+	var refused runner.UnsupportedError
+	switch {
+	case errors.As(err, &refused):
+		for _, u := range refused {
+			f.problem("engine", u)
+		}
+	case err != nil:
+		f.problem("engine", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/history"
 	"runtests/pkg/images"
@@ -91,11 +92,13 @@ func (b *broom) gone(what, name, about string, args ...any) {
 }
 
 func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
-	clear := runner.Sweep
+	var gone []container.Summary
+	var errs []error
 	if b.dry {
-		clear = runner.Leftovers
+		gone, errs = runner.Leftovers(ctx, e, machine(), b.alive)
+	} else {
+		gone, errs = runner.Sweep(ctx, e, e, machine(), b.alive)
 	}
-	gone, errs := clear(ctx, e, machine(), b.alive)
 	for _, one := range gone {
 		b.gone("container", one.Name, "of the run %s, which was cut off", one.Labels[runner.LabelRun])
 	}

@@ -57,7 +57,7 @@ func (w *world) alive(folder string) (bool, error) {
 // sweep removes what dead runs left, and returns what the reader of the report must
 // know of it.
 func (w *world) sweep(ctx context.Context, e *engine.Engine) (notes []string) {
-	removed, errs := runner.Sweep(ctx, e, machine(), w.alive)
+	removed, errs := runner.Sweep(ctx, e, e, machine(), w.alive)
 	for _, c := range removed {
 		notes = append(notes, fmt.Sprintf("removed the container %s of the run %s, which was cut off", c.Name, c.Labels[runner.LabelRun]))
 	}

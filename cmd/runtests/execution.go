@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"runtests/pkg/container"
@@ -43,6 +44,8 @@ type execution struct {
 	deploys        []suite.Deployment // asked for on the command line
 	last, rollback bool               // how
 	sites          map[string]*deploy.Site
+
+	ignored []*runner.Unsupported // settings of the steps that the engine does not honour
 
 	history *history.History // of the runs before
 	chain   *images.Chain    // of the wanted images
@@ -113,6 +116,9 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	if r.ignored, err = runner.CheckSteps(ctx, e, r.steps); err != nil {
+		return err
+	}
 	defer r.closeSites()
 	if err := r.openSites(ctx, e); err != nil {
 		return err
@@ -163,11 +169,13 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Partial: r.part || r.suite.File == "",
 		Mailed:  history.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
-		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
+		Notes:   slices.Concat(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e), notesOn(r.ignored)),
 	}
 	shown := w.newDisplay(len(r.chain.Images), len(r.steps), r.Mail)
 	carrier := &runner.Runner{
-		Engine:   e,
+		Executor: e,
+		Keeper:   e,
+		Images:   e,
 		Folder:   folder,
 		Observer: shown,
 		Now:      time.Now,
@@ -194,6 +202,14 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 	stop()
 	r.tidy(ctx, w, e, facts, diskBefore())
 	return r.conclude(ctx, w, folder, facts, err)
+}
+
+// notesOn returns what the reader of the report must know of settings that are ignored.
+func notesOn(ignored []*runner.Unsupported) (notes []string) {
+	for _, u := range ignored {
+		notes = append(notes, fmt.Sprintf("the engine ignores %v; %s", u, u.Hint()))
+	}
+	return notes
 }
 
 // announce says why the run stops before its end.

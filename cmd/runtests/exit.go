@@ -6,6 +6,7 @@ import (
 	"runtests/pkg/deploy"
 	"runtests/pkg/history"
 	"runtests/pkg/images"
+	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
@@ -56,6 +57,11 @@ func (w *world) say(err error) {
 	var chain images.Faults
 	if errors.As(err, &chain) {
 		w.log.Errorf("the images cannot be built:\n%v", err)
+		return
+	}
+	var unsupported runner.UnsupportedError
+	if errors.As(err, &unsupported) {
+		w.log.Errorf("nothing was run, as the engine cannot do what these steps ask for:\n%v", err)
 		return
 	}
 	w.log.WithError(err).Error(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"runtests/pkg/container"
+	"runtests/pkg/engine/enginetest"
 )
 
 // An image of a container is made, looked at, saved, and loaded again when it is gone.
@@ -144,7 +145,7 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 		"layers": func() error { _, err := e.Layers(ctx); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			faulty.fail("", freeze)
+			faulty.Fail("", enginetest.Stall)
 			start := time.Now()
 			if err := call(); !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 				t.Errorf("after %s: %v", time.Since(start), err)

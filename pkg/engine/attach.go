@@ -59,7 +59,8 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 			hangUp(nil)
 		}
 	}()
-	late := time.AfterFunc(e.options.CallTimeout, func() { hangUp(&lateError{e.options.CallTimeout}) })
+	bound := slowCalls * e.options.CallTimeout // Podman prepares the container here
+	late := time.AfterFunc(bound, func() { hangUp(&lateError{bound}) })
 	defer late.Stop()
 	conn, err := boundDialer{life, e.dial}.Dial("", "")
 	if err != nil {

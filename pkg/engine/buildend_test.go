@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/engine/enginetest"
 )
 
 // processes are the command lines on this machine that have a word.
@@ -128,10 +129,10 @@ func (*failingWriter) Write([]byte) (int, error) { return 0, errors.New("it is f
 
 func TestBuildOnFaultyEngine(t *testing.T) {
 	builders(t, func(t *testing.T, real *Engine) {
-		tests := map[string]func(f *faultyEngine){
-			"dies":    func(f *faultyEngine) { f.fail("", cut); f.cutAll() },
-			"is back": func(f *faultyEngine) { f.cutAll() },
-			"freezes": func(f *faultyEngine) { f.fail("", freeze) },
+		tests := map[string]func(*enginetest.Proxy){
+			"dies":    func(p *enginetest.Proxy) { p.Fail("", enginetest.Cut); p.Cut() },
+			"is back": func(p *enginetest.Proxy) { p.Cut() },
+			"freezes": func(p *enginetest.Proxy) { p.Fail("", enginetest.Stall) },
 		}
 		for name, fail := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -143,15 +144,15 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 				if id != "" || !errors.Is(err, container.ErrGone) {
 					t.Errorf("got %q, %v", id, err)
 				}
-				faulty.cutAll() // a frozen engine is killed in the end
+				faulty.Cut() // a frozen engine is killed in the end
 				await(t, func() bool { return len(processes(t, word)) == 0 })
 			})
 		}
-		for name, as := range map[string]fault{"freezes at once": freeze, "is deaf": deaf, "is not there": cut} {
+		for name, as := range map[string]enginetest.Fault{"freezes at once": enginetest.Stall, "is deaf": enginetest.Deaf, "is not there": enginetest.Cut} {
 			t.Run(name, func(t *testing.T) {
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
-				faulty.fail("", as)
+				faulty.Fail("", as)
 				start := time.Now()
 				_, err := e.Build(t.Context(), dockerfile(t, "FROM {}\n"), io.Discard)
 				if !errors.Is(err, container.ErrGone) || time.Since(start) > 40*time.Second {

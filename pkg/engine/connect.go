@@ -55,6 +55,9 @@ type Engine struct {
 	api     apiVersion
 	dial    dialFunc
 	base    *docker.Client
+
+	abilities *known[abilities] // asked for when a container first needs one of them
+	noInit    *known[bool]      // of Podman: it has no program for init: true
 }
 
 // Info says which engine it is.
@@ -149,7 +152,7 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, dial: dial}
+	e := &Engine{options: o, dial: dial, abilities: new(known[abilities]), noInit: new(known[bool])}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
 	if e.base, err = docker.NewVersionedClient(unusedEndpoint, ""); err != nil {
@@ -261,9 +264,13 @@ func (e *Engine) RootDir(ctx context.Context) (string, error) {
 	return info.DockerRootDir, nil
 }
 
+// slowCalls is how many times the bound of an ordinary call a call may take that makes the
+// engine work on its disk.
+const slowCalls = 4
+
 // slow bounds a call that makes the engine work on its disk.
 func (e *Engine) slow(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, 4*e.options.CallTimeout)
+	return within(ctx, slowCalls*e.options.CallTimeout)
 }
 
 // failure is a place that did not give an engine.

@@ -23,7 +23,7 @@ func TestPorts(t *testing.T) {
 	c := container.Container{Image: "x", Restart: "on-failure:3", Ports: []container.Port{
 		{First: 80, Last: 80, Container: 9080, Protocol: "tcp"}, {HostIP: "::1", First: 81, Last: 82, Container: 9080, Protocol: "tcp"},
 	}}
-	options, err := createOptions(c, "")
+	options, err := createOptions(c, dialect{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 // create makes the container. It does not end with the caller's context: a create that is
 // given up leaves a container whose ID nobody knows.
 func (r *running) create() error {
-	options, err := createOptions(r.container, r.engine.endpointNetwork())
+	options, err := createOptions(r.container, r.engine.dialect())
 	if err != nil {
 		return err
 	}

@@ -37,13 +37,13 @@ func TestMACAddress(t *testing.T) {
 
 func TestMACAddressByVersion(t *testing.T) {
 	c := container.Container{Image: "img", MacAddress: "aa:bb:cc:dd:ee:ff"}
-	old, err := createOptions(c, "")
+	old, err := createOptions(c, dialect{})
 	if err != nil || old.Config.MacAddress != "aa:bb:cc:dd:ee:ff" || old.NetworkingConfig != nil {
 		t.Errorf("1.43: %+v, %v", old, err)
 	}
 	for mode, key := range map[string]string{"": "bridge", "default": "bridge", "ci": "ci"} {
 		c.NetworkMode = mode
-		current, err := createOptions(c, "bridge")
+		current, err := createOptions(c, dialect{network: "bridge"})
 		if err != nil || current.Config.MacAddress != "" || current.HostConfig.NetworkMode != key || current.NetworkingConfig.EndpointsConfig[key].MacAddress != "aa:bb:cc:dd:ee:ff" {
 			t.Errorf("1.44 on %q: %+v, %v", mode, current, err)
 		}
@@ -99,7 +99,7 @@ func TestParseDevice(t *testing.T) {
 
 func TestMounts(t *testing.T) {
 	c := container.Container{Mounts: []container.Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v", Options: []string{"nocopy"}}, {Source: "/a:b", Target: "/c"}}}
-	host, err := hostConfig(c)
+	host, err := hostConfig(c, dialect{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestMounts(t *testing.T) {
 	}
 	for _, bad := range []container.Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "/a", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
 		c.Mounts = []container.Mount{bad}
-		if _, err := hostConfig(c); err == nil {
+		if _, err := hostConfig(c, dialect{}); err == nil {
 			t.Errorf("%+v is accepted", bad)
 		}
 	}

@@ -17,11 +17,18 @@ import (
 	"runtests/pkg/container"
 )
 
-// createOptions says in the API's words what c says in ours; network is the one
-// it gets by default where a MAC address belongs to the endpoint, empty where it does not.
-func createOptions(c container.Container, network string) (docker.CreateContainerOptions, error) {
-	none := docker.CreateContainerOptions{}
-	host, err := hostConfig(c)
+// dialect is what engines differ in when a container is created.
+type dialect struct {
+	// network is the one that a container gets by default, on an engine that takes a MAC address
+	// with the endpoint; empty on an engine that takes it with the container.
+	network string
+	podman  bool
+}
+
+// createOptions says in the API's words what c says in ours.
+func createOptions(c container.Container, d dialect) (docker.CreateContainerOptions, error) {
+	none, network := docker.CreateContainerOptions{}, d.network
+	host, err := hostConfig(c, d)
 	if err != nil {
 		return none, err
 	}
@@ -70,7 +77,7 @@ func environmentOf(variables []container.Variable) []string {
 	return env
 }
 
-func hostConfig(c container.Container) (*docker.HostConfig, error) {
+func hostConfig(c container.Container, d dialect) (*docker.HostConfig, error) {
 	host := &docker.HostConfig{
 		Memory:         c.Memory,
 		ShmSize:        c.ShmSize,
@@ -98,22 +105,22 @@ func hostConfig(c container.Container) (*docker.HostConfig, error) {
 		}
 		host.Tmpfs[target] = options
 	}
-	for _, d := range c.Devices {
-		device, err := parseDevice(d)
+	for _, s := range c.Devices {
+		device, err := parseDevice(s)
 		if err != nil {
 			return nil, err
 		}
 		host.Devices = append(host.Devices, device)
 	}
 	for _, o := range c.SecurityOpt {
-		option, err := securityOption(o)
+		option, err := securityOption(o, d)
 		if err != nil {
 			return nil, err
 		}
 		host.SecurityOpt = append(host.SecurityOpt, option)
 	}
 	for _, m := range c.AllMounts() {
-		if err := addMount(host, m); err != nil {
+		if err := addMount(host, m, d); err != nil {
 			return nil, err
 		}
 	}
@@ -129,39 +136,48 @@ func restartPolicy(text string) docker.RestartPolicy {
 
 // addMount adds the mount to host. It is a Mount of the API, since the older form (Binds)
 // cannot say a path with a colon and makes a directory of a source that is missing; but
-// only the older form can relabel for SELinux (z, Z).
-func addMount(host *docker.HostConfig, m container.Mount) error {
+// only the older form can relabel for SELinux (z, Z), and only with that Podman accepts the
+// characters of notForPodman: it makes an unquoted line of CSV from a Mount.
+func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if m.Bind() {
 		mount.Type = "bind"
 	}
-	relabel := false
+	older := d.podman && m.Source != "" && !m.NeedsLongForm() && strings.ContainsAny(m.Source+m.Target, notForPodman)
+	var options []string // of the older form
 	for _, o := range m.Options {
 		switch {
 		case slices.Contains(container.Propagations, o) && m.Bind():
 			mount.BindOptions = &docker.BindOptions{Propagation: o}
+			options = append(options, o)
 		case o == "nocopy" && !m.Bind():
 			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
+			options = append(options, o)
 		case o == "z" || o == "Z":
-			relabel = true
+			older = true
+			options = append(options, o)
 		case o == "ro":
-			mount.ReadOnly = true
+			mount.ReadOnly, m.ReadOnly = true, true
 		case o == "rw", o == "cached", o == "delegated", o == "consistent":
 			// what Linux does anyway
 		default:
 			return fmt.Errorf("mount %s: %q is not an option of such a mount", m.Target, o)
 		}
 	}
-	if !relabel {
+	if !older {
 		host.Mounts = append(host.Mounts, mount)
 		return nil
 	}
 	if m.NeedsLongForm() {
 		return fmt.Errorf("mount %s: a path with a colon cannot be relabelled for SELinux", m.Target)
 	}
+	m.Options = options
 	host.Binds = append(host.Binds, m.Short())
 	return nil
 }
+
+// notForPodman are the characters that Podman's API cannot have in the path of a Mount.
+const notForPodman = ",\"\r\n"
 
 // parseDevice reads HOST[:CONTAINER][:rwm], as the docker client does.
 func parseDevice(s string) (docker.Device, error) {
@@ -183,10 +199,16 @@ func parseDevice(s string) (docker.Device, error) {
 	return d, nil
 }
 
-// securityOption reads the file of a seccomp profile: the engine wants what is in it.
-func securityOption(s string) (string, error) {
+// seccompProfile returns the file that a security option names as its seccomp profile.
+func seccompProfile(s string) (file string, ok bool) {
 	name, ok := strings.CutPrefix(strings.Replace(s, ":", "=", 1), "seccomp=")
-	if !ok || name == "unconfined" || name == "builtin" {
+	return name, ok && name != "unconfined" && name != "builtin"
+}
+
+// securityOption checks a seccomp profile. Docker wants what is in the file, Podman its path.
+func securityOption(s string, d dialect) (string, error) {
+	name, ok := seccompProfile(s)
+	if !ok {
 		return s, nil
 	}
 	data, err := os.ReadFile(name)
@@ -195,6 +217,9 @@ func securityOption(s string) (string, error) {
 	}
 	if !json.Valid(data) {
 		return "", fmt.Errorf("read the seccomp profile %s: %w", name, errors.New("it is not JSON"))
+	}
+	if d.podman {
+		return "seccomp=" + name, nil
 	}
 	return "seccomp=" + string(data), nil
 }

@@ -56,7 +56,7 @@ var startFaults = []struct {
 	{`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
 	}},
-	{`lookup init binary: exec: "([^"]*)": executable file not found`, func(_ container.Container, m []string) (string, string) {
+	{`(?:lookup init binary: |^)exec: "([^"]*)": executable file not found`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the engine has no program for init: true: there is no %q on its machine", m[1]), "install " + m[1] + " there, or do without init"
 	}},
 	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c container.Container, _ []string) (string, string) {

@@ -39,17 +39,16 @@ func mustAPIVersion(s string) apiVersion {
 // endpoint; before it, to the container, and the endpoint's is silently ignored.
 var endpointMACSince = mustAPIVersion("1.44")
 
-// endpointNetwork is the network that a container gets by default, on an engine that takes
-// a MAC address with the endpoint; empty on one that takes it with the container. Podman
-// ignores the container's, whatever version it speaks.
-func (e *Engine) endpointNetwork() string {
+// dialect returns how to create containers on this engine. Podman ignores a container's MAC
+// address, whatever version it speaks.
+func (e *Engine) dialect() dialect {
 	switch {
 	case e.info.Name == podman:
-		return "podman"
+		return dialect{network: "podman", podman: true}
 	case e.api.less(endpointMACSince):
-		return ""
+		return dialect{}
 	}
-	return "bridge"
+	return dialect{network: "bridge"}
 }
 
 // negotiate returns the version to speak with an engine that speaks lowest to highest:

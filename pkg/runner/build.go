@@ -202,10 +202,10 @@ func (r *Runner) standing(ctx context.Context, index int, step suite.Step, resul
 		return true
 	}
 	block(result, *blocker)
-	if !r.UseStale || result.Outcome != report.Blocked {
+	if !r.UseStale || r.Images == nil || result.Outcome != report.Blocked {
 		return false
 	}
-	image, err := r.Engine.Image(ctx, step.Container.Image)
+	image, err := r.Images.Image(ctx, step.Container.Image)
 	if err != nil {
 		if errors.Is(err, container.ErrNoImage) {
 			result.Notes = append(result.Notes, "there is no image of before to run it on (--use-stale)")

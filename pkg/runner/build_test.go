@@ -15,6 +15,7 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/history"
 	"runtests/pkg/report"
+	"runtests/pkg/runner/executortest"
 	"runtests/pkg/suite"
 )
 
@@ -57,7 +58,7 @@ func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, 
 	t.Cleanup(func() { _ = folder.Close() })
 	seen := &watched{}
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Lines: 5}
-	r := &Runner{Engine: &cutOff{}, Folder: folder, Observer: seen, Now: time.Now, Jobs: 1}
+	r := &Runner{Executor: executortest.New(), Folder: folder, Observer: seen, Now: time.Now, Jobs: 1}
 	if err := r.Run(ctx, run, builds, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -10,29 +10,15 @@ package runner
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
-	"runtests/pkg/container"
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
 )
-
-// Engine is what a run needs of a container engine.
-type Engine interface {
-	Run(ctx context.Context, c container.Container, output io.Writer) (container.Exit, error)
-	Remove(ctx context.Context, id string) error
-	Rename(ctx context.Context, id, name string) error
-	Containers(ctx context.Context, labels map[string]string) ([]container.Summary, error)
-	ContainerNamed(ctx context.Context, name string) (container.Summary, bool, error)
-	Image(ctx context.Context, ref string) (container.Image, error)
-	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
-	Ping(ctx context.Context) error
-}
 
 // Observer is told what happens while it happens. Its methods are called from
 // several goroutines, and must not wait for a person or a terminal.
@@ -51,7 +37,9 @@ type Observer interface {
 
 // Runner runs the steps of one run.
 type Runner struct {
-	Engine   Engine
+	Executor Executor
+	Keeper   Keeper     // gives containers the names to keep them by; nil: none can be kept
+	Images   ImageStore // of the executor; nil: it sees to its images itself
 	Folder   *history.Folder
 	Observer Observer
 	Now      func() time.Time

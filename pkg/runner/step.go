@@ -76,7 +76,10 @@ func (r *Runner) ready(ctx context.Context, step suite.Step) error {
 			return err
 		}
 	}
-	return r.images.ensure(ctx, r.Engine, step)
+	if r.Images == nil {
+		return nil
+	}
+	return r.images.ensure(ctx, r.Images, step)
 }
 
 // elsewhere says that the step's directory is one of the engine's machine, which
@@ -100,7 +103,7 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	r.outages.begin(c.Name)
 	defer r.outages.end(c.Name)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
-	exit, err := r.Engine.Run(stepCtx, c, log)
+	exit, err := r.Executor.Run(stepCtx, c, log)
 	judge(stepCtx, step, exit, err, result)
 	cancel()
 	if err := log.end(); err != nil {
@@ -171,7 +174,7 @@ func (r *Runner) dispose(ctx context.Context, id string, step suite.Step, result
 		r.keep(ctx, id, name, result)
 		return
 	}
-	if err := r.Engine.Remove(ctx, id); err != nil {
+	if err := r.Executor.Remove(ctx, id); err != nil {
 		r.notice(result.Name, err)
 		result.Notes = append(result.Notes, fmt.Sprintf("its container was still there at its end, it is removed by the next run at the latest: %v", err))
 	}

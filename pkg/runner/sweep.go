@@ -22,7 +22,7 @@ const (
 // Leftovers lists the containers of this machine that dead runs left: those whose run is
 // not alive any more. Kept containers are not among them, nor is one that waits, put
 // aside, for its name.
-func Leftovers(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (left []container.Summary, errs []error) {
+func Leftovers(ctx context.Context, e Executor, machine string, alive func(folder string) (bool, error)) (left []container.Summary, errs []error) {
 	return visit(ctx, e, machine, func(c container.Summary) (bool, error) {
 		_, aside := putAside(c)
 		dead, err := leftover(c, alive)
@@ -33,12 +33,12 @@ func Leftovers(ctx context.Context, e Engine, machine string, alive func(folder 
 // Sweep removes the containers that dead runs of this machine left (see Leftovers); one
 // that was put aside for a successor that never took its name gets it back. It returns
 // what it removed and what went wrong, after which it goes on.
-func Sweep(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (removed []container.Summary, errs []error) {
-	return visit(ctx, e, machine, func(c container.Summary) (bool, error) { return sweepOne(ctx, e, c, alive) })
+func Sweep(ctx context.Context, e Executor, k Keeper, machine string, alive func(folder string) (bool, error)) (removed []container.Summary, errs []error) {
+	return visit(ctx, e, machine, func(c container.Summary) (bool, error) { return sweepOne(ctx, e, k, c, alive) })
 }
 
 // visit returns the containers of this machine for which do says so.
-func visit(ctx context.Context, e Engine, machine string, do func(container.Summary) (bool, error)) (done []container.Summary, errs []error) {
+func visit(ctx context.Context, e Executor, machine string, do func(container.Summary) (bool, error)) (done []container.Summary, errs []error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine})
 	if err != nil {
 		return nil, []error{fmt.Errorf("look for what earlier runs left: %w", err)}
@@ -65,15 +65,18 @@ func leftover(c container.Summary, alive func(string) (bool, error)) (bool, erro
 	return !living && err == nil, err
 }
 
-func sweepOne(ctx context.Context, e Engine, c container.Summary, alive func(string) (bool, error)) (removed bool, err error) {
+func sweepOne(ctx context.Context, e Executor, k Keeper, c container.Summary, alive func(string) (bool, error)) (removed bool, err error) {
 	if dead, err := leftover(c, alive); !dead || err != nil {
 		return false, err
 	}
 	if name, ok := putAside(c); ok {
-		if _, taken, err := e.ContainerNamed(ctx, name); err != nil {
+		if k == nil {
+			return false, errKeepsNone
+		}
+		if _, taken, err := k.ContainerNamed(ctx, name); err != nil {
 			return false, err
 		} else if !taken {
-			return false, e.Rename(ctx, c.ID, name)
+			return false, k.Rename(ctx, c.ID, name)
 		}
 	}
 	if err := e.Remove(ctx, c.ID); err != nil {

@@ -57,7 +57,7 @@ func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	stepCtx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, errTimeout)
 	defer cancel()
 	started := r.Now()
-	exit, err := r.Engine.Run(stepCtx, container, log)
+	exit, err := r.Executor.Run(stepCtx, container, log)
 	trial.Duration = report.Duration(r.Now().Sub(started))
 	trial.ImageID = exit.ImageID
 	var result report.Result
@@ -99,7 +99,7 @@ func (r *Runner) discard(ctx context.Context, id string, t Trial) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
 		defer cancel()
-		err = r.Engine.Remove(ctx, id)
+		err = r.Executor.Remove(ctx, id)
 	}
 	if err != nil {
 		r.notice(t.Step.Name, err)
