@@ -9,7 +9,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/plain"
 )
 
@@ -26,7 +26,7 @@ var version = "devel"
 func main() {
 	forgetEmpty()
 	ctx, stop := signalled(context.Background(), os.Exit)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
@@ -62,8 +62,8 @@ Without a suite file, "runtests run DIR --image IMAGE" runs DIR/test.sh in a fre
 
 Exit status: 0 all passed and the report delivered; 1 a step did not pass; 2 nothing was run; 3 another run of this suite is going on; 4 all passed, but the report was not delivered; 129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM.`
 
-// run is the program: it returns its exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// execute is the program: it returns its exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	w := &world{stdout: stdout, stderr: stderr, log: newLogger(stderr)}
 	exited := -1 // set when kong would leave: after --help or --version
@@ -112,27 +112,12 @@ func forgetEmpty() {
 
 // usageError says how to find what the command line should have been.
 func usageError(err error) error {
-	hint := "runtests --help"
+	help := "runtests --help"
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		if command := parse.Context.Command(); command != "" {
-			hint = "runtests " + strings.Fields(command)[0] + " --help"
+			help = "runtests " + strings.Fields(command)[0] + " --help"
 		}
 	}
-	return &hintedError{error: err, hint: hint}
-}
-
-// A hintedError is an error with the remedy beside it.
-type hintedError struct {
-	error
-	hint string
-}
-
-// Hint is the remedy.
-func (e *hintedError) Hint() string { return e.hint }
-
-func (e *hintedError) Unwrap() error { return e.error }
-
-func hinted(hint, format string, args ...any) error {
-	return &hintedError{error: fmt.Errorf(format, args...), hint: hint}
+	return hint.Wrap(err, help)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"runtests/pkg/history"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/render"
 	"runtests/pkg/suite"
 )
@@ -50,19 +51,19 @@ func (c *showCommand) resend(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	m, err := newMailer(s)
+	m, err := pipeline.NewMailer(s)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	run.Notes = append([]string{"sent again by hand on " + now.Format(time.DateTime)}, run.Notes...)
-	envelope, err := m.message(run, now)
+	run.Notes = append([]string{"mailed again by hand on " + now.Format(time.DateTime)}, run.Notes...)
+	envelope, err := m.Message(run, now)
 	if err != nil {
 		return err
 	}
-	delivery, err := m.server.Send(ctx, envelope)
+	delivery, err := m.Server.Send(ctx, envelope)
 	if err != nil {
-		w.say(fmt.Errorf("the report was not mailed: %w", err))
+		w.printError(fmt.Errorf("the report was not mailed: %w", err))
 		return exitStatus(exitNotDelivered)
 	}
 	for _, refused := range delivery.Refused {
