@@ -76,7 +76,7 @@ func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return daemon, connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
+	return daemon, connect(t, engine.Options{Host: daemon.Host()})
 }
 
 // passed is a container in which a test has made something with a script.
@@ -215,6 +215,7 @@ func labelsOf(t testing.TB, e *engine.Engine, ref string) map[string]string {
 
 // The first transfer to an engine that has nothing; then one of what has hardly changed.
 func TestTransferToAnEmptyEngine(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, to := private(t, "")
 	first, second := passed(t, from, "echo first >/version"), passed(t, from, "echo second >/version")
@@ -278,6 +279,7 @@ func (f *forgetful) Load(ctx context.Context, archive io.Reader) error {
 }
 
 func TestTransferIsRefusedWithoutLayers(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, e := private(t, "")
 	stock(t, from, e)
@@ -321,6 +323,7 @@ func bigContainer(t testing.TB, e *engine.Engine) string {
 }
 
 func TestTransferIsInterrupted(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)
@@ -375,14 +378,17 @@ func eventually(t testing.TB, so func() bool) {
 }
 
 func TestTransferToAnEngineThatDies(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	for name, fault := range map[string]func(*dockerd.Engine) error{
 		"killed": (*dockerd.Engine).Kill,
 		"frozen": (*dockerd.Engine).Freeze,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, "")
 			stock(t, from, to)
+			to = connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
 			container := bigContainer(t, from)
 			tag := newTag(t, to)
 			done := false
@@ -417,10 +423,12 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 }
 
 func TestTransferToAFullDisk(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	container := bigContainer(t, from)
 	for name, disk := range map[string]string{"for the archive": "30m", "for the layer": "72m"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, disk)
 			stock(t, from, to)
 			tag := newTag(t, to)
@@ -457,6 +465,7 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestTransferFromAnEngineThatFails(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)

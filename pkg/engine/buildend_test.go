@@ -126,6 +126,7 @@ func (*failingWriter) Write([]byte) (int, error) { return 0, errors.New("it is f
 
 func TestBuildOnFaultyEngine(t *testing.T) {
 	builders(t, func(t *testing.T, real *Engine) {
+		t.Parallel()
 		tests := map[string]func(f *faultyEngine){
 			"dies":    func(f *faultyEngine) { f.fail("", cut); f.cutAll() },
 			"is back": func(f *faultyEngine) { f.cutAll() },
@@ -133,6 +134,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, fail := range tests {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
 				b, word := endless(t, e)
@@ -147,6 +149,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, as := range map[string]fault{"freezes at once": freeze, "is deaf": deaf, "is not there": cut} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
 				faulty.fail("", as)
