@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -73,7 +75,7 @@ func TestEngineStaysAway(t *testing.T) {
 // runOn runs fifty steps, and lets the fault happen during the first.
 func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, time.Duration) {
 	t.Helper()
-	folder, err := report.Create(filepath.Join(t.TempDir(), "logs"), time.Now())
+	folder, err := history.Create(filepath.Join(t.TempDir(), "logs"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +83,10 @@ func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, tim
 	steps := make([]suite.Step, 50)
 	for i := range steps {
 		steps[i] = suite.Step{Name: "step@" + baseImage, Test: "step", Image: baseImage, Timeout: time.Hour}
-		steps[i].Container = engine.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
+		steps[i].Container = container.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
 	}
 	r := &runner.Runner{
-		Engine: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,
+		Executor: e, Keeper: e, Images: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,
 		Observer: &during{do: func() {
 			if err := fault(); err != nil {
 				t.Error(err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/tests/needs"
 )
@@ -181,7 +182,7 @@ func killAfter(cmd *exec.Cmd, ended <-chan struct{}, after time.Duration) (late 
 
 // runs returns the IDs of the runs that there are, the newest first.
 func (k *killedRuns) runs() []string {
-	ids, err := report.List(filepath.Join(k.dir, "logs"))
+	ids, err := history.List(filepath.Join(k.dir, "logs"))
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -220,9 +221,9 @@ func (k *killedRuns) look(finished map[string]report.Outcome) {
 		k.leftContainers++
 	}
 	k.temporary += len(k.temporaryFiles())
-	run, err := report.Open(filepath.Join(k.dir, "logs"), ids[0])
+	run, err := history.Open(filepath.Join(k.dir, "logs"), ids[0])
 	switch {
-	case errors.Is(err, report.ErrNoRun):
+	case errors.Is(err, history.ErrNoRun):
 		k.noRecord++
 		if len(finished) > 0 {
 			k.t.Errorf("steps have finished, and there is no record: %v", finished)
@@ -269,7 +270,7 @@ func (k *killedRuns) runWhole() {
 	if latest, err := os.Readlink(filepath.Join(logs, "latest")); err != nil || latest != ids[0] {
 		k.t.Errorf("latest is %s, want %s: %v", latest, ids[0], err)
 	}
-	lock, err := report.LockSuite(logs, report.Holder{PID: os.Getpid(), Since: time.Now()})
+	lock, err := history.LockSuite(logs, history.Holder{PID: os.Getpid(), Since: time.Now()})
 	if err != nil {
 		k.t.Errorf("the lock: %v", err)
 		return

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/history"
 	"runtests/pkg/mail/smtptest"
 	"runtests/pkg/report"
 	"runtests/tests/needs"
@@ -199,7 +200,7 @@ var soakOutcomes = map[string]struct {
 // lookAtOutcomes checks that nothing passed that did not, and that nothing is blamed
 // on a test that was not its fault.
 func (s *soak) lookAtOutcomes(e event, stderr string) {
-	run, err := report.Open(filepath.Join(s.dir, "logs"), "")
+	run, err := history.Open(filepath.Join(s.dir, "logs"), "")
 	if err != nil {
 		return // look has told
 	}

@@ -9,10 +9,12 @@ import (
 
 	"github.com/docker/go-units"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
 	"runtests/pkg/mail"
+	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
@@ -76,6 +78,7 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	defer e.Close()
 	info := e.Info()
 	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
+	f.settings(ctx, e, s)
 	for _, image := range f.chain(s, has(ctx, e)) {
 		f.built(ctx, e, image)
 	}
@@ -88,6 +91,23 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 			seen[step.Image] = true
 			f.image(ctx, e, step)
 		}
+	}
+}
+
+// settings finds the settings of the suite's steps that the engine cannot honour.
+func (f *findings) settings(ctx context.Context, e *engine.Engine, s *suite.Suite) {
+	ignored, err := runner.CheckSteps(ctx, e, s.Steps)
+	for _, note := range notesOn(ignored) {
+		f.fact("engine", "%s", note)
+	}
+	var refused runner.UnsupportedError
+	switch {
+	case errors.As(err, &refused):
+		for _, u := range refused {
+			f.problem("engine", u)
+		}
+	case err != nil:
+		f.problem("engine", err)
 	}
 }
 
@@ -111,7 +131,7 @@ func (f *findings) built(ctx context.Context, e *engine.Engine, image images.Ima
 	case err == nil:
 		f.fact("image", "%s: %s, %s, built from %s on %s", image.Name, shortID(found.ID), units.HumanSize(float64(found.Size)),
 			image.Build.Context, found.Created.Local().Format(time.DateTime))
-	case errors.Is(err, engine.ErrNoImage):
+	case errors.Is(err, container.ErrNoImage):
 		f.fact("image", "%s: not built yet, the run builds it from %s", image.Name, image.Build.Context)
 	default:
 		f.problem("image", err)
@@ -125,7 +145,7 @@ func (f *findings) image(ctx context.Context, e *engine.Engine, step suite.Step)
 	switch {
 	case err == nil:
 		f.fact("image", "%s: %s, %s", ref, shortID(image.ID), units.HumanSize(float64(image.Size)))
-	case errors.Is(err, engine.ErrNoImage) && step.PullPolicy != suite.PullNever:
+	case errors.Is(err, container.ErrNoImage) && step.PullPolicy != suite.PullNever:
 		f.fact("image", "%s: not here, the run pulls it", ref)
 	default:
 		f.problem("image", err)
@@ -193,7 +213,7 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	if err != nil {
 		f.problem("mail", err)
 	} else {
-		f.fact("mail", "%s", strings.Join(facts.Words(time.Now()), "; "))
+		f.fact("mail", "%s", strings.Join(facts.Describe(time.Now()), "; "))
 	}
 	waiting, err := m.spool.List()
 	if err != nil {

@@ -11,9 +11,11 @@ import (
 
 	"github.com/docker/go-units"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -36,7 +38,7 @@ func (c *cleanCommand) Run(ctx context.Context, w *world) error {
 	}
 	defer e.Close()
 	if s.File != "" && !c.DryRun {
-		lock, err := report.LockSuite(s.Logs, report.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
+		lock, err := history.LockSuite(s.Logs, history.Holder{PID: os.Getpid(), Since: time.Now(), Command: "runtests clean"})
 		if err != nil {
 			return err
 		}
@@ -86,15 +88,17 @@ func (b *broom) gone(what, name, about string, args ...any) {
 	if b.dry {
 		verb = "would remove"
 	}
-	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, report.Clean(name), report.Clean(fmt.Sprintf(about, args...)))
+	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
 }
 
 func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
-	clear := runner.Sweep
+	var gone []container.Summary
+	var errs []error
 	if b.dry {
-		clear = runner.Leftovers
+		gone, errs = runner.Leftovers(ctx, e, machine(), b.alive)
+	} else {
+		gone, errs = runner.Sweep(ctx, e, e, machine(), b.alive)
 	}
-	gone, errs := clear(ctx, e, machine(), b.alive)
 	for _, one := range gone {
 		b.gone("container", one.Name, "of the run %s, which was cut off", one.Labels[runner.LabelRun])
 	}
@@ -105,7 +109,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	if s.File == "" {
 		return nil // only a suite builds any
 	}
-	history, err := report.ReadHistory(s.Logs, "")
+	history, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return err
 	}
@@ -125,7 +129,7 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 }
 
 func (b *broom) runs(s *suite.Suite) error {
-	old, err := report.Prunable(s.Logs, s.KeepRuns)
+	old, err := history.Prunable(s.Logs, s.KeepRuns)
 	if err != nil {
 		return err
 	}
@@ -135,6 +139,6 @@ func (b *broom) runs(s *suite.Suite) error {
 	if b.dry {
 		return nil
 	}
-	_, err = report.Prune(s.Logs, s.KeepRuns)
+	_, err = history.Prune(s.Logs, s.KeepRuns)
 	return err
 }

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"runtests/pkg/history"
 	"runtests/pkg/ping"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
 // conclude tells of the run: on disk, then by mail or on stdout, then to the
 // monitor. It returns the exit status.
-func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folder, run *report.Run, saved error) error {
+func (r *execution) conclude(ctx context.Context, w *world, folder *history.Folder, run *report.Run, saved error) error {
 	s := r.suite
 	if saved != nil {
 		w.say(saved)
@@ -25,16 +27,16 @@ func (r *execution) conclude(ctx context.Context, w *world, folder *report.Folde
 	r.history.Conclude(run)
 	skipped, told := w.skipped(s, run)
 	mailDue := r.Mail && due(s, run, skipped)
-	if err := folder.WriteLogPages(run, w.mask); err != nil {
+	if err := render.WriteLogPages(folder, run, w.mask); err != nil {
 		w.log.Warn(err)
 	}
-	if err := errors.Join(folder.Save(run), folder.WriteReports(run)); err != nil {
+	if err := errors.Join(folder.Save(run), render.WriteReports(folder, run)); err != nil {
 		w.say(fmt.Errorf("save the run: %w", err))
 	} else {
 		told()
 	}
 	delivered := r.tell(ctx, w, folder, run, mailDue)
-	if _, err := report.Prune(s.Logs, s.KeepRuns); err != nil {
+	if _, err := history.Prune(s.Logs, s.KeepRuns); err != nil {
 		w.log.Warnf("remove old runs: %v", err)
 	}
 	w.writePage(s.Logs, run)
@@ -70,7 +72,7 @@ func statusOf(interrupted *signalError, run *report.Run, delivered bool) int {
 
 // tell delivers the report: by mail with --mail, on stdout otherwise, and there
 // too when the mail was not accepted, so that cron delivers it.
-func (r *execution) tell(ctx context.Context, w *world, folder *report.Folder, run *report.Run, mailDue bool) (delivered bool) {
+func (r *execution) tell(ctx context.Context, w *world, folder *history.Folder, run *report.Run, mailDue bool) (delivered bool) {
 	if r.Mail {
 		err := w.mail(ctx, r.suite, folder, run, mailDue)
 		if err == nil {
@@ -78,7 +80,7 @@ func (r *execution) tell(ctx context.Context, w *world, folder *report.Folder, r
 		}
 		w.say(fmt.Errorf("the report was not mailed: %w", err))
 	}
-	if err := report.Render(w.stdout, r.Report, run); err != nil {
+	if err := render.Render(w.stdout, r.Report, run); err != nil {
 		w.say(fmt.Errorf("write the report to stdout: %w", err))
 		return false
 	}
@@ -88,7 +90,7 @@ func (r *execution) tell(ctx context.Context, w *world, folder *report.Folder, r
 // mail sends what waits in the spool and, when it is due, the report. An interrupted
 // run is not held up by a server that is away: it makes one attempt, for its own
 // report alone.
-func (w *world) mail(ctx context.Context, s *suite.Suite, folder *report.Folder, run *report.Run, due bool) error {
+func (w *world) mail(ctx context.Context, s *suite.Suite, folder *history.Folder, run *report.Run, due bool) error {
 	m, err := newMailer(s)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"runtests/pkg/mail"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -48,7 +49,7 @@ func (m *mailer) message(run *report.Run, now time.Time) (mail.Envelope, error) 
 	shown := run
 	for lines := run.Lines; ; lines /= 2 {
 		var text, html bytes.Buffer
-		if err := errors.Join(report.TextBody(&text, shown), report.MailHTML(&html, shown)); err != nil {
+		if err := errors.Join(render.TextBody(&text, shown), render.MailHTML(&html, shown)); err != nil {
 			return mail.Envelope{}, err
 		}
 		message.Text, message.HTML = text.String(), html.String()
@@ -56,7 +57,7 @@ func (m *mailer) message(run *report.Run, now time.Time) (mail.Envelope, error) 
 		if err != nil || lines == 0 || int64(len(envelope.Data)) <= m.config.MaxSize {
 			return envelope, err
 		}
-		shown = report.Shorten(run, lines/2)
+		shown = render.Shorten(run, lines/2)
 	}
 }
 

@@ -7,8 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -166,13 +169,13 @@ func (r *execution) lastKept(ctx context.Context, e *engine.Engine, d suite.Depl
 
 // passedIn is what is known of a kept container; of its image, as far as the record of its
 // run is still there.
-func passedIn(kept engine.Summary) deploy.Passed {
+func passedIn(kept container.Summary) deploy.Passed {
 	folder := kept.Labels[runner.LabelRun]
 	passed := deploy.Passed{
 		Container: kept.ID, Run: runID(folder), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
 		Image: kept.Image, Commit: kept.Labels[runner.LabelCommit], Machine: hostname(),
 	}
-	if record, err := report.Open("", folder); err == nil {
+	if record, err := history.Open("", folder); err == nil {
 		for _, step := range record.Steps {
 			if step.Name == passed.Step && step.ImageID != "" {
 				passed.Image = step.ImageID
@@ -184,7 +187,7 @@ func passedIn(kept engine.Summary) deploy.Passed {
 
 // promote carries out the deployments that the run ends with, as steps of its own. It is
 // called when all other steps have ended.
-func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, folder *report.Folder, run *report.Run) {
+func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, folder *history.Folder, run *report.Run) {
 	culprit := notPassed(run)
 	first := len(run.Steps)
 	for _, one := range r.deployable() {
@@ -206,10 +209,10 @@ func (r *execution) promote(ctx context.Context, w *world, e *engine.Engine, fol
 			w.log.Warn(err)
 		}
 		r.deploy(ctx, w, e, folder, one, result)
-		w.mask.Result(result)
+		result.Mask(w.mask)
 		r.history.Judge(run, result)
 		if !r.Mail && !w.quiet {
-			fmt.Fprintln(w.stderr, result.Headline())
+			fmt.Fprintln(w.stderr, render.Headline(*result))
 		}
 	}
 }
@@ -237,7 +240,7 @@ func (r *execution) plannedDeployment(w *world, d suite.Deployment) report.Resul
 }
 
 // deploy carries out one deployment, and fills in its result.
-func (r *execution) deploy(ctx context.Context, w *world, e *engine.Engine, folder *report.Folder, d suite.Deployment, result *report.Result) {
+func (r *execution) deploy(ctx context.Context, w *world, e *engine.Engine, folder *history.Folder, d suite.Deployment, result *report.Result) {
 	log := newDeployLog(w, folder, d.Name, r.Mail)
 	done, err := r.bring(ctx, e, d, log)
 	result.Duration = report.Duration(time.Since(result.Started))

@@ -10,6 +10,8 @@ import (
 	"github.com/docker/go-units"
 
 	"runtests/pkg/deploy"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
@@ -31,7 +33,7 @@ type deployLog struct {
 // progressPause is how often progress is told where there is no terminal.
 const progressPause = 10 * time.Second
 
-func newDeployLog(w *world, folder *report.Folder, name string, quiet bool) *deployLog {
+func newDeployLog(w *world, folder *history.Folder, name string, quiet bool) *deployLog {
 	l := &deployLog{world: w, name: name, quiet: quiet || w.quiet, terminal: isTerminal(w.stderr), told: time.Now()}
 	l.file, l.err = folder.CreateLog(folder.LogFile("deploy " + name))
 	return l
@@ -41,7 +43,7 @@ func newDeployLog(w *world, folder *report.Folder, name string, quiet bool) *dep
 func (l *deployLog) say(text string) {
 	l.write(text)
 	if !l.quiet {
-		fmt.Fprintf(l.world.stderr, "%s%s: %s\n", l.clear(), l.name, report.Clean(l.world.mask.String(text)))
+		fmt.Fprintf(l.world.stderr, "%s%s: %s\n", l.clear(), l.name, plain.Clean(l.world.mask.String(text)))
 	}
 }
 
@@ -103,7 +105,7 @@ func (l *deployLog) end(lines int, result *report.Result) {
 	}
 	defer l.file.Close()
 	result.Log = report.Log{File: filepath.Base(l.file.Name()), Bytes: l.bytes, Lines: l.lines}
-	tail, err := report.ReadTail(l.file, l.bytes, lines)
+	tail, err := plain.ReadTail(l.file, l.bytes, lines)
 	if l.err != nil || err != nil {
 		result.Notes = append(result.Notes, fmt.Sprintf("its log is not complete: %v", errors.Join(l.err, err)))
 	}

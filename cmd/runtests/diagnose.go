@@ -4,9 +4,11 @@ import (
 	"context"
 	"path/filepath"
 
+	"runtests/pkg/container"
 	"runtests/pkg/diagnose"
 	"runtests/pkg/engine"
 	"runtests/pkg/images"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/worktree"
@@ -71,15 +73,15 @@ func (l *laboratory) Image(ctx context.Context, id string) (string, error) {
 
 // Packages compares the inventories of two images, which are taken now where there is none.
 func (l *laboratory) Packages(ctx context.Context, before, after string) ([]report.PackageChange, error) {
-	var inventories [2]report.Inventory
+	var inventories [2]inventory.Inventory
 	for i, id := range []string{before, after} {
 		var err error
-		inventories[i], err = images.Inventory(ctx, l.engine, l.asked.suite.Logs, engine.Container{Image: id, Labels: ourLabels(l.run)})
+		inventories[i], err = images.Inventory(ctx, l.engine, l.asked.suite.Logs, container.Container{Image: id, Labels: ourLabels(l.run)})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return report.CompareInventories(inventories[0], inventories[1]), nil
+	return inventory.Compare(inventories[0], inventories[1]), nil
 }
 
 // Work makes a folder for files of a test.

@@ -13,6 +13,8 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"runtests/pkg/plain"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 )
@@ -62,7 +64,7 @@ func (silent) Diagnosed(int, report.Result)                   {}
 
 // looking is the line that says that the cause of a failure is looked for.
 func looking(result report.Result, how string) string {
-	return "looking for the cause of " + report.Clean(result.Name) + ": " + report.Clean(how)
+	return "looking for the cause of " + plain.Clean(result.Name) + ": " + plain.Clean(how)
 }
 
 // lines prints a line per finished step.
@@ -78,14 +80,16 @@ func (l *lines) Finished(_ int, result report.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done++
-	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, result.Headline())
+	fmt.Fprintf(l.out, "[%d/%d] %s\n", l.done, l.total, render.Headline(result))
 }
 
 func (l *lines) Trying(_ int, result report.Result, how string, _ *runner.Log) {
 	fmt.Fprintln(l.out, looking(result, how)) // nothing else is printed by then
 }
 
-func (l *lines) Diagnosed(_ int, result report.Result) { fmt.Fprintln(l.out, result.VerdictLine()) }
+func (l *lines) Diagnosed(_ int, result report.Result) {
+	fmt.Fprintln(l.out, render.VerdictLine(result))
+}
 
 func (l *lines) end() {}
 
@@ -93,7 +97,7 @@ func (l *lines) end() {}
 // terminal: one log after the other, in the order in which they were begun. It reads the
 // log file, so that a terminal that is slow or stopped never holds up the test.
 type follower struct {
-	out   *report.Cleaner
+	out   *plain.Cleaner
 	shown sync.WaitGroup
 
 	mu   sync.Mutex
@@ -101,7 +105,7 @@ type follower struct {
 }
 
 func newFollower(out io.Writer) *follower {
-	return &follower{out: report.NewCleaner(out)}
+	return &follower{out: plain.NewCleaner(out)}
 }
 
 func (f *follower) Started(_ int, _ report.Result, log *runner.Log) { f.show("", log) }
@@ -210,7 +214,7 @@ func (l *live) line(priority int, text func() string) *mpb.Bar {
 }
 
 func (l *live) Started(index int, result report.Result, log *runner.Log) {
-	name := report.Clean(result.Name)
+	name := plain.Clean(result.Name)
 	if result.Attempts > 1 {
 		name += fmt.Sprintf(" (attempt %d)", result.Attempts)
 	}
@@ -225,7 +229,7 @@ func (l *live) Diagnosed(index int, result report.Result) {
 	l.mu.Lock()
 	l.hide(index)
 	l.mu.Unlock()
-	fmt.Fprintln(l.progress, result.VerdictLine())
+	fmt.Fprintln(l.progress, render.VerdictLine(result))
 }
 
 // show adds a line for what goes on with a step, in place of the one that it has.
@@ -235,7 +239,7 @@ func (l *live) show(index int, what string, log *runner.Log) {
 	l.hide(index)
 	started := time.Now()
 	l.bars[index] = l.line(index, func() string {
-		return fmt.Sprintf("  %s  %s  %s", what, since(started), report.Clean(log.LastLine()))
+		return fmt.Sprintf("  %s  %s  %s", what, since(started), plain.Clean(log.LastLine()))
 	})
 }
 
@@ -261,7 +265,7 @@ func (l *live) Finished(index int, result report.Result) {
 // coloured is a finished step's line with its outcome in colour: the words alone
 // say everything too.
 func (l *live) coloured(result report.Result) string {
-	line := result.Headline()
+	line := render.Headline(result)
 	if !l.colours {
 		return line
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
@@ -42,9 +45,11 @@ type execution struct {
 	last, rollback bool               // how
 	sites          map[string]*deploy.Site
 
-	history *report.History // of the runs before
-	chain   *images.Chain   // of the wanted images
-	monitor *ping.Monitor   // is told of the run; nil: nobody is
+	ignored []*runner.Unsupported // settings of the steps that the engine does not honour
+
+	history *history.History // of the runs before
+	chain   *images.Chain    // of the wanted images
+	monitor *ping.Monitor    // is told of the run; nil: nobody is
 }
 
 // check checks the flags, and applies them to the suite.
@@ -111,6 +116,9 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	if r.ignored, err = runner.CheckSteps(ctx, e, r.steps); err != nil {
+		return err
+	}
 	defer r.closeSites()
 	if err := r.openSites(ctx, e); err != nil {
 		return err
@@ -132,13 +140,13 @@ func (r *execution) onEngine(ctx context.Context, w *world) error {
 func has(ctx context.Context, e *engine.Engine) func(string) bool {
 	return func(reference string) bool {
 		_, err := e.Image(ctx, reference)
-		return !errors.Is(err, engine.ErrNoImage)
+		return !errors.Is(err, container.ErrNoImage)
 	}
 }
 
 // run runs the steps, tells of them, and returns the exit status as an error.
 func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started time.Time) error {
-	folder, err := report.Create(r.suite.Logs, started)
+	folder, err := history.Create(r.suite.Logs, started)
 	if err != nil {
 		return err
 	}
@@ -159,13 +167,15 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
 		Started: started,
 		Partial: r.part || r.suite.File == "",
-		Mailed:  report.LastMailed(r.suite.Logs, folder.ID),
+		Mailed:  history.LastMailed(r.suite.Logs, folder.ID),
 		Lines:   r.suite.Lines,
-		Notes:   append(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e)...),
+		Notes:   slices.Concat(w.cutOff(r.suite, folder.ID), w.sweep(ctx, e), notesOn(r.ignored)),
 	}
 	shown := w.newDisplay(len(r.chain.Images), len(r.steps), r.Mail)
 	carrier := &runner.Runner{
-		Engine:   e,
+		Executor: e,
+		Keeper:   e,
+		Images:   e,
 		Folder:   folder,
 		Observer: shown,
 		Now:      time.Now,
@@ -192,6 +202,14 @@ func (r *execution) run(ctx context.Context, w *world, e *engine.Engine, started
 	stop()
 	r.tidy(ctx, w, e, facts, diskBefore())
 	return r.conclude(ctx, w, folder, facts, err)
+}
+
+// notesOn returns what the reader of the report must know of settings that are ignored.
+func notesOn(ignored []*runner.Unsupported) (notes []string) {
+	for _, u := range ignored {
+		notes = append(notes, fmt.Sprintf("the engine ignores %v; %s", u, u.Hint()))
+	}
+	return notes
 }
 
 // announce says why the run stops before its end.

@@ -4,8 +4,9 @@ import (
 	"errors"
 
 	"runtests/pkg/deploy"
+	"runtests/pkg/history"
 	"runtests/pkg/images"
-	"runtests/pkg/report"
+	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
@@ -26,7 +27,7 @@ func (exitStatus) Error() string { return "exit" }
 // fail prints err, if there is anything to print, and returns the exit status for it.
 func (w *world) fail(err error) int {
 	var status exitStatus
-	var held *report.HeldError
+	var held *history.HeldError
 	var elsewhere *deploy.HeldError
 	var interrupted *signalError
 	switch {
@@ -56,6 +57,11 @@ func (w *world) say(err error) {
 	var chain images.Faults
 	if errors.As(err, &chain) {
 		w.log.Errorf("the images cannot be built:\n%v", err)
+		return
+	}
+	var unsupported runner.UnsupportedError
+	if errors.As(err, &unsupported) {
+		w.log.Errorf("nothing was run, as the engine cannot do what these steps ask for:\n%v", err)
 		return
 	}
 	w.log.WithError(err).Error(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"runtests/pkg/history"
+	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -19,20 +21,20 @@ func (c *historyCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	history, err := report.ReadHistory(logs, "")
+	history, err := history.ReadHistory(logs, "")
 	if err != nil {
 		return err
 	}
 	for _, fault := range history.Faults {
 		w.log.WithError(fault).Warn(fault)
 	}
-	return report.WriteHistory(w.stdout, logs, history, c.Step)
+	return render.WriteHistory(w.stdout, logs, history, c.Step)
 }
 
 // historyBefore is the history of the runs before the one of that ID. Without one the
 // run goes on: its report says less.
-func (w *world) historyBefore(logs, id string) *report.History {
-	history, err := report.ReadHistory(logs, id)
+func (w *world) historyBefore(logs, id string) *history.History {
+	history, err := history.ReadHistory(logs, id)
 	if err != nil {
 		w.log.Warn(err)
 		return nil
@@ -45,9 +47,9 @@ func (w *world) historyBefore(logs, id string) *report.History {
 
 // writePage writes the page of the runs anew, after the end of run.
 func (w *world) writePage(logs string, run *report.Run) {
-	history, err := report.ReadHistory(logs, "")
+	history, err := history.ReadHistory(logs, "")
 	if err == nil {
-		err = report.WritePage(logs, history, run)
+		err = render.WritePage(logs, history, run)
 	}
 	if err != nil {
 		w.log.WithError(err).Warn(err)
@@ -56,7 +58,7 @@ func (w *world) writePage(logs string, run *report.Run) {
 
 // failed returns what says of a step's name whether it did not pass when it was last run.
 func (w *world) failed(s *suite.Suite) (func(name string) bool, error) {
-	history, err := report.ReadHistory(s.Logs, "")
+	history, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return nil, err
 	}

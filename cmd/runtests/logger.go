@@ -7,7 +7,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 )
 
 // newLogger is the voice of the program on stderr: "runtests: " and a sentence
@@ -30,7 +30,7 @@ func level(quiet, verbose bool) logrus.Level {
 }
 
 // voice formats an entry for a person.
-type voice struct{ mask report.Mask }
+type voice struct{ mask plain.Mask }
 
 // Format implements logrus.Formatter. No control character gets through but the
 // newlines of the sentence itself.
@@ -62,7 +62,7 @@ func hintOf(err error) string {
 func cleanLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
-		lines[i] = report.Clean(lines[i])
+		lines[i] = plain.Clean(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
 
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -53,7 +53,7 @@ type world struct {
 	log            *logrus.Logger
 	suiteFile      string // as given; empty: the default, if it is there
 	quiet, verbose bool
-	mask           report.Mask // the suite's secrets, once it was read
+	mask           plain.Mask // the suite's secrets, once it was read
 }
 
 const description = `Builds the images of a suite, runs each of its test directories in a fresh container, and reports "X success, Y failures" with the tails of what failed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"runtests/pkg/history"
 	"runtests/pkg/ping"
 	"runtests/pkg/report"
 )
@@ -25,7 +26,7 @@ func (r *execution) ping(ctx context.Context, w *world, event ping.Event, body s
 	if r.monitor == nil {
 		return
 	}
-	err := r.monitor.Tell(ctx, event, body)
+	err := r.monitor.Notify(ctx, event, body)
 	switch {
 	case err == nil:
 	case r.Mail:
@@ -51,6 +52,6 @@ func summary(run *report.Run, delivered bool) string {
 // run of the suite, which tells the monitor itself, held up.
 func nothingRun(err error) bool {
 	var status exitStatus
-	var held *report.HeldError
+	var held *history.HeldError
 	return err != nil && !errors.As(err, &status) && !errors.As(err, &held)
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"runtests/pkg/report"
+	"runtests/pkg/plain"
 	"runtests/pkg/suite"
 )
 
@@ -122,7 +122,7 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.mask = report.NewMask(s.Secrets)
+	w.mask = plain.NewMask(s.Secrets)
 	w.log.SetFormatter(voice{w.mask})
 	for _, warning := range s.Warnings {
 		w.log.Warn(warning)

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"runtests/pkg/report"
+	"runtests/pkg/history"
+	"runtests/pkg/render"
 	"runtests/pkg/suite"
 )
 
@@ -28,11 +29,11 @@ func (c *showCommand) Run(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	run, err := report.Open(logs, c.ID)
+	run, err := history.Open(logs, c.ID)
 	if err != nil {
 		return err
 	}
-	return report.Render(w.stdout, c.Report, run)
+	return render.Render(w.stdout, c.Report, run)
 }
 
 // resend mails the report of a past run. A person is there to try again: it makes one
@@ -45,7 +46,7 @@ func (c *showCommand) resend(ctx context.Context, w *world) error {
 	if s.Mail == nil {
 		return errors.New("--mail needs a mail section in the suite file")
 	}
-	run, err := report.Open(s.Logs, c.ID)
+	run, err := history.Open(s.Logs, c.ID)
 	if err != nil {
 		return err
 	}

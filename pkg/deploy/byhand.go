@@ -9,7 +9,7 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -90,8 +90,8 @@ func ByHand(d suite.Deployment, here, kept string) (string, error) {
 	return b.String(), nil
 }
 
-func allOpen(ports []engine.Port) bool {
-	return !slices.ContainsFunc(ports, func(p engine.Port) bool { return !p.Open() })
+func allOpen(ports []container.Port) bool {
+	return !slices.ContainsFunc(ports, func(p container.Port) bool { return !p.Open() })
 }
 
 // beside is the place where a file waits for its own.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/suite"
 )
@@ -118,8 +119,8 @@ type Engine interface {
 	Info() engine.Info
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	Tag(ctx context.Context, image, ref string) error
-	Containers(ctx context.Context, labels map[string]string) ([]engine.Summary, error)
-	Create(ctx context.Context, c engine.Container) (string, error)
+	Containers(ctx context.Context, labels map[string]string) ([]container.Summary, error)
+	Create(ctx context.Context, c container.Container) (string, error)
 	Remove(ctx context.Context, id string) error
 	Close() error
 }
@@ -146,7 +147,7 @@ func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 
 // containers are those of a deployment, and those in the way of it, by the part of their
 // names that follows the deployment's: "", -previous, -next, -outgoing.
-type containers map[string]engine.Summary
+type containers map[string]container.Summary
 
 // suffixes are those of the names of a deployment's containers.
 const (
@@ -193,7 +194,7 @@ type publishedPort struct {
 }
 
 // published reads a container's label of its ports.
-func published(c engine.Summary) (ports []publishedPort) {
+func published(c container.Summary) (ports []publishedPort) {
 	for pair := range strings.SplitSeq(c.Labels[labelPorts], ",") {
 		inside, host, _ := strings.Cut(pair, "=")
 		if n, err := strconv.Atoi(host); err == nil {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -35,7 +35,7 @@ func (e *PortError) Hint() string {
 
 // choice is what became of the ports of a deployment.
 type choice struct {
-	ports []engine.Port // none of them is open
+	ports []container.Port // none of them is open
 	// handover says that the new version can run beside the old one: each has its own ports.
 	handover bool
 }
@@ -73,7 +73,7 @@ func choosePorts(d suite.Deployment, taken map[hostPort]bool, old []publishedPor
 	return c, nil
 }
 
-func inside(p engine.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }
+func inside(p container.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }
 
 // label is the value of labelPorts.
 func (c choice) label() string {

@@ -6,18 +6,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
 // Ports are chosen among those that nobody has; the version that runs gives up its own only
 // when there is no other.
 func TestChoosePorts(t *testing.T) {
-	tcp := func(first, last, inside int) engine.Port {
-		return engine.Port{First: first, Last: last, Container: inside, Protocol: "tcp"}
+	tcp := func(first, last, inside int) container.Port {
+		return container.Port{First: first, Last: last, Container: inside, Protocol: "tcp"}
 	}
 	for name, c := range map[string]struct {
-		ports    []engine.Port
+		ports    []container.Port
 		mac      string
 		taken    []int
 		old      []publishedPort
@@ -25,31 +25,31 @@ func TestChoosePorts(t *testing.T) {
 		handover bool
 		fails    bool
 	}{
-		"fixed, free":                  {ports: []engine.Port{tcp(80, 80, 9080)}, want: "9080/tcp=80", handover: true},
-		"fixed, the old one's":         {ports: []engine.Port{tcp(80, 80, 9080)}, taken: []int{80}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=80"},
-		"fixed, the old one's, hidden": {ports: []engine.Port{tcp(80, 80, 9080)}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=80"},
-		"fixed, somebody else's":       {ports: []engine.Port{tcp(80, 80, 9080)}, taken: []int{80}, fails: true},
-		"a range":                      {ports: []engine.Port{tcp(80, 81, 9080)}, want: "9080/tcp=80", handover: true},
-		"a range, the first taken":     {ports: []engine.Port{tcp(80, 82, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=82", handover: true},
-		"a range, all but the old":     {ports: []engine.Port{tcp(80, 81, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 81}}, want: "9080/tcp=81"},
-		"a range, all taken":           {ports: []engine.Port{tcp(80, 81, 9080)}, taken: []int{80, 81}, fails: true},
+		"fixed, free":                  {ports: []container.Port{tcp(80, 80, 9080)}, want: "9080/tcp=80", handover: true},
+		"fixed, the old one's":         {ports: []container.Port{tcp(80, 80, 9080)}, taken: []int{80}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=80"},
+		"fixed, the old one's, hidden": {ports: []container.Port{tcp(80, 80, 9080)}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=80"},
+		"fixed, somebody else's":       {ports: []container.Port{tcp(80, 80, 9080)}, taken: []int{80}, fails: true},
+		"a range":                      {ports: []container.Port{tcp(80, 81, 9080)}, want: "9080/tcp=80", handover: true},
+		"a range, the first taken":     {ports: []container.Port{tcp(80, 82, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=82", handover: true},
+		"a range, all but the old":     {ports: []container.Port{tcp(80, 81, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 81}}, want: "9080/tcp=81"},
+		"a range, all taken":           {ports: []container.Port{tcp(80, 81, 9080)}, taken: []int{80, 81}, fails: true},
 		"two ranges, one is exhausted": {
-			ports: []engine.Port{tcp(80, 81, 9080), tcp(90, 90, 9081)}, taken: []int{80, 90}, old: []publishedPort{{"9080/tcp", 80}, {"9081/tcp", 90}},
+			ports: []container.Port{tcp(80, 81, 9080), tcp(90, 90, 9081)}, taken: []int{80, 90}, old: []publishedPort{{"9080/tcp", 80}, {"9081/tcp", 90}},
 			want: "9080/tcp=81,9081/tcp=90",
 		},
-		"a MAC address is one's own": {ports: []engine.Port{tcp(80, 81, 9080)}, mac: "aa:bb:cc:dd:ee:fe", old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=81"},
-		"the other protocol":         {ports: []engine.Port{{First: 80, Last: 80, Container: 53, Protocol: "udp"}}, taken: []int{80}, want: "53/udp=80", handover: true},
+		"a MAC address is one's own": {ports: []container.Port{tcp(80, 81, 9080)}, mac: "aa:bb:cc:dd:ee:fe", old: []publishedPort{{"9080/tcp", 80}}, want: "9080/tcp=81"},
+		"the other protocol":         {ports: []container.Port{{First: 80, Last: 80, Container: 53, Protocol: "udp"}}, taken: []int{80}, want: "53/udp=80", handover: true},
 		"two to one, the old one's": {
-			ports: []engine.Port{tcp(80, 80, 9080), tcp(81, 81, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 80}, {"9080/tcp", 81}},
+			ports: []container.Port{tcp(80, 80, 9080), tcp(81, 81, 9080)}, taken: []int{80, 81}, old: []publishedPort{{"9080/tcp", 80}, {"9080/tcp", 81}},
 			want: "9080/tcp=80,9080/tcp=81",
 		},
 		"one number on two addresses": {
-			ports: []engine.Port{{HostIP: "127.0.0.1", First: 80, Last: 80, Container: 1, Protocol: "tcp"}, {HostIP: "10.0.0.1", First: 80, Last: 80, Container: 2, Protocol: "tcp"}},
+			ports: []container.Port{{HostIP: "127.0.0.1", First: 80, Last: 80, Container: 1, Protocol: "tcp"}, {HostIP: "10.0.0.1", First: 80, Last: 80, Container: 2, Protocol: "tcp"}},
 			want:  "1/tcp=80,2/tcp=80", handover: true,
 		},
 		"no ports": {},
 	} {
-		d := suite.Deployment{Container: engine.Container{Ports: c.ports, MacAddress: c.mac}}
+		d := suite.Deployment{Container: container.Container{Ports: c.ports, MacAddress: c.mac}}
 		taken := map[hostPort]bool{}
 		for _, n := range c.taken {
 			taken[hostPort{"tcp", n}] = true
@@ -63,7 +63,7 @@ func TestChoosePorts(t *testing.T) {
 		if got.label() != c.want || got.handover != c.handover && !c.fails {
 			t.Errorf("%s: %s, handover %v", name, got.label(), got.handover)
 		}
-		if ports := published(engine.Summary{Labels: map[string]string{labelPorts: got.label()}}); c.want != "" && len(ports) != len(got.ports) {
+		if ports := published(container.Summary{Labels: map[string]string{labelPorts: got.label()}}); c.want != "" && len(ports) != len(got.ports) {
 			t.Errorf("%s: read back as %v", name, ports)
 		}
 	}
@@ -71,7 +71,7 @@ func TestChoosePorts(t *testing.T) {
 
 // The URL of the health check has the port that was chosen where its own is open.
 func TestCheckURL(t *testing.T) {
-	ports := []engine.Port{{First: 10001, Last: 10002, Container: 9080, Protocol: "tcp"}, {First: 20, Last: 20, Container: 9081, Protocol: "tcp"}}
+	ports := []container.Port{{First: 10001, Last: 10002, Container: 9080, Protocol: "tcp"}, {First: 20, Last: 20, Container: 9081, Protocol: "tcp"}}
 	for url, want := range map[string]string{
 		"http://127.0.0.1:10001/x?y=10001": "http://127.0.0.1:10002/x?y=10001",
 		"http://[::1]:10002/":              "http://[::1]:10002/",
@@ -80,7 +80,7 @@ func TestCheckURL(t *testing.T) {
 		"http://localhost:10003/":          "http://localhost:10003/",
 		"":                                 "",
 	} {
-		d := suite.Deployment{Container: engine.Container{Ports: ports}, Check: suite.HealthCheck{HTTP: url}}
+		d := suite.Deployment{Container: container.Container{Ports: ports}, Check: suite.HealthCheck{HTTP: url}}
 		c, err := choosePorts(d, map[hostPort]bool{{"tcp", 10001}: true}, nil, "prod")
 		if err != nil || c.checkURL(d) != want {
 			t.Errorf("%s: %s, %v, want %s", url, c.checkURL(d), err, want)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -107,9 +107,9 @@ func TestByHand(t *testing.T) {
 	d := suite.Deployment{
 		Name: "web", Host: "ssh://me@prod:2222/run/x.sock", PortsFile: "/srv/ports", Drain: 2 * time.Second, Check: suite.HealthCheck{HTTP: "http://127.0.0.1:81/"},
 		Files: []suite.File{{Source: "/ci/a b", Target: "/srv/c"}},
-		Container: engine.Container{
-			Ports: []engine.Port{{First: 80, Last: 81, Container: 9080, Protocol: "tcp"}}, StopGrace: 5 * time.Second, Restart: "always",
-			Env: []engine.Variable{{Name: "TOKEN", Value: "s3cret", Secret: true}},
+		Container: container.Container{
+			Ports: []container.Port{{First: 80, Last: 81, Container: 9080, Protocol: "tcp"}}, StopGrace: 5 * time.Second, Restart: "always",
+			Env: []container.Variable{{Name: "TOKEN", Value: "s3cret", Secret: true}},
 		},
 	}
 	text, err := ByHand(d, "unix:///var/run/docker.sock", "passed-x")

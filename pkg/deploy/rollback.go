@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // Rollback goes back to the version before the one that runs.
@@ -17,7 +17,7 @@ func (p Promoter) Rollback(ctx context.Context, s *Site) (Promoted, error) {
 var ErrNothingBefore = errors.New("there is no version before the one that runs")
 
 // before is the release before that of the container which runs.
-func before(past []event, all []Release, current engine.Summary) (Release, error) {
+func before(past []event, all []Release, current container.Summary) (Release, error) {
 	if current.ID == "" {
 		return Release{}, ErrNothingBefore
 	}
@@ -80,7 +80,7 @@ func (w *work) rollback(ctx context.Context) (err error) {
 }
 
 // as is the choice that was made for a container: it takes the ports that it had.
-func (c choice) as(old engine.Summary, running []publishedPort) choice {
+func (c choice) as(old container.Summary, running []publishedPort) choice {
 	had := published(old)
 	for _, now := range running {
 		c.handover = c.handover && !slices.ContainsFunc(had, func(p publishedPort) bool { return p.number == now.number })

@@ -16,7 +16,7 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -31,7 +31,7 @@ type check struct {
 }
 
 // checkOf is the health check that a container was made with.
-func checkOf(c engine.Summary) check {
+func checkOf(c container.Summary) check {
 	return check{c.Labels[labelCheck], c.Labels[labelCheckCommand]}
 }
 

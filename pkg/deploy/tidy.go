@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // cleanUpBound is how long taking back what was prepared may take.
@@ -26,7 +26,7 @@ func (w *work) removeUnused(ctx context.Context) error {
 		}
 		w.Say("removing the image " + r.Tag + ", which an earlier promotion left")
 		err := w.site.engine.RemoveTag(ctx, Repository(w.site.deployment.Name)+":"+r.Tag)
-		if err != nil && !errors.Is(err, engine.ErrInUse) { // somebody has made a container of it
+		if err != nil && !errors.Is(err, container.ErrInUse) { // somebody has made a container of it
 			return err
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 )
 
@@ -47,7 +50,7 @@ type Source interface {
 
 // Target is the engine that gets the image.
 type Target interface {
-	Image(ctx context.Context, ref string) (engine.Image, error)
+	Image(ctx context.Context, ref string) (container.Image, error)
 	Layers(ctx context.Context) (engine.LayerStore, error)
 	Load(ctx context.Context, archive io.Reader) error
 	RemoveTag(ctx context.Context, ref string) error
@@ -143,7 +146,7 @@ func (t Transfer) prepare(ctx context.Context, from Source, to Target, cargo Car
 // bring sends the image without the layers that are there; with them where that is refused.
 func (c *consignment) bring(ctx context.Context) (Sent, error) {
 	sent, err := c.send(ctx, c.has)
-	if c.has == 0 || !errors.Is(err, engine.ErrRefused) {
+	if c.has == 0 || !errors.Is(err, container.ErrRefused) {
 		return sent, err
 	}
 	refused, first := err, sent.Bytes
@@ -191,8 +194,8 @@ func (c *consignment) verify(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at the image that was sent: %w", err)
 	}
-	if !slices.Equal(there.Layers, c.layers) {
-		return "", fmt.Errorf("look at the image that was sent: %w: %s has other layers there", engine.ErrDisagree, c.tag)
+	if !slices.EqualFunc(there.Layers, c.layers, func(a string, b digest.Digest) bool { return a == string(b) }) {
+		return "", fmt.Errorf("look at the image that was sent: %w: %s has other layers there", container.ErrDisagree, c.tag)
 	}
 	return there.ID, nil
 }
@@ -200,7 +203,7 @@ func (c *consignment) verify(ctx context.Context) (string, error) {
 // imageThere is the ID of the image of that name; empty: there is none.
 func imageThere(ctx context.Context, e Target, tag string) (string, error) {
 	image, err := e.Image(ctx, tag)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		return "", nil
 	}
 	return image.ID, err
@@ -215,7 +218,7 @@ func withdraw(ctx context.Context, e Target, tag, before string) error {
 	if err == nil && now != "" && now != before {
 		err = e.RemoveTag(ctx, tag)
 	}
-	if errors.Is(err, engine.ErrGone) {
+	if errors.Is(err, container.ErrGone) {
 		return nil
 	}
 	return err

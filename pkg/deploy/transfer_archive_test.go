@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"runtests/pkg/engine"
 )
 
@@ -79,8 +82,8 @@ func compressed(t testing.TB, text string) string {
 // one (TestTransfer).
 func TestPack(t *testing.T) {
 	const base, app = "the base", "the application"
-	layer := func(content string) string { return digestOf([]byte(content)) }
-	hex := func(content string) string { return strings.TrimPrefix(layer(content), "sha256:") }
+	layer := func(content string) digest.Digest { return digest.FromString(content) }
+	hex := func(content string) string { return layer(content).Encoded() }
 	small := compressed(t, app)
 	manifest := func(files ...string) string {
 		text, err := json.Marshal([]dockerManifest{{Config: "blobs/sha256/c", Layers: files}})
@@ -89,11 +92,11 @@ func TestPack(t *testing.T) {
 		}
 		return string(text)
 	}
-	two := []string{layer(base), layer(app)}
+	two := []digest.Digest{layer(base), layer(app)}
 	docker := []entry{{"blobs/sha256/c", "{}"}, {blob(layer(app)), app}, {blob(layer(base)), base}, {"manifest.json", manifest(blob(layer(base)), blob(layer(app)))}}
 	for _, tt := range []struct {
 		name   string
-		layers []string
+		layers []digest.Digest
 		skip   int
 		saved  []entry
 		want   []string // the files with layers
@@ -104,13 +107,13 @@ func TestPack(t *testing.T) {
 		{"Docker, all", two, 0, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
 		{"Docker, without the base", two, 1, docker, []string{blob(layer(app))}, 1, true, ""},
 		{"without any", two, 2, nil, nil, 0, true, ""},
-		{"a layer twice", []string{layer(base), layer(app), layer(app)}, 1, docker, []string{blob(layer(app))}, 1, true, ""},
-		{"a layer that is there and is needed again", []string{layer(base), layer(app), layer(base)}, 1, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
+		{"a layer twice", []digest.Digest{layer(base), layer(app), layer(app)}, 1, docker, []string{blob(layer(app))}, 1, true, ""},
+		{"a layer that is there and is needed again", []digest.Digest{layer(base), layer(app), layer(base)}, 1, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
 		{"Podman", two, 1, []entry{{hex(app) + ".tar", app}, {hex(base) + ".tar", base}, {"c.json", "{}"}}, []string{blob(layer(app))}, 1, true, ""},
 		{"compressed", two, 1, []entry{
 			{blob(layer(small)), small}, {blob(layer("x")), "x"}, {"manifest.json", manifest(blob(layer("x")), blob(layer(small)))},
 		}, []string{blob(layer(small))}, 2, false, ""},
-		{"incomplete", two, 0, docker[:2], nil, 1, true, "it lacks the layer " + layer(base)},
+		{"incomplete", two, 0, docker[:2], nil, 1, true, "it lacks the layer " + string(layer(base))},
 		{"Docker before 25, of another image", two, 1, []entry{{"d/json", "{}"}, {"d/layer.tar", "x"}, {"e/json", `{"parent":1}`}, {"f/json", "none"}}, nil, 1, true, "it lacks the layer"},
 		{"with a long description", two, 0, []entry{{"d/json", strings.Repeat(" ", maxDescription+1)}}, nil, 1, true, "its description has 1048577 bytes"},
 		{"with a description that is none", two, 0, []entry{{"manifest.json", "none"}}, nil, 1, true, "invalid character"},
@@ -149,7 +152,7 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 		t.Errorf("manifest.json: %+v", d)
 	}
 	for name, content := range files {
-		if hex, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && digestOf([]byte(content)) != "sha256:"+hex {
+		if hex, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && digest.FromString(content).Encoded() != hex {
 			t.Errorf("%s has another content", name)
 		}
 	}
@@ -158,14 +161,14 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 		t.Errorf("index.json: %v", ok)
 	}
 	if ok {
-		var i index
-		var m manifest
+		var i oci.Index
+		var m oci.Manifest
 		err := json.Unmarshal([]byte(files["index.json"]), &i)
 		if err != nil || len(i.Manifests) != 1 || i.Manifests[0].Annotations["io.containerd.image.name"] != "docker.io/"+p.tag {
 			t.Fatalf("index.json: %+v, %v", i, err)
 		}
 		file := blob(i.Manifests[0].Digest)
-		if err := json.Unmarshal([]byte(files[file]), &m); err != nil || len(m.Layers) != len(p.layers) || m.Config.Digest != digestOf(p.config) {
+		if err := json.Unmarshal([]byte(files[file]), &m); err != nil || len(m.Layers) != len(p.layers) || m.Config.Digest != digest.FromBytes(p.config) {
 			t.Errorf("%s: %+v, %v", file, m, err)
 		}
 		delete(files, file)
@@ -183,15 +186,15 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 // told; and a layer has the content that its name says as long as the engine's has.
 func FuzzPack(f *testing.F) {
 	const app = "the application"
-	layer := digestOf([]byte(app))
+	layer := digest.FromString(app)
 	f.Add(archiveOf(f, entry{blob(layer), app}, entry{"manifest.json", `[{"Config":"c","Layers":["` + blob(layer) + `"]}]`}))
 	f.Add(archiveOf(f, entry{"d/json", `{"id":"d","parent":"x","os":"linux"}`}, entry{"d/layer.tar", app}))
-	f.Add(archiveOf(f, entry{strings.TrimPrefix(layer, "sha256:") + ".tar", app}))
+	f.Add(archiveOf(f, entry{layer.Encoded() + ".tar", app}))
 	f.Add([]byte("none"))
 	f.Fuzz(func(t *testing.T, saved []byte) {
 		var out bytes.Buffer
 		opened := 0
-		p := parcel{tag: "x:y", layers: []string{layer}, config: []byte("{}")}
+		p := parcel{tag: "x:y", layers: []digest.Digest{layer}, config: []byte("{}")}
 		if err := p.pack(&out, opener(saved, &opened), 0, newPace(nil, time.Now, 0)); err != nil {
 			return
 		}
@@ -212,7 +215,7 @@ func FuzzPack(f *testing.F) {
 }
 
 func TestConfigure(t *testing.T) {
-	made := engine.ImageSpec{ID: "sha256:m", OS: "linux", Arch: "arm", Variant: "v7", Layers: []string{"sha256:1", "sha256:2"}, Created: time.Unix(7, 0)}
+	made := engine.ImageSpec{ID: "sha256:m", OS: "linux", Arch: "arm", Variant: "v7", Layers: []digest.Digest{"sha256:1", "sha256:2"}, Created: time.Unix(7, 0)}
 	for _, tt := range []struct {
 		name, base string
 		cargo      Cargo
@@ -226,7 +229,7 @@ func TestConfigure(t *testing.T) {
 		{"an engine that says nothing", ``, Cargo{}, `{"Labels":{}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			base := engine.ImageSpec{ID: "sha256:b", Layers: []string{"sha256:1"}, Defaults: json.RawMessage(tt.base)}
+			base := engine.ImageSpec{ID: "sha256:b", Layers: []digest.Digest{"sha256:1"}, Defaults: json.RawMessage(tt.base)}
 			text, err := configure(made, base, tt.cargo)
 			if err != nil {
 				t.Fatal(err)
@@ -234,8 +237,8 @@ func TestConfigure(t *testing.T) {
 			var got struct {
 				Variant string
 				Config  json.RawMessage
-				RootFS  rootFS `json:"rootfs"`
-				History []layerHistory
+				RootFS  oci.RootFS `json:"rootfs"`
+				History []oci.History
 			}
 			if err := json.Unmarshal(text, &got); err != nil || string(got.Config) != tt.want {
 				t.Errorf("got %s, %v", got.Config, err)

@@ -1,37 +1,22 @@
 package deploy
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
-	"time"
+
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"runtests/pkg/engine"
 )
 
-// imageConfig is the description of an image, by which engines know it (the OCI image
-// specification, "Image Configuration"; Docker has the same).
+// imageConfig is the description of an image, by which engines know it. What it gives to its
+// containers are Docker's words, of which OCI's specification has but some.
 type imageConfig struct {
-	Architecture string                     `json:"architecture"`
-	Variant      string                     `json:"variant,omitempty"`
-	OS           string                     `json:"os"`
-	Created      time.Time                  `json:"created"`
-	Config       map[string]json.RawMessage `json:"config"`
-	RootFS       rootFS                     `json:"rootfs"`
-	History      []layerHistory             `json:"history"` // one for each layer, or engines get confused
-}
-
-type rootFS struct {
-	Type    string   `json:"type"`
-	DiffIDs []string `json:"diff_ids"`
-}
-
-type layerHistory struct {
-	Created   time.Time `json:"created"`
-	CreatedBy string    `json:"created_by"`
+	oci.Image
+	Config map[string]json.RawMessage `json:"config"`
 }
 
 // configure describes the image made of a container: with its layers, and with what the image
@@ -43,14 +28,15 @@ func configure(made, base engine.ImageSpec, cargo Cargo) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what the image %s gives to its containers: %w", base.ID, err)
 	}
-	config := imageConfig{
-		Architecture: made.Arch, Variant: made.Variant, OS: made.OS, Created: made.Created.UTC(),
-		Config: defaults, RootFS: rootFS{Type: "layers", DiffIDs: made.Layers},
-	}
-	for i := range made.Layers {
-		h := layerHistory{base.Created.UTC(), "the image " + base.ID}
+	created, before := made.Created.UTC(), base.Created.UTC()
+	config := imageConfig{Config: defaults, Image: oci.Image{
+		Created: &created, Platform: oci.Platform{Architecture: made.Arch, Variant: made.Variant, OS: made.OS},
+		RootFS: oci.RootFS{Type: "layers", DiffIDs: made.Layers},
+	}}
+	for i := range made.Layers { // one each, or engines get confused
+		h := oci.History{Created: &before, CreatedBy: "the image " + base.ID}
 		if i >= len(base.Layers) {
-			h = layerHistory{config.Created, "the container " + cargo.Container}
+			h = oci.History{Created: &created, CreatedBy: "the container " + cargo.Container}
 		}
 		config.History = append(config.History, h)
 	}
@@ -93,35 +79,6 @@ func changed(defaults json.RawMessage, cargo Cargo) (map[string]json.RawMessage,
 	return all, nil
 }
 
-// The names of the parts of an archive (the OCI image layout specification).
-const (
-	mediaManifest = "application/vnd.oci.image.manifest.v1+json"
-	mediaConfig   = "application/vnd.oci.image.config.v1+json"
-	mediaLayer    = "application/vnd.oci.image.layer.v1.tar"
-)
-
-// descriptor points to a part of an archive.
-type descriptor struct {
-	MediaType   string            `json:"mediaType"`
-	Digest      string            `json:"digest"`
-	Size        int64             `json:"size"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-}
-
-// manifest names the parts of an image.
-type manifest struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	MediaType     string       `json:"mediaType"`
-	Config        descriptor   `json:"config"`
-	Layers        []descriptor `json:"layers"`
-}
-
-// index names the images of an archive.
-type index struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	Manifests     []descriptor `json:"manifests"`
-}
-
 // dockerManifest is what Docker reads instead of the index: manifest.json has one for each
 // image.
 type dockerManifest struct {
@@ -131,9 +88,4 @@ type dockerManifest struct {
 }
 
 // blob is where the part with that digest is in an archive.
-func blob(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
-
-func digestOf(data []byte) string {
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
+func blob(d digest.Digest) string { return "blobs/sha256/" + strings.TrimPrefix(string(d), "sha256:") }

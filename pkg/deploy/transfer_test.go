@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/tests/dockerd"
 	"runtests/tests/needs"
@@ -83,8 +84,8 @@ func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 func passed(t testing.TB, e *engine.Engine, script string) string {
 	t.Helper()
 	var output bytes.Buffer
-	exit, err := e.Run(t.Context(), engine.Container{
-		Image: testImage(), Command: []string{"/bin/sh", "-c", script}, Env: []engine.Variable{{Name: "TOKEN", Value: "of-the-test"}},
+	exit, err := e.Run(t.Context(), container.Container{
+		Image: testImage(), Command: []string{"/bin/sh", "-c", script}, Env: []container.Variable{{Name: "TOKEN", Value: "of-the-test"}},
 		Labels: map[string]string{"runtests.run": "/of/a/run", "runtests.machine": "ci"},
 	}, &output)
 	if exit.ID != "" {
@@ -112,7 +113,7 @@ func removeAtEnd(t testing.TB, e *engine.Engine, tag string) {
 	t.Helper()
 	t.Cleanup(func() {
 		err := e.RemoveTag(context.WithoutCancel(t.Context()), tag)
-		if err != nil && !errors.Is(err, engine.ErrGone) {
+		if err != nil && !errors.Is(err, container.ErrGone) {
 			t.Error(err)
 		}
 	})
@@ -137,7 +138,7 @@ func stock(t testing.TB, from, to *engine.Engine) {
 // noPart fails when a transfer left its image on the engine it came from.
 func noPart(t testing.TB, e *engine.Engine, tag string) {
 	t.Helper()
-	if image, err := e.Image(t.Context(), tag+partSuffix); !errors.Is(err, engine.ErrNoImage) {
+	if image, err := e.Image(t.Context(), tag+partSuffix); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("left here: %+v, %v", image, err)
 	}
 }
@@ -146,7 +147,7 @@ func noPart(t testing.TB, e *engine.Engine, tag string) {
 func prints(t testing.TB, e *engine.Engine, image string, command ...string) string {
 	t.Helper()
 	var output bytes.Buffer
-	exit, err := e.Run(t.Context(), engine.Container{Image: image, Command: command}, &output)
+	exit, err := e.Run(t.Context(), container.Container{Image: image, Command: command}, &output)
 	if exit.ID != "" {
 		err = errors.Join(err, e.Remove(t.Context(), exit.ID))
 	}
@@ -162,12 +163,12 @@ func TestTransfer(t *testing.T) {
 		t.Fatal(err) // its own image of that name need not be the same
 	}
 	const size = 3 << 20
-	container := passed(t, from, fmt.Sprintf("mkdir /app; head -c %d /dev/urandom >/app/data; md5sum </app/data >/app/sum; chown 12:34 /app/sum; ln -s data /app/link; rm /bin/wget", size))
+	kept := passed(t, from, fmt.Sprintf("mkdir /app; head -c %d /dev/urandom >/app/data; md5sum </app/data >/app/sum; chown 12:34 /app/sum; ln -s data /app/link; rm /bin/wget", size))
 	tag := newTag(t, to)
 	name, number, _ := strings.Cut(strings.TrimPrefix(tag, "runtests-deploy/"), ":")
 	var told []Progress
 	sent, err := Transfer{Progress: func(p Progress) { told = append(told, p) }}.Send(t.Context(), from, to, Cargo{
-		Container: container, Tag: tag, Labels: map[string]string{LabelName: name}, Command: []string{"md5sum", "/app/link"},
+		Container: kept, Tag: tag, Labels: map[string]string{LabelName: name}, Command: []string{"md5sum", "/app/link"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,9 +233,9 @@ func TestTransferToAnEmptyEngine(t *testing.T) {
 
 func TestTransferWithinAnEngine(t *testing.T) {
 	e := here(t)
-	container := passed(t, e, "echo here >/version")
+	kept := passed(t, e, "echo here >/version")
 	tag := newTag(t, e)
-	sent, err := Transfer{}.Send(t.Context(), e, e, Cargo{Container: container, Tag: tag})
+	sent, err := Transfer{}.Send(t.Context(), e, e, Cargo{Container: kept, Tag: tag})
 	if err != nil || sent.Skipped != sent.Layers || sent.Bytes > 64<<10 || sent.Refused != nil {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
@@ -247,18 +248,18 @@ func TestTransferWithinAnEngine(t *testing.T) {
 // What an earlier transfer was killed with is removed by the next one.
 func TestTransferTidiesUp(t *testing.T) {
 	e := here(t)
-	container := passed(t, e, "true")
+	kept := passed(t, e, "true")
 	tag := newTag(t, e)
 	repository, _, _ := strings.Cut(tag, ":")
 	left := repository + ":killed" + partSuffix
-	if _, err := e.Commit(t.Context(), container, left); err != nil {
+	if _, err := e.Commit(t.Context(), kept, left); err != nil {
 		t.Fatal(err)
 	}
 	removeAtEnd(t, e, left)
-	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: container, Tag: tag}); err != nil {
+	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: kept, Tag: tag}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Image(t.Context(), left); !errors.Is(err, engine.ErrNoImage) {
+	if _, err := e.Image(t.Context(), left); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("it is still there: %v", err)
 	}
 }
@@ -284,10 +285,10 @@ func TestTransferIsRefusedWithoutLayers(t *testing.T) {
 	_, e := private(t, "")
 	stock(t, from, e)
 	to := &forgetful{Engine: e}
-	container := passed(t, from, "echo all >/version")
+	kept := passed(t, from, "echo all >/version")
 	tag := newTag(t, e)
-	sent, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
-	if err != nil || sent.Skipped != 0 || !errors.Is(sent.Refused, engine.ErrRefused) || to.loads != 2 {
+	sent, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
+	if err != nil || sent.Skipped != 0 || !errors.Is(sent.Refused, container.ErrRefused) || to.loads != 2 {
 		t.Errorf("sent: %+v, %v, %d loads", sent, err, to.loads)
 	}
 	if got := prints(t, e, tag, "cat", "/version"); got != "all\n" {
@@ -327,7 +328,7 @@ func TestTransferIsInterrupted(t *testing.T) {
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)
-	container := bigContainer(t, from)
+	kept := bigContainer(t, from)
 	tag := newTag(t, to)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("the user said so")
@@ -335,7 +336,7 @@ func TestTransferIsInterrupted(t *testing.T) {
 		if p.Sent > big/4 {
 			cancel(stop)
 		}
-	}}.Send(ctx, from, to, Cargo{Container: container, Tag: tag})
+	}}.Send(ctx, from, to, Cargo{Container: kept, Tag: tag})
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
@@ -389,7 +390,7 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 			daemon, to := private(t, "")
 			stock(t, from, to)
 			to = connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
-			container := bigContainer(t, from)
+			kept := bigContainer(t, from)
 			tag := newTag(t, to)
 			done := false
 			start := time.Now()
@@ -400,8 +401,8 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 						t.Error(err)
 					}
 				}
-			}}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
-			if !errors.Is(err, engine.ErrGone) || time.Since(start) > 3*tidyBound {
+			}}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
+			if !errors.Is(err, container.ErrGone) || time.Since(start) > 3*tidyBound {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 			noPart(t, from, tag)
@@ -415,7 +416,7 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 			}
 			eventually(t, func() bool { return temporary(t, daemon) == 0 })
 			unchanged(t, daemon, to, 1)
-			if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: container, Tag: tag}); err != nil {
+			if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag}); err != nil {
 				t.Errorf("the next one: %v", err)
 			}
 		})
@@ -425,16 +426,16 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 func TestTransferToAFullDisk(t *testing.T) {
 	t.Parallel()
 	from := here(t)
-	container := bigContainer(t, from)
+	kept := bigContainer(t, from)
 	for name, disk := range map[string]string{"for the archive": "30m", "for the layer": "72m"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			daemon, to := private(t, disk)
 			stock(t, from, to)
 			tag := newTag(t, to)
-			_, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: container, Tag: tag})
+			_, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
 			var hinted interface{ Hint() string }
-			if !errors.Is(err, engine.ErrNoSpace) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "docker system df") {
+			if !errors.Is(err, container.ErrNoSpace) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "docker system df") {
 				t.Errorf("got %v", err)
 			}
 			noPart(t, from, tag)
@@ -469,12 +470,12 @@ func TestTransferFromAnEngineThatFails(t *testing.T) {
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)
-	container := bigContainer(t, from)
+	kept := bigContainer(t, from)
 	for name, fault := range map[string]error{"an error": errors.New("the disk is broken"), "an end": io.EOF} {
 		t.Run(name, func(t *testing.T) {
 			tag := newTag(t, to)
-			_, err := Transfer{}.Send(t.Context(), broken{from, fault}, to, Cargo{Container: container, Tag: tag})
-			if err == nil || errors.Is(err, engine.ErrRefused) || !strings.Contains(err.Error(), "read the archive of the image") {
+			_, err := Transfer{}.Send(t.Context(), broken{from, fault}, to, Cargo{Container: kept, Tag: tag})
+			if err == nil || errors.Is(err, container.ErrRefused) || !strings.Contains(err.Error(), "read the archive of the image") {
 				t.Errorf("got %v", err)
 			}
 			noPart(t, from, tag)
@@ -487,7 +488,7 @@ func TestTransferFromAnEngineThatFails(t *testing.T) {
 func TestTransferOfNothing(t *testing.T) {
 	e := here(t)
 	tag := newTag(t, e)
-	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: "no-such-container-here", Tag: tag}); !errors.Is(err, engine.ErrNoContainer) {
+	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: "no-such-container-here", Tag: tag}); !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("got %v", err)
 	}
 }

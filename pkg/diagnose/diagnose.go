@@ -12,7 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -24,7 +25,7 @@ type Case struct {
 	Index  int            // of the step in the run
 	Step   suite.Step     // as it was run
 	Failed report.Result  // how it failed
-	Passed report.Pass    // when it last passed
+	Passed history.Pass   // when it last passed
 	Tree   worktree.State // of its directory, when the run began; zero: it is in no git work tree
 }
 
@@ -32,7 +33,7 @@ type Case struct {
 type Lab interface {
 	// Try runs the step once more; the error says that this proves nothing.
 	Try(ctx context.Context, t runner.Trial) (report.Trial, error)
-	// Image returns the name by which a person finds the image of that ID (engine.ErrNoImage).
+	// Image returns the name by which a person finds the image of that ID (container.ErrNoImage).
 	Image(ctx context.Context, id string) (name string, err error)
 	// Packages returns what is not installed in both images alike.
 	Packages(ctx context.Context, before, after string) ([]report.PackageChange, error)
@@ -222,7 +223,7 @@ func (i *inquiry) image(ctx context.Context) (told, oldImage, error) {
 	}
 	name, err := i.Lab.Image(ctx, old.id)
 	switch {
-	case errors.Is(err, engine.ErrNoImage):
+	case errors.Is(err, container.ErrNoImage):
 		return told{untold, "the image that it last passed on is not there any more"}, old, nil
 	case err != nil:
 		return told{}, old, err

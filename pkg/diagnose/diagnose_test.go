@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -58,7 +60,7 @@ func (w *world) Try(ctx context.Context, t runner.Trial) (report.Trial, error) {
 
 func (w *world) Image(context.Context, string) (string, error) {
 	if w.gone {
-		return "", engine.ErrNoImage
+		return "", container.ErrNoImage
 	}
 	return "deps:2026-11-21T03-00-00", nil
 }
@@ -120,15 +122,15 @@ func failing(t *testing.T) Case {
 	git(t, root, "add", ".")
 	git(t, root, "commit", "-q", "-m", "elsewhere")
 	now := git(t, root, "rev-parse", "HEAD")
-	mounts := []engine.Mount{
+	mounts := []container.Mount{
 		{Source: dir, Target: "/test"}, {Source: filepath.Join(root, "lib"), Target: "/lib/ours", ReadOnly: true},
 		{Source: filepath.Join(root, "cache"), Target: "/cache"}, {Source: "/maple", Target: "/maple"}, {Source: "volume", Target: "/v"},
 	}
 	return Case{
 		Index:  3,
-		Step:   suite.Step{Name: "ecs@deps", Test: "ecs", Dir: dir, Container: engine.Container{Image: "deps", Command: []string{"/test/test.sh"}, Mounts: mounts}},
-		Failed: report.Result{ImageID: "sha256:new", Commit: now, Log: report.Log{Tail: report.Tail{Lines: []string{"Package `zarith' not found"}}}},
-		Passed: report.Pass{Started: time.Date(2026, 11, 21, 3, 0, 0, 0, time.Local), ImageID: "sha256:old", Commit: then},
+		Step:   suite.Step{Name: "ecs@deps", Test: "ecs", Dir: dir, Container: container.Container{Image: "deps", Command: []string{"/test/test.sh"}, Mounts: mounts}},
+		Failed: report.Result{ImageID: "sha256:new", Commit: now, Log: report.Log{Tail: plain.Tail{Lines: []string{"Package `zarith' not found"}}}},
+		Passed: history.Pass{Started: time.Date(2026, 11, 21, 3, 0, 0, 0, time.Local), ImageID: "sha256:old", Commit: then},
 		Tree:   worktree.State{Root: root, Commit: now},
 	}
 }
@@ -199,7 +201,7 @@ func TestFind(t *testing.T) {
 			word: report.Code, tried: []string{again, withOld, assurance}, commits: 1,
 		},
 		{
-			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = report.Pass{} }, passes: never,
+			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = history.Pass{} }, passes: never,
 			reason: "which image it last passed on is not known; what its files were when it last passed is not known", tried: []string{again},
 		},
 		{

@@ -9,7 +9,7 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -73,14 +73,14 @@ func (i *inquiry) comparable() told {
 
 // mounts says that the test has files of the work tree in place, not as a copy.
 func (i *inquiry) mounts() bool {
-	return slices.ContainsFunc(i.Step.Container.Mounts, func(m engine.Mount) bool {
+	return slices.ContainsFunc(i.Step.Container.Mounts, func(m container.Mount) bool {
 		_, inside := i.inside(m)
 		return inside
 	})
 }
 
 // inside is where a mount's source is in the work tree.
-func (i *inquiry) inside(m engine.Mount) (string, bool) {
+func (i *inquiry) inside(m container.Mount) (string, bool) {
 	if !m.Bind() {
 		return "", false
 	}

@@ -8,6 +8,9 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // Save gives the archive of an image, as `docker save` does; it is to be closed (ErrNoImage).
@@ -31,7 +34,7 @@ func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) 
 	if err != nil {
 		status, _, _ := refusal(err)
 		if err = explain(life, err); status == http.StatusNotFound {
-			err = ErrNoImage
+			err = container.ErrNoImage
 		}
 		hangUp(nil)
 		return nil, fmt.Errorf("save the image %q: %w", image, err)
@@ -101,7 +104,7 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 		case errors.Is(err, io.EOF) && loaded:
 			return nil
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: it does not say that it has the image", ErrGone)
+			return fmt.Errorf("%w: it does not say that it has the image", container.ErrGone)
 		case err != nil:
 			return explain(ctx, err)
 		case m.ErrorDetail.Message != "":
@@ -116,10 +119,10 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 // loadFault is what an engine says that loads no image.
 func loadFault(message string) error {
 	if saysFull(message) {
-		return withHint(fmt.Errorf("%w: %s", ErrNoSpace, message),
+		return hint.Wrap(fmt.Errorf("%w: %s", container.ErrNoSpace, message),
 			"`docker system df` on that machine says what can go; while it loads an image, it needs twice the size of what is sent")
 	}
-	return fmt.Errorf("%w: %s", ErrRefused, message)
+	return fmt.Errorf("%w: %s", container.ErrRefused, message)
 }
 
 // meter counts what is read.

@@ -12,6 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"runtests/pkg/container"
+	"runtests/pkg/engine/enginetest"
 )
 
 // An image of a container is made, looked at, saved, and loaded again when it is gone.
@@ -45,7 +50,7 @@ func TestCommitSaveLoad(t *testing.T) {
 		t.Errorf("defaults: %s, %v", spec.Defaults, err)
 	}
 	store, err := e.Layers(ctx)
-	if err != nil || store.Has(spec.Layers) != len(spec.Layers) || store.Has(slices.Concat(base.Layers, []string{"sha256:none"}, spec.Layers)) != len(base.Layers) {
+	if err != nil || store.Has(spec.Layers) != len(spec.Layers) || store.Has(slices.Concat(base.Layers, []digest.Digest{"sha256:none"}, spec.Layers)) != len(base.Layers) {
 		t.Errorf("layers: %d, %v", store.Has(spec.Layers), err)
 	}
 	archive := save(t, e, made.ID)
@@ -86,11 +91,11 @@ func TestImagesThatAreNotThere(t *testing.T) {
 		"save": func() error { _, err := e.Save(t.Context(), "no-such-image-here"); return err },
 		"look": func() error { _, err := e.ImageSpec(t.Context(), "no-such-image-here"); return err },
 	} {
-		if err := call(); !errors.Is(err, ErrNoImage) {
+		if err := call(); !errors.Is(err, container.ErrNoImage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := e.Commit(t.Context(), "no-such-container-here", "x:y"); !errors.Is(err, ErrNoContainer) {
+	if _, err := e.Commit(t.Context(), "no-such-container-here", "x:y"); !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("commit: %v", err)
 	}
 }
@@ -102,7 +107,7 @@ func TestLoadOfWhatIsNoImage(t *testing.T) {
 	if err := tar.NewWriter(&empty).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Load(t.Context(), &empty); !errors.Is(err, ErrRefused) {
+	if err := e.Load(t.Context(), &empty); !errors.Is(err, container.ErrRefused) {
 		t.Errorf("an empty archive: %v", err)
 	}
 	if err := e.Load(t.Context(), &fullReader{after: 64 << 10}); !errors.Is(err, errFull) {
@@ -137,7 +142,7 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 		}
 	})
 	ctx := t.Context()
-	faulty.fail("", freeze)
+	faulty.Fail("", enginetest.Stall)
 	for name, call := range map[string]func() error{
 		"commit": func() error { _, err := e.Commit(ctx, exit.ID, "runtests-frozen:x"); return err },
 		"save":   func() error { _, err := e.Save(ctx, testImage()); return err },
@@ -148,7 +153,7 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			if err := call(); !errors.Is(err, ErrGone) || time.Since(start) > 15*time.Second {
+			if err := call(); !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})
@@ -172,14 +177,20 @@ func TestLoadIsGivenUp(t *testing.T) {
 	silent.Close()
 }
 
-// The second is the SHA-256 of the two digests with a space between them, as sha256sum has it.
-func TestChains(t *testing.T) {
+// A layer is there if all below it are: the second has the SHA-256 of the two digests with a
+// space between them, as sha256sum has it.
+func TestLayerStore(t *testing.T) {
 	const empty = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-	want := []string{empty, "sha256:170b376f64fb30995c140276be3d71dfb256b308d86183ca3b22aa93a79ad548"}
-	if got := Chains([]string{empty, empty}); !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
+	store := LayerStore{chains: map[digest.Digest]bool{}}
+	store.add([]string{empty, empty})
+	if !store.chains["sha256:170b376f64fb30995c140276be3d71dfb256b308d86183ca3b22aa93a79ad548"] || len(store.chains) != 2 {
+		t.Errorf("got %v", store.chains)
 	}
-	if got := (LayerStore{}).Has(want); got != 0 {
+	layers := []digest.Digest{empty, empty, empty}
+	if got := store.Has(layers); got != 2 || layers[1] != empty {
+		t.Errorf("it has %d of %v", got, layers)
+	}
+	if got := (LayerStore{}).Has(layers); got != 0 {
 		t.Errorf("an engine without images has %d layers", got)
 	}
 }

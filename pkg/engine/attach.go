@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 // stream is the output of a container on its way to a writer. It is read to its end
@@ -57,7 +59,8 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 			hangUp(nil)
 		}
 	}()
-	late := time.AfterFunc(e.options.CallTimeout, func() { hangUp(&lateError{e.options.CallTimeout}) })
+	bound := slowCalls * e.options.CallTimeout // Podman prepares the container here
+	late := time.AfterFunc(bound, func() { hangUp(&lateError{bound}) })
 	defer late.Stop()
 	conn, err := boundDialer{life, e.dial}.Dial("", "")
 	if err != nil {
@@ -91,7 +94,7 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 // refused is an answer to an attach that is not a success.
 func refused(response *http.Response) error {
 	if response.StatusCode == http.StatusNotFound {
-		return ErrNoContainer
+		return container.ErrNoContainer
 	}
 	return errors.New(words(response))
 }

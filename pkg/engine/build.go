@@ -14,6 +14,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // Build is an image to build.
@@ -24,9 +26,9 @@ type Build struct {
 	// builders, which name only what they executed, their lines; none are needed.
 	Instructions []Instruction
 
-	Tags     []string   // as REPO:TAG; the image gets them when it is complete, and none when it fails
-	Args     []Variable // the values of secret ones are not written to the log
-	Target   string     // the stage to build; empty: the last one
+	Tags     []string             // as REPO:TAG; the image gets them when it is complete, and none when it fails
+	Args     []container.Variable // the values of secret ones are not written to the log
+	Target   string               // the stage to build; empty: the last one
 	Labels   map[string]string
 	Platform string // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
 	NoCache  bool
@@ -225,7 +227,7 @@ func (w *building) awaitStep() error {
 	case err != nil:
 		return fmt.Errorf("stop the build: %w", err)
 	case !stopped:
-		return fmt.Errorf("stop the build: %w: its container %s", ErrStillThere, w.report.running)
+		return fmt.Errorf("stop the build: %w: its container %s", container.ErrStillThere, w.report.running)
 	}
 	return nil
 }
@@ -246,15 +248,15 @@ func (w *building) conclude(err error) (string, error) {
 	case errSource != nil:
 		return "", fmt.Errorf("send the build context: %w", errSource)
 	case strings.Contains(report.failure, canceled):
-		return "", fmt.Errorf("%w: it gave the build up", ErrGone) // we did not
+		return "", fmt.Errorf("%w: it gave the build up", container.ErrGone) // we did not
 	case report.failure != "":
 		return "", w.fault()
 	case err != nil:
 		return "", err
 	case report.id == "":
-		return "", fmt.Errorf("%w: its report of the build ends early", ErrGone)
+		return "", fmt.Errorf("%w: its report of the build ends early", container.ErrGone)
 	case report.sink.err != nil:
-		return report.id, fmt.Errorf("%w: %w", ErrOutput, report.sink.err)
+		return report.id, fmt.Errorf("%w: %w", container.ErrOutput, report.sink.err)
 	}
 	return report.id, nil
 }

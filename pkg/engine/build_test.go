@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"runtests/pkg/container"
 )
 
 // archive is a build context of these files.
@@ -109,7 +111,7 @@ func TestBuildFails(t *testing.T) {
 		if id != "" || !errors.As(err, &failed) || failed.Line != 3 || failed.Code != 3 || failed.Instruction != "RUN echo last words; exit 3" {
 			t.Errorf("got %q, %v: %+v\n%s", id, err, failed, &log)
 		}
-		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, ErrNoImage) {
+		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, container.ErrNoImage) {
 			t.Errorf("there is an image: %v", err)
 		}
 	})

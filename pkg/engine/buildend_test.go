@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
+	"runtests/pkg/engine/enginetest"
 )
 
 // processes are the command lines on this machine that have a word.
@@ -58,7 +61,7 @@ func TestBuildIsGivenUp(t *testing.T) {
 		}}
 		start := time.Now()
 		id, err := e.Build(ctx, b, log)
-		if id != "" || !errors.Is(err, why) || errors.Is(err, ErrGone) {
+		if id != "" || !errors.Is(err, why) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %q, %v", id, err)
 		}
 		if took := time.Since(start); took > 30*time.Second {
@@ -84,7 +87,7 @@ func TestBuildIsGivenUpWhileItsContextIsSent(t *testing.T) {
 			cancel()
 		}()
 		_, err := e.Build(ctx, b, io.Discard)
-		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrGone) {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -97,10 +100,10 @@ func TestBuildContextCannotBeRead(t *testing.T) {
 		b.Context = io.MultiReader(io.LimitReader(b.Context, 700), &failing{changed})
 		b.Tags = []string{strings.ToLower(t.Name())}
 		_, err := e.Build(t.Context(), b, io.Discard)
-		if !errors.Is(err, changed) || errors.Is(err, ErrGone) {
+		if !errors.Is(err, changed) || errors.Is(err, container.ErrGone) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, ErrNoImage) {
+		if _, err := e.Image(t.Context(), b.Tags[0]); !errors.Is(err, container.ErrNoImage) {
 			t.Errorf("there is an image: %v", err)
 		}
 	})
@@ -114,7 +117,7 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 func TestBuildLogFails(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		id, err := e.Build(t.Context(), dockerfile(t, "FROM {}\nRUN echo 1\n"), &failingWriter{})
-		if id == "" || !errors.Is(err, ErrOutput) {
+		if id == "" || !errors.Is(err, container.ErrOutput) {
 			t.Errorf("got %q, %v", id, err)
 		}
 	})
@@ -127,10 +130,10 @@ func (*failingWriter) Write([]byte) (int, error) { return 0, errors.New("it is f
 func TestBuildOnFaultyEngine(t *testing.T) {
 	builders(t, func(t *testing.T, real *Engine) {
 		t.Parallel()
-		tests := map[string]func(f *faultyEngine){
-			"dies":    func(f *faultyEngine) { f.fail("", cut); f.cutAll() },
-			"is back": func(f *faultyEngine) { f.cutAll() },
-			"freezes": func(f *faultyEngine) { f.fail("", freeze) },
+		tests := map[string]func(*enginetest.Proxy){
+			"dies":    func(p *enginetest.Proxy) { p.Fail("", enginetest.Cut); p.Cut() },
+			"is back": func(p *enginetest.Proxy) { p.Cut() },
+			"freezes": func(p *enginetest.Proxy) { p.Fail("", enginetest.Stall) },
 		}
 		for name, fail := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -140,22 +143,22 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 				b, word := endless(t, e)
 				log := &trigger{on: "is ready\n", do: func() { fail(faulty) }}
 				id, err := e.Build(t.Context(), b, log)
-				if id != "" || !errors.Is(err, ErrGone) {
+				if id != "" || !errors.Is(err, container.ErrGone) {
 					t.Errorf("got %q, %v", id, err)
 				}
-				faulty.cutAll() // a frozen engine is killed in the end
+				faulty.Cut() // a frozen engine is killed in the end
 				await(t, func() bool { return len(processes(t, word)) == 0 })
 			})
 		}
-		for name, as := range map[string]fault{"freezes at once": freeze, "is deaf": deaf, "is not there": cut} {
+		for name, as := range map[string]enginetest.Fault{"freezes at once": enginetest.Stall, "is deaf": enginetest.Deaf, "is not there": enginetest.Cut} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
-				faulty.fail("", as)
+				faulty.Fail("", as)
 				start := time.Now()
 				_, err := e.Build(t.Context(), dockerfile(t, "FROM {}\n"), io.Discard)
-				if !errors.Is(err, ErrGone) || time.Since(start) > 40*time.Second {
+				if !errors.Is(err, container.ErrGone) || time.Since(start) > 40*time.Second {
 					t.Errorf("after %s: %v", time.Since(start), err)
 				}
 			})

@@ -3,10 +3,14 @@ package engine
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // BuildError is a build that the builder gave up, mostly for an instruction of its Dockerfile.
@@ -61,9 +65,9 @@ func (r *buildReport) fault(instructions []Instruction) error {
 	}
 	switch {
 	case saysFull(r.failure):
-		return withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+		return hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
 	case full:
-		return withHint(err, "its output says that a disk is full: "+noSpaceHint)
+		return hint.Wrap(err, "its output says that a disk is full: "+noSpaceHint)
 	}
 	return err
 }
@@ -83,26 +87,26 @@ func (r *buildReport) culprit(all []Instruction) (failed Instruction, full bool)
 	return ofStep(r.step, all), r.full
 }
 
-// is says that it is such an instruction.
+// is reports whether the instruction has one of these keywords.
 func (i Instruction) is(keywords ...string) bool {
 	first, _, _ := strings.Cut(i.Text, " ")
-	for _, keyword := range keywords {
-		if strings.EqualFold(first, keyword) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(keywords, func(keyword string) bool { return strings.EqualFold(first, keyword) })
 }
 
-// stages are the instructions of each stage, from its FROM on.
-func stages(all []Instruction) [][]Instruction {
-	var found [][]Instruction
+// inStage returns the instructions of a stage, from its FROM on. BuildKit calls a stage by its
+// name, or stage-1 counted from 0; Podman counts from 1. If there is only one, stage is empty.
+func inStage(stage string, all []Instruction) (found []Instruction) {
+	name, number := "", 0
 	for _, i := range all {
 		if i.is("FROM") {
-			found = append(found, nil)
+			name = fmt.Sprintf("stage-%d", number)
+			if words := strings.Fields(i.Text); len(words) > 3 && strings.EqualFold(words[len(words)-2], "AS") {
+				name = words[len(words)-1]
+			}
+			number++
 		}
-		if n := len(found); n > 0 {
-			found[n-1] = append(found[n-1], i)
+		if number > 0 && (stage == "" || strings.EqualFold(stage, name) || stage == strconv.Itoa(number)) {
+			found = append(found, i)
 		}
 	}
 	return found
@@ -113,10 +117,14 @@ var (
 	instructionVertex = regexp.MustCompile(`^\[(?:\S+/\S+ )?(?:(\S+) )?\s*(\d+)/(\d+)\] (.*)$`)
 	// the look at an image that the Dockerfile builds on, or at what it copies from
 	imageVertex = regexp.MustCompile(`^(?:\[internal\] load metadata for|FROM) (\S+)`)
+	// how the classic builder ("Step 2/5 : RUN make") and Podman ("[1/2] STEP 2/5: RUN make",
+	// where there are several stages) begin an instruction
+	step = regexp.MustCompile(`^(?:Step (\d+)/\d+ : |(?:\[(\d+)/\d+\] )?STEP (\d+)(?:/\d+)?: )(.*)$`)
 )
 
-// ofVertex is the instruction that a vertex of BuildKit's executes. BuildKit counts in each
-// stage those that make a layer, and before them what the base image has for its children
+// ofVertex returns the instruction that a vertex of BuildKit's executes. The vertex has the
+// instruction's text with its variables put in, and no line. BuildKit counts in each stage the
+// instructions that make a layer, and before them what the base image has for its children
 // (ONBUILD): so they are counted from the end.
 func ofVertex(name string, all []Instruction) Instruction {
 	if match := imageVertex.FindStringSubmatch(name); match != nil {
@@ -128,36 +136,35 @@ func ofVertex(name string, all []Instruction) Instruction {
 	}
 	number, _ := strconv.Atoi(match[2])
 	total, _ := strconv.Atoi(match[3])
-	executed := Instruction{Text: match[4]}
-	var counted []Instruction
-	for _, i := range stageNamed(match[1], stages(all)) {
-		if executed.is("FROM") && i.is("FROM") {
-			return i
-		}
-		if i.is("ADD", "COPY", "RUN", "WORKDIR") {
-			counted = append(counted, i)
-		}
-	}
-	return sameKind(executed, counted, len(counted)-1-(total-number))
+	counted := slices.DeleteFunc(inStage(match[1], all), func(i Instruction) bool { return !i.is("FROM", "ADD", "COPY", "RUN", "WORKDIR") })
+	return sameKind(match[4], counted, max(0, len(counted)-1-(total-number)))
 }
 
-// stageNamed is a stage as BuildKit calls it: by its own name, or its number as stage-1, or
-// not at all when there is only one.
-func stageNamed(name string, all [][]Instruction) []Instruction {
-	for i, stage := range all {
-		words := strings.Fields(stage[0].Text)
-		own := ""
-		if n := len(words); n > 3 && strings.EqualFold(words[n-2], "AS") {
-			own = words[n-1]
-		}
-		if name == "" && len(all) == 1 || strings.EqualFold(name, own) && own != "" || own == "" && name == fmt.Sprintf("stage-%d", i) {
-			return stage
-		}
+// ofStep returns the instruction of such a line. The classic builder counts all instructions,
+// Podman those of a stage.
+func ofStep(line string, all []Instruction) Instruction {
+	match := step.FindStringSubmatch(line)
+	if match == nil {
+		return Instruction{}
 	}
-	return nil
+	if match[1] == "" {
+		all = inStage(match[2], all)
+	}
+	n, _ := strconv.Atoi(match[1] + match[3]) // one of them is empty
+	return sameKind(match[4], all, n-1)
 }
 
-// ofImage is the first instruction that names an image.
+// sameKind returns the counted instruction at that place if it has the keyword of the executed
+// text. Otherwise only the text is known.
+func sameKind(executed string, counted []Instruction, place int) Instruction {
+	keyword, _, _ := strings.Cut(executed, " ")
+	if place >= 0 && place < len(counted) && counted[place].is(keyword) {
+		return counted[place]
+	}
+	return Instruction{Text: executed}
+}
+
+// ofImage returns the first instruction that names an image.
 func ofImage(ref string, all []Instruction) Instruction {
 	wanted := normalized(ref)
 	for _, i := range all {
@@ -170,45 +177,11 @@ func ofImage(ref string, all []Instruction) Instruction {
 	return Instruction{}
 }
 
-// normalized is the one way to write the name of an image; empty: it cannot be one.
+// normalized returns the one way to write the name of an image; empty: it cannot be one.
 func normalized(ref string) string {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		return ""
 	}
 	return reference.TagNameOnly(named).String()
-}
-
-// step is the line with which the classic builder ("Step 2/5 : RUN make") and Podman
-// ("[1/2] STEP 2/5: RUN make", where there are several stages) begin an instruction.
-var step = regexp.MustCompile(`^(?:Step (\d+)/\d+ : |(?:\[(\d+)/\d+\] )?STEP (\d+)(?:/\d+)?: )(.*)$`)
-
-// ofStep is the instruction of such a line. The classic builder counts all of them, Podman
-// those of a stage.
-func ofStep(line string, all []Instruction) Instruction {
-	match := step.FindStringSubmatch(line)
-	if match == nil {
-		return Instruction{}
-	}
-	counted, number := all, match[1]
-	if match[1] == "" {
-		stage, _ := strconv.Atoi(match[2])
-		number = match[3]
-		counted = nil
-		if found := stages(all); max(stage, 1) <= len(found) {
-			counted = found[max(stage, 1)-1]
-		}
-	}
-	n, _ := strconv.Atoi(number)
-	return sameKind(Instruction{Text: match[4]}, counted, n-1)
-}
-
-// sameKind is the instruction at that place of those that were counted, when it is of the kind
-// of the one that was executed; else all that is known of the latter.
-func sameKind(executed Instruction, counted []Instruction, place int) Instruction {
-	keyword, _, _ := strings.Cut(executed.Text, " ")
-	if place >= 0 && place < len(counted) && counted[place].is(keyword) {
-		return counted[place]
-	}
-	return executed
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"runtests/pkg/container"
 )
 
 // What a Dockerfile does wrong is told with its line, whoever builds it.
@@ -54,7 +56,7 @@ func TestBuildSecrets(t *testing.T) {
 	const secret = `open "sesame"`
 	builders(t, func(t *testing.T, e *Engine) {
 		b := dockerfile(t, "FROM {}\nARG TOKEN\nRUN echo $TOKEN is it; exit 3\n")
-		b.Args = []Variable{{Name: "TOKEN", Value: secret, Secret: true}}
+		b.Args = []container.Variable{{Name: "TOKEN", Value: secret, Secret: true}}
 		b.NoCache = true
 		var log strings.Builder
 		_, err := e.Build(t.Context(), b, &log)
@@ -116,6 +118,11 @@ func TestCulprit(t *testing.T) {
 			t.Errorf("%s: line %d", line, got.Line)
 		}
 	}
+	for _, printed := range []string{"Step 2: configure", "STEP two: x", " Step 1/2 : x", "[1/4] Resolving packages..."} {
+		if step.MatchString(printed) {
+			t.Errorf("what a command prints is taken for the builder's: %q", printed)
+		}
+	}
 }
 
 // A secret is found wherever the engine cuts its report in pieces, also in a line without end.
@@ -123,7 +130,7 @@ func TestPlainLog(t *testing.T) {
 	const secret = "open-sesame"
 	for _, size := range []int{1, 3, 7, 1000, 1 << 20} {
 		var out strings.Builder
-		log := newPlainLog(&sink{w: &out}, []Variable{{Value: secret, Secret: true}, {Value: "abc", Secret: true}, {Value: "public"}})
+		log := newPlainLog(&sink{w: &out}, []container.Variable{{Value: secret, Secret: true}, {Value: "abc", Secret: true}, {Value: "public"}})
 		text := strings.Repeat("0123456789", 6553) + secret + strings.Repeat("y", 70000) + "\nabc public " + secret
 		var lines splitter
 		for len(text) > 0 {
@@ -162,7 +169,7 @@ func FuzzTrace(f *testing.F) {
 	f.Add(message[:len(message)-5])
 	f.Fuzz(func(t *testing.T, message []byte) {
 		var out strings.Builder
-		r := newBuildReport(&out, []Variable{{Value: "open-sesame", Secret: true}})
+		r := newBuildReport(&out, []container.Variable{{Value: "open-sesame", Secret: true}})
 		err := r.trace.add(message)
 		if got := out.String(); strings.Contains(got, "open-sesame") || got != "" && !strings.HasSuffix(got, "\n") {
 			t.Errorf("%q, %v", got, err)

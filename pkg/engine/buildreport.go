@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+
+	"runtests/pkg/container"
 )
 
 // buildReport reads what the engine tells of a build, one JSON value after the other, and
@@ -27,7 +29,7 @@ type buildReport struct {
 	full    bool   // what was executed printed that a disk is full
 }
 
-func newBuildReport(log io.Writer, args []Variable) *buildReport {
+func newBuildReport(log io.Writer, args []container.Variable) *buildReport {
 	s := &sink{w: log}
 	r := &buildReport{sink: s, log: newPlainLog(s, args)}
 	r.trace.log = r.log

@@ -6,6 +6,9 @@ import (
 	"fmt"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // Committed is an image made of a container.
@@ -17,20 +20,20 @@ type Committed struct {
 // Commit makes an image of a container, and gives it the name tag, REPO:TAG (ErrNoContainer,
 // ErrNoSpace). What the container was told by its environment and its labels is in the image
 // too. It may take as long as the engine is alive.
-func (e *Engine) Commit(ctx context.Context, container, tag string) (Committed, error) {
-	made, err := e.commit(ctx, container, tag)
+func (e *Engine) Commit(ctx context.Context, id, tag string) (Committed, error) {
+	made, err := e.commit(ctx, id, tag)
 	if err != nil {
-		return Committed{}, fmt.Errorf("make an image of the container %q: %w", container, err)
+		return Committed{}, fmt.Errorf("make an image of the container %q: %w", id, err)
 	}
 	return made, nil
 }
 
-func (e *Engine) commit(ctx context.Context, container, tag string) (made Committed, err error) {
+func (e *Engine) commit(ctx context.Context, id, tag string) (made Committed, err error) {
 	repository, tag, err := splitTag(tag)
 	if err != nil {
 		return made, err
 	}
-	c, err := e.inspect(ctx, container)
+	c, err := e.inspect(ctx, id)
 	if err != nil {
 		return made, err
 	}
@@ -43,8 +46,8 @@ func (e *Engine) commit(ctx context.Context, container, tag string) (made Commit
 		made.ID = imageID(image.ID)
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrGone) && saysFull(err.Error()) {
-		err = withHint(fmt.Errorf("%w: %w", ErrNoSpace, err), noSpaceHint)
+	if err != nil && !errors.Is(err, container.ErrGone) && saysFull(err.Error()) {
+		err = hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
 	}
 	return made, err
 }

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // The versions of the API that this package was tested with: Docker 20.10 speaks 1.41
@@ -52,6 +55,9 @@ type Engine struct {
 	api     apiVersion
 	dial    dialFunc
 	base    *docker.Client
+
+	abilities *known[abilities] // asked for when a container first needs one of them
+	noInit    *known[bool]      // of Podman: it has no program for init: true
 }
 
 // Info says which engine it is.
@@ -88,7 +94,7 @@ func Connect(ctx context.Context, options Options) (*Engine, error) {
 			return nil, fmt.Errorf("reach the container engine: %w", context.Cause(ctx))
 		}
 		failures = append(failures, failure{p, err})
-		if !errors.Is(err, ErrGone) {
+		if !errors.Is(err, container.ErrGone) {
 			break // it answered, or said why it does not: another one would not be what was meant
 		}
 	}
@@ -135,7 +141,7 @@ func callTimeout(value string) (time.Duration, error) {
 	}
 	seconds, err := strconv.Atoi(value)
 	if err != nil || seconds < 1 || seconds > maxCallTimeout {
-		return 0, withHint(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
+		return 0, hint.Wrap(fmt.Errorf("%s=%q is not a number of seconds from 1 to %d", callTimeoutVariable, value, maxCallTimeout), "unset it: the default is 30")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -146,7 +152,7 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, dial: dial}
+	e := &Engine{options: o, dial: dial, abilities: new(known[abilities]), noInit: new(known[bool])}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
 	if e.base, err = docker.NewVersionedClient(unusedEndpoint, ""); err != nil {
@@ -258,9 +264,13 @@ func (e *Engine) RootDir(ctx context.Context) (string, error) {
 	return info.DockerRootDir, nil
 }
 
+// slowCalls is how many times the bound of an ordinary call a call may take that makes the
+// engine work on its disk.
+const slowCalls = 4
+
 // slow bounds a call that makes the engine work on its disk.
 func (e *Engine) slow(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, 4*e.options.CallTimeout)
+	return within(ctx, slowCalls*e.options.CallTimeout)
 }
 
 // failure is a place that did not give an engine.
@@ -278,7 +288,7 @@ func (u unreachable) Error() string {
 		return fmt.Sprintf("reach the container engine at %s: %v", u[0].place, reason(u[0].err))
 	}
 	var b strings.Builder
-	b.WriteString(ErrNoEngine.Error() + "; tried")
+	b.WriteString(container.ErrNoEngine.Error() + "; tried")
 	for i, f := range u {
 		separator := ", "
 		if i == 0 {
@@ -299,12 +309,12 @@ func reason(err error) string {
 	case errors.Is(err, docker.ErrConnectionRefused) || errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens on it"
 	}
-	return strings.TrimPrefix(err.Error(), ErrGone.Error()+": ")
+	return strings.TrimPrefix(err.Error(), container.ErrGone.Error()+": ")
 }
 
 // Unwrap gives ErrNoEngine and the reasons of all places.
 func (u unreachable) Unwrap() []error {
-	all := []error{ErrNoEngine}
+	all := []error{container.ErrNoEngine}
 	for _, f := range u {
 		all = append(all, f.err)
 	}

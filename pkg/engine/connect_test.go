@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/tests/needs"
 )
 
@@ -188,7 +189,7 @@ func TestDefaultPlacesAreAllNamed(t *testing.T) {
 	}
 	want := "no container engine answers; tried unix:///var/run/docker.sock (not there), unix:///run/user/7/docker.sock (not there), " +
 		"unix:///run/user/7/podman/podman.sock (not there), unix:///run/podman/podman.sock (not there)"
-	if failures.Error() != want || !strings.Contains(failures.Hint(), "systemctl start docker") || !errors.Is(failures, ErrNoEngine) {
+	if failures.Error() != want || !strings.Contains(failures.Hint(), "systemctl start docker") || !errors.Is(failures, container.ErrNoEngine) {
 		t.Errorf("got %v; %s", failures, failures.Hint())
 	}
 	socket := filepath.Join(t.TempDir(), "docker.sock")
@@ -305,7 +306,7 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, err := Connect(t.Context(), Options{Getenv: environment(tt.env), HomeDir: home})
 			if !tt.ok {
-				if err == nil || !errors.Is(err, ErrNoEngine) {
+				if err == nil || !errors.Is(err, container.ErrNoEngine) {
 					t.Errorf("got %v", err)
 				}
 				return

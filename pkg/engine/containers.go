@@ -9,35 +9,22 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
-
-// Summary is what the engine's list says of a container.
-type Summary struct {
-	ID      string
-	Name    string
-	Image   string
-	Labels  map[string]string
-	State   string // created, running, paused, restarting, removing, exited, dead
-	Created time.Time
-}
-
-// Running says that the container has processes.
-func (s Summary) Running() bool {
-	return s.State == "running" || s.State == "paused" || s.State == "restarting"
-}
 
 // Containers lists the containers, in any state, that have all these labels. A label with
 // an empty value is one that must be there with any value.
-func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Summary, error) {
+func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]container.Summary, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
 	listed, err := e.client(ctx).ListContainers(docker.ListContainersOptions{All: true, Filters: labelFilters(labels), Context: ctx})
 	if err != nil {
 		return nil, fmt.Errorf("list the containers: %w", explain(ctx, err))
 	}
-	var summaries []Summary
+	var summaries []container.Summary
 	for _, c := range listed {
-		summaries = append(summaries, Summary{
+		summaries = append(summaries, container.Summary{
 			ID: c.ID, Name: ownName(c.Names), Image: c.Image, Labels: c.Labels, State: dockerState(c.State), Created: time.Unix(c.Created, 0),
 		})
 	}
@@ -76,21 +63,21 @@ func ownName(names []string) string {
 }
 
 // ContainerNamed returns the container that has exactly that name; ok is false when none has.
-func (e *Engine) ContainerNamed(ctx context.Context, name string) (s Summary, ok bool, err error) {
-	if !validName(name) {
-		return Summary{}, false, nil // such a name would be another request to the engine
+func (e *Engine) ContainerNamed(ctx context.Context, name string) (s container.Summary, ok bool, err error) {
+	if container.CheckName(name) != nil {
+		return container.Summary{}, false, nil // such a name would be another request to the engine
 	}
 	c, err := e.inspect(ctx, name)
-	if errors.Is(err, ErrNoContainer) {
-		return Summary{}, false, nil
+	if errors.Is(err, container.ErrNoContainer) {
+		return container.Summary{}, false, nil
 	}
 	if err != nil {
-		return Summary{}, false, fmt.Errorf("find the container %q: %w", name, err)
+		return container.Summary{}, false, fmt.Errorf("find the container %q: %w", name, err)
 	}
 	if strings.TrimPrefix(c.Name, "/") != name {
-		return Summary{}, false, nil // the engine takes the beginning of an ID for a name
+		return container.Summary{}, false, nil // the engine takes the beginning of an ID for a name
 	}
-	s = Summary{ID: c.ID, Name: name, State: dockerState(c.State.Status), Created: c.Created}
+	s = container.Summary{ID: c.ID, Name: name, State: dockerState(c.State.Status), Created: c.Created}
 	if s.State == "" {
 		s.State = c.State.StateString()
 	}
@@ -98,17 +85,6 @@ func (e *Engine) ContainerNamed(ctx context.Context, name string) (s Summary, ok
 		s.Image, s.Labels = c.Config.Image, c.Config.Labels
 	}
 	return s, true, nil
-}
-
-// validName says that s can be the name of a container: Docker's rule.
-func validName(s string) bool {
-	for i, r := range s {
-		alphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !alphanumeric && (i == 0 || r != '_' && r != '.' && r != '-') {
-			return false
-		}
-	}
-	return len(s) > 1
 }
 
 // removalPoll is how often a container whose removal somebody else began is looked at.
@@ -125,7 +101,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 			return removeFault(id, explain(ctx, err))
 		}
 		_, err = e.inspect(ctx, id)
-		if errors.Is(err, ErrNoContainer) {
+		if errors.Is(err, container.ErrNoContainer) {
 			return nil
 		}
 		if err != nil {
@@ -134,7 +110,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 		select {
 		case <-time.After(removalPoll):
 		case <-ctx.Done():
-			return removeFault(id, fmt.Errorf("%w: %w", ErrStillThere, context.Cause(ctx)))
+			return removeFault(id, fmt.Errorf("%w: %w", container.ErrStillThere, context.Cause(ctx)))
 		}
 	}
 }
@@ -145,9 +121,8 @@ func removeFault(id string, err error) error {
 
 // Rename gives a container another name (ErrNameTaken, ErrNoContainer).
 func (e *Engine) Rename(ctx context.Context, id, name string) error {
-	if !validName(name) {
-		return withHint(fmt.Errorf("rename the container %.12s: %q cannot be a container's name", id, name),
-			"two characters or more of a-z A-Z 0-9 _ . - and the first one a letter or a digit")
+	if err := container.CheckName(name); err != nil {
+		return fmt.Errorf("rename the container %.12s: %w", id, err)
 	}
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
@@ -158,9 +133,9 @@ func (e *Engine) Rename(ctx context.Context, id, name string) error {
 	status, message, _ := refusal(err)
 	switch {
 	case status == http.StatusConflict || containsFold(message, "already in use"):
-		err = ErrNameTaken
+		err = container.ErrNameTaken
 	case status == http.StatusNotFound:
-		err = ErrNoContainer
+		err = container.ErrNoContainer
 	default:
 		err = explain(ctx, err)
 	}

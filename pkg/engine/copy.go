@@ -14,6 +14,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // copyIn copies a directory into a container that has not started: modes, owners and
@@ -21,7 +23,7 @@ import (
 //
 // The archive starts at the root, so that the target and what is above it are made; in a
 // container whose root is read-only, at the target, which is a volume (see allMounts).
-func (e *Engine) copyIn(ctx context.Context, id string, c Copy, readOnly bool) error {
+func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOnly bool) error {
 	into, under := "/", c.Target
 	if readOnly {
 		into, under = c.Target, "/"

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"runtests/pkg/container"
 )
 
 // tree is a directory with one of each kind of file.
@@ -44,7 +46,7 @@ func TestCopies(t *testing.T) {
 		c := shell(list)
 		c.ReadOnly = readOnly
 		dir := tree(t)
-		c.Copies = []Copy{{Source: dir, Target: "/a/b/test"}}
+		c.Copies = []container.Copy{{Source: dir, Target: "/a/b/test"}}
 		_, got := mustRun(t, e, c)
 		root := "drwxr-x--x .\n"
 		if readOnly {
@@ -70,7 +72,7 @@ func TestCopies(t *testing.T) {
 func TestCopyOfWhatIsNotThere(t *testing.T) {
 	e := connect(t)
 	c := shell("true")
-	c.Copies = []Copy{{Source: "/no/such/dir", Target: "/test"}}
+	c.Copies = []container.Copy{{Source: "/no/such/dir", Target: "/test"}}
 	exit, _, err := run(t.Context(), t, e, c)
 	if !errors.Is(err, fs.ErrNotExist) || exit.ID == "" {
 		t.Errorf("got %+v, %v", exit, err)

@@ -20,6 +20,8 @@ import (
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/connhelper"
+
+	"runtests/pkg/hint"
 )
 
 // place is where an engine may be.
@@ -120,7 +122,7 @@ func readTLS(dir, host string, caRequired bool) (*tls.Config, error) {
 			return nil, fmt.Errorf("read %s: no certificate in it", filepath.Join(dir, "ca.pem"))
 		}
 	case caRequired || !errors.Is(err, fs.ErrNotExist):
-		return nil, withHint(fmt.Errorf("verify the engine at %s: %w", host, err),
+		return nil, hint.Wrap(fmt.Errorf("verify the engine at %s: %w", host, err),
 			"put the authority that signed the engine's certificate there, or say where it is with DOCKER_CERT_PATH")
 	}
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -148,7 +150,7 @@ func (o Options) contextPlace(name string) (place, error) {
 	dir := filepath.Join(o.configDir(), "contexts")
 	data, err := os.ReadFile(filepath.Join(dir, "meta", id, "meta.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return place{}, withHint(errors.New("no such context"), "`docker context ls` lists the contexts")
+		return place{}, hint.Wrap(errors.New("no such context"), "`docker context ls` lists the contexts")
 	}
 	if err != nil {
 		return place{}, err
@@ -205,7 +207,7 @@ func (p place) dialer(sshFlags []string) (dialFunc, error) {
 		}
 		return dialSSH(helper), nil
 	}
-	return nil, withHint(fmt.Errorf("%q is not an address of an engine", p.host),
+	return nil, hint.Wrap(fmt.Errorf("%q is not an address of an engine", p.host),
 		"write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST")
 }
 

@@ -12,6 +12,7 @@ import (
 
 	docker "github.com/fsouza/go-dockerclient"
 
+	"runtests/pkg/container"
 	"runtests/tests/needs"
 )
 
@@ -72,16 +73,16 @@ func connect(t testing.TB) *Engine {
 }
 
 // shell is a container that runs a script with the image's shell.
-func shell(script string) Container {
+func shell(script string) container.Container {
 	return command("/bin/sh", "-c", script)
 }
 
-func command(args ...string) Container {
-	return Container{Image: testImage(), Command: args, Labels: map[string]string{label: "1"}, StopGrace: time.Second}
+func command(args ...string) container.Container {
+	return container.Container{Image: testImage(), Command: args, Labels: map[string]string{label: "1"}, StopGrace: time.Second}
 }
 
 // run runs c and removes it.
-func run(ctx context.Context, t testing.TB, e *Engine, c Container) (Exit, string, error) {
+func run(ctx context.Context, t testing.TB, e *Engine, c container.Container) (container.Exit, string, error) {
 	t.Helper()
 	var output bytes.Buffer
 	exit, err := e.Run(ctx, c, &output)
@@ -94,7 +95,7 @@ func run(ctx context.Context, t testing.TB, e *Engine, c Container) (Exit, strin
 }
 
 // mustRun runs c, which must be possible.
-func mustRun(t testing.TB, e *Engine, c Container) (Exit, string) {
+func mustRun(t testing.TB, e *Engine, c container.Container) (container.Exit, string) {
 	t.Helper()
 	exit, output, err := run(t.Context(), t, e, c)
 	if err != nil {

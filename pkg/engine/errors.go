@@ -13,44 +13,9 @@ import (
 	"syscall"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
-
-// The faults that a caller tells apart with errors.Is. An error that has a remedy
-// says it with a method Hint() string.
-var (
-	ErrNoEngine    = errors.New("no container engine answers")
-	ErrGone        = errors.New("the engine went away or does not answer")
-	ErrNoImage     = errors.New("no such image")
-	ErrNoContainer = errors.New("no such container")
-	ErrNameTaken   = errors.New("the name is taken by another container")
-	ErrStart       = errors.New("cannot start")
-	ErrInterpreter = fmt.Errorf("%w: the interpreter that the first line of its command names is not in the image", ErrStart)
-	ErrTruncated   = errors.New("its output is not complete")
-	ErrDisagree    = errors.New("the engine contradicts itself")
-	ErrOutput      = errors.New("its output could not be written")
-	ErrStillThere  = errors.New("it is still there")
-	ErrInUse       = errors.New("it is in use")
-	ErrNoSpace     = errors.New("no space is left on the engine's disk")
-	ErrRefused     = errors.New("the engine does not take it")
-)
-
-// hinted is an error with its remedy.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Unwrap() error { return h.error }
-
-// Hint is the remedy: what a person can do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func withHint(err error, hint string) error {
-	if err == nil || hint == "" {
-		return err
-	}
-	return &hinted{error: err, hint: hint}
-}
 
 // refusal returns what the engine said when it refused a request, and the HTTP
 // status it said it with; ok is false when err is something else.
@@ -64,7 +29,7 @@ func refusal(err error) (status int, message string, ok bool) {
 		if missing.Err != nil {
 			return refusal(missing.Err) // the start of a container says here which network is missing
 		}
-		return http.StatusNotFound, ErrNoContainer.Error(), true
+		return http.StatusNotFound, container.ErrNoContainer.Error(), true
 	}
 	return 0, "", false
 }
@@ -78,30 +43,30 @@ func explain(ctx context.Context, err error) error {
 	if _, message, ok := refusal(err); ok {
 		var missing *docker.NoSuchContainer
 		if errors.As(err, &missing) && missing.Err == nil {
-			return ErrNoContainer
+			return container.ErrNoContainer
 		}
 		return errors.New(message)
 	}
 	var late *lateError
 	switch {
 	case errors.Is(err, docker.ErrNoSuchImage):
-		return ErrNoImage
+		return container.ErrNoImage
 	case errors.Is(err, docker.ErrContainerAlreadyExists):
-		return ErrNameTaken
+		return container.ErrNameTaken
 	case errors.As(err, &late):
-		return fmt.Errorf("%w: %w", ErrGone, err)
+		return fmt.Errorf("%w: %w", container.ErrGone, err)
 	case ctx.Err() != nil:
 		if errors.As(context.Cause(ctx), &late) {
-			return fmt.Errorf("%w: %w", ErrGone, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", container.ErrGone, context.Cause(ctx))
 		}
 		return context.Cause(ctx)
 	}
 	var request *url.Error // says GET http://unix.sock/..., which tells nobody anything
 	if errors.As(err, &request) {
-		return fmt.Errorf("%w: %w", ErrGone, request.Err)
+		return fmt.Errorf("%w: %w", container.ErrGone, request.Err)
 	}
 	if disconnected(err) {
-		return fmt.Errorf("%w: %w", ErrGone, err)
+		return fmt.Errorf("%w: %w", container.ErrGone, err)
 	}
 	return err
 }

@@ -4,132 +4,26 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
+	"runtests/pkg/engine/enginetest"
 )
 
-// faultyEngine is a socket with the real engine behind it, until it fails.
-type faultyEngine struct {
-	listener net.Listener
-	dial     dialFunc
-
-	mu     sync.Mutex
-	seen   func(request string) fault // asked for each request, which starts with its method and path
-	frozen chan struct{}              // closed at the end: lets go of what is frozen
-	conns  map[net.Conn]bool
-	work   sync.WaitGroup
-}
-
-// fault is what becomes of a connection.
-type fault int
-
-const (
-	none   fault = iota
-	freeze       // nothing passes any more, in either direction
-	cut          // it is closed
-	deaf         // the request passes, and nothing of the answer
-)
-
-// newFaultyEngine listens in front of e, and gives an Engine that talks through it, with
+// newFaultyEngine returns a socket in front of e, and an Engine that talks through it, with
 // callTimeout for each call from then on.
-func newFaultyEngine(t *testing.T, e *Engine, callTimeout time.Duration) (*faultyEngine, *Engine) {
+func newFaultyEngine(t *testing.T, e *Engine, callTimeout time.Duration) (*enginetest.Proxy, *Engine) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "engine.sock")
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &faultyEngine{listener: listener, dial: e.dial, frozen: make(chan struct{}), conns: map[net.Conn]bool{}, seen: func(string) fault { return none }}
-	f.work.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			f.work.Go(func() { f.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		close(f.frozen)
-		listener.Close()
-		f.cutAll()
-		f.work.Wait()
-	})
-	env := map[string]string{"DOCKER_HOST": "unix://" + path}
+	proxy := enginetest.NewProxy(t, enginetest.Dial(e.dial))
+	env := map[string]string{"DOCKER_HOST": proxy.Host()}
 	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	through.options.CallTimeout, through.options.StallTimeout, through.options.LifeTimeout = callTimeout, callTimeout, 4*callTimeout
-	return f, through
-}
-
-// fail sets what becomes of the requests from now on.
-func (f *faultyEngine) fail(on string, as fault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.seen = func(request string) fault {
-		if strings.Contains(request, on) {
-			return as
-		}
-		return none
-	}
-}
-
-// cutAll closes all connections, as an engine that dies does.
-func (f *faultyEngine) cutAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for conn := range f.conns {
-		conn.Close()
-	}
-}
-
-func (f *faultyEngine) hold(conn net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.conns[conn] = true
-}
-
-// serve forwards one connection, which has one request: the client keeps none alive.
-func (f *faultyEngine) serve(client net.Conn) {
-	defer client.Close()
-	f.hold(client)
-	buffer := make([]byte, 64<<10)
-	n, err := client.Read(buffer)
-	if err != nil {
-		return
-	}
-	line, _, _ := strings.Cut(string(buffer[:n]), "\r\n")
-	f.mu.Lock()
-	kind := f.seen(line)
-	f.mu.Unlock()
-	switch kind {
-	case freeze:
-		<-f.frozen
-		return
-	case cut:
-		return
-	}
-	server, err := f.dial(context.Background())
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	f.hold(server)
-	if _, err := server.Write(buffer[:n]); err != nil {
-		return
-	}
-	f.work.Go(func() { _, _ = io.Copy(server, client) })
-	if kind == deaf {
-		<-f.frozen
-		return
-	}
-	_, _ = io.Copy(client, server)
+	return proxy, through
 }
 
 func TestFrozenEngine(t *testing.T) {
@@ -144,9 +38,9 @@ func TestFrozenEngine(t *testing.T) {
 		}
 	})
 	copied := command("true")
-	copied.Copies = []Copy{{Source: t.TempDir(), Target: "/test"}}
+	copied.Copies = []container.Copy{{Source: t.TempDir(), Target: "/test"}}
 	type call func(ctx context.Context, e *Engine) error
-	runs := func(c Container) call {
+	runs := func(c container.Container) call {
 		return func(ctx context.Context, e *Engine) error {
 			exit, err := e.Run(ctx, c, io.Discard)
 			if exit.ID != "" {
@@ -182,21 +76,21 @@ func TestFrozenEngine(t *testing.T) {
 		"inspect": {"/json", runs(command("true"))},
 	}
 	for name, tt := range calls {
-		for kind, as := range map[string]fault{"freezes": freeze, "is deaf": deaf} {
-			if name == "create" && as == deaf {
+		for kind, as := range map[string]enginetest.Fault{"freezes": enginetest.Stall, "is deaf": enginetest.Deaf} {
+			if name == "create" && as == enginetest.Deaf {
 				continue // it makes a container whose ID nobody learns; the sweep by label finds it
 			}
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, time.Second)
-				faulty.fail(tt.on, as)
+				faulty.Fail(tt.on, as)
 				start := time.Now()
 				err := tt.call(t.Context(), e)
 				took := time.Since(start)
-				if as == deaf && (name == "rename" || name == "remove") && errors.Is(err, ErrNoContainer) {
+				if as == enginetest.Deaf && (name == "rename" || name == "remove") && errors.Is(err, container.ErrNoContainer) {
 					return // another one was heard
 				}
-				if !errors.Is(err, ErrGone) || took > 15*time.Second {
+				if !errors.Is(err, container.ErrGone) || took > 15*time.Second {
 					t.Errorf("after %s: %v", took, err)
 				}
 			})
@@ -209,10 +103,10 @@ func TestEngineFreezesInMidRun(t *testing.T) {
 	real := connect(t)
 	faulty, e := newFaultyEngine(t, real, time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
-	output := &trigger{on: "ready\n", do: func() { faulty.fail("", freeze); cancel() }}
+	output := &trigger{on: "ready\n", do: func() { faulty.Fail("", enginetest.Stall); cancel() }}
 	start := time.Now()
 	exit, err := e.Run(ctx, shell("echo ready; sleep 60"), output)
-	if !errors.Is(err, ErrGone) || time.Since(start) > 15*time.Second {
+	if !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 		t.Errorf("after %s: %+v, %v", time.Since(start), exit, err)
 	}
 	if err := real.Remove(t.Context(), exit.ID); err != nil {
@@ -228,14 +122,14 @@ func TestEngineDiesInMidRun(t *testing.T) {
 			faulty, e := newFaultyEngine(t, real, 20*time.Second) // as long as a busy engine may need to stop a container
 			output := &trigger{on: "ready\n", do: func() {
 				if !back {
-					faulty.fail("", cut)
+					faulty.Fail("", enginetest.Cut)
 				}
-				faulty.cutAll()
+				faulty.Cut()
 			}}
 			exit, err := e.Run(t.Context(), shell("sleep 1; echo ready; sleep 60"), output)
-			want := ErrGone
+			want := container.ErrGone
 			if back {
-				want = ErrTruncated
+				want = container.ErrTruncated
 			}
 			if !errors.Is(err, want) {
 				t.Errorf("got %+v, %v", exit, err)
@@ -258,9 +152,9 @@ func TestOutputIsCutOff(t *testing.T) {
 		t.Run(on, func(t *testing.T) {
 			t.Parallel()
 			faulty, e := newFaultyEngine(t, real, time.Second)
-			faulty.fail(on, cut)
+			faulty.Fail(on, enginetest.Cut)
 			exit, err := e.Run(t.Context(), shell("echo ready; sleep 1; echo end"), io.Discard)
-			if !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrGone) {
+			if !errors.Is(err, container.ErrTruncated) && !errors.Is(err, container.ErrGone) {
 				t.Errorf("got %+v, %v", exit, err)
 			}
 			if err := real.Remove(t.Context(), exit.ID); err != nil {
@@ -303,7 +197,7 @@ func TestDemultiplex(t *testing.T) {
 func TestAttachToNothing(t *testing.T) {
 	e := connect(t)
 	_, err := e.attach(t.Context(), strings.Repeat("0", 64), io.Discard)
-	if !errors.Is(err, ErrNoContainer) {
+	if !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("got %v", err)
 	}
 }

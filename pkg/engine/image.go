@@ -14,35 +14,26 @@ import (
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
-// Image is an image that the engine has.
-type Image struct {
-	ID      string
-	Created time.Time
-	Size    int64 // bytes
-	OS      string
-	Arch    string
-	Labels  map[string]string
-	Tags    []string // as REPO:TAG; Podman writes localhost/REPO:TAG
-	Layers  []string // digests, from the lowest; an image starts with those of the one it was built from
-}
-
 // Image looks at an image by reference or ID (ErrNoImage).
-func (e *Engine) Image(ctx context.Context, ref string) (Image, error) {
+func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error) {
 	if err := checkReference(ref); err != nil {
-		return Image{}, err
+		return container.Image{}, err
 	}
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
 	found, err := e.client(ctx).InspectImage(ref)
-	if err = explain(ctx, err); errors.Is(err, ErrNoImage) {
-		return Image{}, fmt.Errorf("%w: %q", ErrNoImage, ref)
+	if err = explain(ctx, err); errors.Is(err, container.ErrNoImage) {
+		return container.Image{}, fmt.Errorf("%w: %q", container.ErrNoImage, ref)
 	}
 	if err != nil {
-		return Image{}, fmt.Errorf("look at the image %q: %w", ref, err)
+		return container.Image{}, fmt.Errorf("look at the image %q: %w", ref, err)
 	}
-	image := Image{
+	image := container.Image{
 		ID: imageID(found.ID), Created: found.Created, Size: found.Size, OS: found.OS, Arch: found.Architecture, Tags: realTags(found.RepoTags),
 	}
 	if found.Config != nil {
@@ -134,12 +125,12 @@ func pullFault(named reference.Named, message string) error {
 	err := errors.New(message)
 	for _, sign := range []string{"unauthorized", "authentication required", "no basic auth credentials", "access denied", "denied:"} {
 		if containsFold(message, sign) {
-			return withHint(err, fmt.Sprintf("`docker login %s` as this user, and see the spelling of the name", reference.Domain(named)))
+			return hint.Wrap(err, fmt.Sprintf("`docker login %s` as this user, and see the spelling of the name", reference.Domain(named)))
 		}
 	}
 	for _, sign := range []string{"manifest unknown", "not found"} {
 		if containsFold(message, sign) {
-			return withHint(err, "see the spelling of the name and the tag")
+			return hint.Wrap(err, "see the spelling of the name and the tag")
 		}
 	}
 	return err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/distribution/reference"
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // ImageSummary is what the engine's list says of an image.
@@ -69,7 +71,7 @@ func (e *Engine) Tag(ctx context.Context, image, ref string) error {
 		return nil
 	}
 	if status, _, ok := refusal(err); ok && status == http.StatusNotFound {
-		err = ErrNoImage
+		err = container.ErrNoImage
 	}
 	return fmt.Errorf("give the image %q the name %q: %w", image, ref, explain(ctx, err))
 }
@@ -90,7 +92,7 @@ func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 	}
 	status, message, _ := refusal(err)
 	if err = explain(ctx, err); status == http.StatusConflict {
-		err = fmt.Errorf("%w: %s", ErrInUse, message)
+		err = fmt.Errorf("%w: %s", container.ErrInUse, message)
 	}
 	return fmt.Errorf("remove the image %q: %w", ref, err)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"runtests/pkg/container"
 )
 
 func TestImages(t *testing.T) {
@@ -29,7 +31,7 @@ func TestImages(t *testing.T) {
 	if err != nil || i.ID != id || i.Labels["runtests.own"] != label || len(i.Layers) < 2 || len(i.Tags) != 3 {
 		t.Errorf("looked at: %+v, %v", i, err)
 	}
-	if err := e.Tag(ctx, "no-such-image-here", name); !errors.Is(err, ErrNoImage) {
+	if err := e.Tag(ctx, "no-such-image-here", name); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("tag of nothing: %v", err)
 	}
 	c := command("true")
@@ -46,7 +48,7 @@ func TestImages(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := e.RemoveTag(ctx, name+":one"); !errors.Is(err, ErrInUse) {
+	if err := e.RemoveTag(ctx, name+":one"); !errors.Is(err, container.ErrInUse) {
 		t.Errorf("removed under a container: %v", err)
 	}
 	if i, err := e.Image(ctx, id); err != nil || !slices.ContainsFunc(i.Tags, func(tag string) bool { return strings.HasSuffix(tag, name+":one") }) {
@@ -55,7 +57,7 @@ func TestImages(t *testing.T) {
 	if err := errors.Join(e.Remove(ctx, exit.ID), e.RemoveTag(ctx, name+":one")); err != nil {
 		t.Error(err)
 	}
-	if _, err := e.Image(ctx, id); !errors.Is(err, ErrNoImage) {
+	if _, err := e.Image(ctx, id); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("its last name is gone, and it is there: %v", err)
 	}
 	for _, bad := range []string{"Not A Name", "x@sha256:" + strings.Repeat("0", 64), id} {

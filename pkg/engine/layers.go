@@ -2,15 +2,18 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
+
+	"runtests/pkg/container"
 )
 
 // ImageSpec is what an image is made of, and what it gives to its containers.
@@ -21,11 +24,11 @@ type ImageSpec struct {
 	Arch     string          // arm
 	Variant  string          // v7; most have none
 	Size     int64           // bytes
-	Layers   []string        // digests, from the lowest
+	Layers   []digest.Digest // from the lowest
 	Defaults json.RawMessage // Env, Cmd, Labels, …: an object in Docker's words
 }
 
-// ImageSpec looks at an image by reference or ID (ErrNoImage).
+// ImageSpec looks at an image by reference or ID (container.ErrNoImage).
 func (e *Engine) ImageSpec(ctx context.Context, ref string) (ImageSpec, error) {
 	spec, err := e.imageSpec(ctx, ref)
 	if err != nil {
@@ -43,7 +46,7 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 	defer cancel()
 	response, err := e.send(ctx, http.MethodGet, "/images/"+ref+"/json", nil)
 	if status, _, _ := refusal(err); status == http.StatusNotFound {
-		return spec, ErrNoImage
+		return spec, container.ErrNoImage
 	}
 	if err != nil {
 		return spec, explain(ctx, err)
@@ -55,7 +58,7 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 		Os, Architecture, Variant string
 		Size                      int64
 		Config                    json.RawMessage
-		RootFS                    struct{ Layers []string }
+		RootFS                    struct{ Layers []digest.Digest }
 	}
 	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
 		return spec, explain(ctx, err)
@@ -66,13 +69,14 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 	}, nil
 }
 
-// LayerStore knows which layers an engine has, one upon the other.
-type LayerStore struct{ chains map[string]bool }
+// LayerStore knows which layers an engine has, one upon the other: engines keep each by its
+// chain ID, the digest of the layer together with all below it.
+type LayerStore struct{ chains map[digest.Digest]bool }
 
-// Has says how many of these layers (digests, from the lowest on) the engine has.
-func (s LayerStore) Has(layers []string) int {
+// Has returns how many of these layers, from the lowest on, the engine has.
+func (s LayerStore) Has(layers []digest.Digest) int {
 	have := 0
-	for _, chain := range Chains(layers) {
+	for _, chain := range identity.ChainIDs(slices.Clone(layers)) {
 		if s.chains[chain] {
 			have++
 		}
@@ -83,7 +87,7 @@ func (s LayerStore) Has(layers []string) int {
 // Layers looks at the layers of all images that the engine has, but the steps of the classic
 // builder.
 func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
-	store := LayerStore{chains: map[string]bool{}}
+	store := LayerStore{chains: map[digest.Digest]bool{}}
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
 	client := e.client(ctx)
@@ -100,23 +104,19 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 		case err != nil:
 			return store, fmt.Errorf("look at the image %q: %w", i.ID, explain(ctx, err))
 		case image.RootFS != nil:
-			for _, chain := range Chains(image.RootFS.Layers) {
-				store.chains[chain] = true
-			}
+			store.add(image.RootFS.Layers)
 		}
 	}
 	return store, nil
 }
 
-// Chains are the names of each of these layers together with all below it: the chain IDs of
-// the OCI image specification. Engines keep layers by them.
-func Chains(layers []string) []string {
-	chains := make([]string, len(layers))
-	for i, layer := range layers {
-		if chains[i] = layer; i > 0 {
-			sum := sha256.Sum256([]byte(chains[i-1] + " " + layer))
-			chains[i] = "sha256:" + hex.EncodeToString(sum[:])
-		}
+// add notes the layers of an image, from the lowest.
+func (s LayerStore) add(layers []string) {
+	var chain []digest.Digest
+	for _, layer := range layers {
+		chain = append(chain, digest.Digest(layer))
 	}
-	return chains
+	for _, id := range identity.ChainIDs(chain) {
+		s.chains[id] = true
+	}
 }

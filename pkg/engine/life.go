@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 // lifeChecks is how many times an engine is asked for a sign of life before it counts
@@ -44,7 +46,7 @@ func (e *Engine) untilSilent(ctx context.Context, while string, signs func() int
 		case err == nil || seen != last:
 			alive, last = asked, seen
 		case time.Since(alive) >= e.options.LifeTimeout:
-			return fmt.Errorf("%w: no sign of life for %s while %s", ErrGone, e.options.LifeTimeout, while)
+			return fmt.Errorf("%w: no sign of life for %s while %s", container.ErrGone, e.options.LifeTimeout, while)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"runtests/pkg/container"
 )
 
 // plainLog is the log of a build: whole lines without the values of secret arguments.
@@ -21,7 +23,7 @@ const (
 	minSecretLine = 8
 )
 
-func newPlainLog(s *sink, args []Variable) *plainLog {
+func newPlainLog(s *sink, args []container.Variable) *plainLog {
 	var secrets []string
 	for _, a := range args {
 		if a.Secret {

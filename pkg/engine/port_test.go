@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // Ports as the docker client and the API take them.
 func TestPorts(t *testing.T) {
-	for want, p := range map[string]Port{
+	for want, p := range map[string]container.Port{
 		"10001:9080":           {First: 10001, Last: 10001, Container: 9080, Protocol: "tcp"},
 		"10001-10002:9080":     {First: 10001, Last: 10002, Container: 9080, Protocol: "tcp"},
 		"127.0.0.1:53:53/udp":  {HostIP: "127.0.0.1", First: 53, Last: 53, Container: 53, Protocol: "udp"},
@@ -18,10 +20,10 @@ func TestPorts(t *testing.T) {
 			t.Errorf("%s, want %s", p, want)
 		}
 	}
-	c := Container{Image: "x", Restart: "on-failure:3", Ports: []Port{
+	c := container.Container{Image: "x", Restart: "on-failure:3", Ports: []container.Port{
 		{First: 80, Last: 80, Container: 9080, Protocol: "tcp"}, {HostIP: "::1", First: 81, Last: 82, Container: 9080, Protocol: "tcp"},
 	}}
-	options, err := c.createOptions("")
+	options, err := createOptions(c, dialect{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,12 +41,12 @@ func TestPorts(t *testing.T) {
 
 // Two ports that may mean one of the host's collide.
 func TestPortsCollide(t *testing.T) {
-	port := func(ip string, first, last int, protocol string) Port {
-		return Port{HostIP: ip, First: first, Last: last, Container: 1, Protocol: protocol}
+	port := func(ip string, first, last int, protocol string) container.Port {
+		return container.Port{HostIP: ip, First: first, Last: last, Container: 1, Protocol: protocol}
 	}
 	one := port("", 80, 82, "tcp")
 	for _, c := range []struct {
-		other Port
+		other container.Port
 		want  bool
 	}{
 		{port("", 82, 90, "tcp"), true}, {port("127.0.0.1", 81, 81, "tcp"), true}, {port("", 83, 83, "tcp"), false}, {port("", 80, 80, "udp"), false},

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
 // registry runs Debian's docker-registry on loopback and returns its address. It asks for
@@ -119,7 +121,7 @@ func TestPull(t *testing.T) {
 	if i, err := e.Image(t.Context(), repository); err != nil || i.ID == "" {
 		t.Errorf("after the pull: %+v, %v", i, err)
 	}
-	if _, err := e.Image(t.Context(), repository+":old"); !errors.Is(err, ErrNoImage) {
+	if _, err := e.Image(t.Context(), repository+":old"); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("another tag was pulled too: %v", err)
 	}
 	if !strings.Contains(progress.String(), "Status:") && e.Info().Name == "Docker" {

@@ -9,21 +9,9 @@ import (
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
-)
 
-// Exit is how the run of a container ended.
-type Exit struct {
-	ID   string // empty when none was created
-	Name string
-	// ImageID is the image that it was made from.
-	ImageID   string
-	Code      int
-	OOMKilled bool // the kernel killed one of its processes for want of memory
-	Started   time.Time
-	Finished  time.Time
-	Stopped   bool // it was stopped since the context ended
-	Killed    bool // ... with KILL, as TERM did not do
-}
+	"runtests/pkg/container"
+)
 
 // defaultGrace is the time between TERM and KILL, as `docker stop` has it.
 const defaultGrace = 10 * time.Second
@@ -43,8 +31,8 @@ const defaultGrace = 10 * time.Second
 // nothing: ErrNoImage, ErrNameTaken, ErrStart (it never ran), ErrGone (the engine),
 // ErrNoContainer (somebody removed it), ErrTruncated, ErrOutput (output is not complete),
 // ErrDisagree. The container does not run then, unless the engine is gone.
-func (e *Engine) Run(ctx context.Context, c Container, output io.Writer) (Exit, error) {
-	r := &running{engine: e, container: c, exit: Exit{Name: c.Name}}
+func (e *Engine) Run(ctx context.Context, c container.Container, output io.Writer) (container.Exit, error) {
+	r := &running{engine: e, container: c, exit: container.Exit{Name: c.Name}}
 	if r.container.StopGrace <= 0 {
 		r.container.StopGrace = defaultGrace
 	}
@@ -61,10 +49,10 @@ func (e *Engine) Run(ctx context.Context, c Container, output io.Writer) (Exit, 
 // running is one container on its way through Run.
 type running struct {
 	engine    *Engine
-	container Container
+	container container.Container
 	life      context.Context // ends when Run returns, not when its caller's context does
 	output    *stream
-	exit      Exit
+	exit      container.Exit
 }
 
 func (r *running) run(ctx context.Context, output io.Writer) error {
@@ -84,13 +72,13 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 	}
 	var err error
 	if r.output, err = r.engine.attach(r.life, r.exit.ID, output); err != nil {
-		if errors.Is(err, ErrGone) || errors.Is(err, ErrNoContainer) {
+		if errors.Is(err, container.ErrGone) || errors.Is(err, container.ErrNoContainer) {
 			return err
 		}
 		return startFault(r.container, err) // Podman prepares the container here
 	}
 	if err := r.start(); err != nil {
-		if errors.Is(err, ErrGone) { // it may have started all the same, and the engine may be back
+		if errors.Is(err, container.ErrGone) { // it may have started all the same, and the engine may be back
 			_, errStop := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
 			err = errors.Join(err, errStop)
 		}
@@ -102,7 +90,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 // create makes the container. It does not end with the caller's context: a create that is
 // given up leaves a container whose ID nobody knows.
 func (r *running) create() error {
-	options, err := r.container.createOptions(r.engine.endpointNetwork())
+	options, err := createOptions(r.container, r.engine.dialect())
 	if err != nil {
 		return err
 	}
@@ -200,7 +188,7 @@ func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 		case <-time.After(podmanLag):
 		}
 	}
-	lost := fmt.Errorf("%w: the connection to it broke while it was running", ErrTruncated)
+	lost := fmt.Errorf("%w: the connection to it broke while it was running", container.ErrTruncated)
 	if r.output.err != nil {
 		lost = fmt.Errorf("%w: %w", lost, r.output.err)
 	}
@@ -219,7 +207,7 @@ func (r *running) afterStop(ended <-chan waited) waited {
 	case end := <-ended:
 		return end
 	case <-bound.C:
-		return waited{err: fmt.Errorf("%w: %w", ErrGone, &lateError{r.engine.options.CallTimeout})}
+		return waited{err: fmt.Errorf("%w: %w", container.ErrGone, &lateError{r.engine.options.CallTimeout})}
 	}
 }
 
@@ -239,16 +227,16 @@ func (r *running) conclude(end waited) error {
 	r.note(c)
 	switch {
 	case c.State.RemovalInProgress || c.State.Dead:
-		return fmt.Errorf("%w: somebody is removing it", ErrNoContainer)
+		return fmt.Errorf("%w: somebody is removing it", container.ErrNoContainer)
 	case c.State.Running || end.code != c.State.ExitCode:
 		return fmt.Errorf("%w: it ended with exit status %d, and is now %s with exit status %d",
-			ErrDisagree, end.code, c.State.StateString(), c.State.ExitCode)
+			container.ErrDisagree, end.code, c.State.StateString(), c.State.ExitCode)
 	case c.State.Error != "":
 		return startFault(r.container, errors.New(c.State.Error))
 	case drained != nil:
-		return fmt.Errorf("%w: %w", ErrTruncated, drained)
+		return fmt.Errorf("%w: %w", container.ErrTruncated, drained)
 	case r.output.sink.err != nil:
-		return fmt.Errorf("%w: %w", ErrOutput, r.output.sink.err)
+		return fmt.Errorf("%w: %w", container.ErrOutput, r.output.sink.err)
 	}
 	if line, ok := r.output.sink.whole(); ok && r.exit.Code != 0 {
 		return execFault(r.container, line)
@@ -270,7 +258,7 @@ func (r *running) note(c *docker.Container) {
 // cutOff is for a container whose end nobody told us, as the connection to the engine
 // broke, when the engine is back: its output is not complete, so it must not go on.
 func (r *running) cutOff(state docker.State, cause error) error {
-	lost := fmt.Errorf("%w: %w", ErrTruncated, cause)
+	lost := fmt.Errorf("%w: %w", container.ErrTruncated, cause)
 	if !state.Running {
 		return lost
 	}
@@ -330,7 +318,7 @@ func (e *Engine) signal(ctx context.Context, id string, s docker.Signal) (runnin
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.Is(err, ErrNoContainer), strings.Contains(err.Error(), "is not running"):
+	case errors.Is(err, container.ErrNoContainer), strings.Contains(err.Error(), "is not running"):
 		return false, nil
 	}
 	return false, err
@@ -347,7 +335,7 @@ func (e *Engine) ended(ctx context.Context, id string, patience time.Duration) (
 	if ctx.Err() != nil {
 		return false, nil
 	}
-	if err = explain(ctx, err); errors.Is(err, ErrNoContainer) {
+	if err = explain(ctx, err); errors.Is(err, container.ErrNoContainer) {
 		return true, nil
 	}
 	return false, err

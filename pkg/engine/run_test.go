@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -52,7 +54,7 @@ func TestStdoutAndStderrInOrder(t *testing.T) {
 	dir := t.TempDir()
 	c := shell("i=0; say() { echo $1 $i; i=$((i+1)); while [ ! -e /seen/$i ]; do usleep 1000; done; }\n" +
 		"while [ $i -lt 20 ]; do say out; say err >&2; done")
-	c.Mounts = []Mount{{Source: dir, Target: "/seen", ReadOnly: true}}
+	c.Mounts = []container.Mount{{Source: dir, Target: "/seen", ReadOnly: true}}
 	var got strings.Builder
 	seen := 0
 	exit, err := e.Run(t.Context(), c, writerFunc(func(p []byte) (int, error) {
@@ -85,7 +87,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestStop(t *testing.T) {
 	e := connect(t)
 	tests := map[string]struct {
-		container Container
+		container container.Container
 		code      int
 		killed    bool
 		output    string
@@ -171,38 +173,40 @@ func TestCannotStart(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := func(name string) Container {
+	script := func(name string) container.Container {
 		c := command("/test/" + name)
-		c.Mounts = []Mount{{Source: dir, Target: "/test", ReadOnly: true}}
+		c.Mounts = []container.Mount{{Source: dir, Target: "/test", ReadOnly: true}}
 		return c
 	}
-	with := func(change func(*Container)) Container {
+	with := func(change func(*container.Container)) container.Container {
 		c := command("true")
 		change(&c)
 		return c
 	}
 	tests := []struct {
 		name      string
-		container Container
+		container container.Container
 		is        error
 		says      string
 		hints     bool
 	}{
-		{"missing interpreter", script("missing-interpreter"), ErrInterpreter, "the interpreter that the first line of its command names", true},
-		{"CR LF", script("crlf"), ErrInterpreter, "the interpreter that the first line of its command names", true},
-		{"no interpreter", script("no-interpreter"), ErrStart, "neither a script with a #! line nor a program", true},
-		{"not executable", script("not-executable"), ErrStart, `"/test/not-executable" is not an executable file`, true},
-		{"directory", script(""), ErrStart, `"/test/" is`, true},
-		{"missing path", script("nope"), ErrStart, `the command "/test/nope" is not in the container`, true},
-		{"missing command", command("nope"), ErrStart, `the command "nope" is not in the image`, true},
-		{"no such image", with(func(c *Container) { c.Image = "no-such-image:at-all" }), ErrNoImage, `no such image: "no-such-image:at-all"`, true},
-		{"bind source", with(func(c *Container) { c.Mounts = []Mount{{Source: "/no/such", Target: "/x"}} }), ErrStart, "/no/such is not there", true},
-		{"device", with(func(c *Container) { c.Devices = []string{"/dev/no-such"} }), ErrStart, "no device /dev/no-such", true},
-		{"network", with(func(c *Container) { c.NetworkMode = "no-such-net" }), ErrStart, `there is no network "no-such-net"`, true},
-		{"user", with(func(c *Container) { c.User = "nobody-such" }), ErrStart, `the image has no user "nobody-such"`, true},
-		{"multicast MAC", with(func(c *Container) { c.MacAddress = "01:00:00:00:00:01" }), ErrStart, "the MAC address 01:00:00:00:00:01 cannot be used", true},
-		{"mount option", with(func(c *Container) { c.Mounts = []Mount{{Source: "/tmp", Target: "/x", Options: []string{"zz"}}} }), nil, `"zz" is not an option`, false},
-		{"MAC", with(func(c *Container) { c.MacAddress = "maple" }), nil, `read the MAC address "maple"`, false},
+		{"missing interpreter", script("missing-interpreter"), container.ErrInterpreter, "the interpreter named in the first line of its command", true},
+		{"CR LF", script("crlf"), container.ErrInterpreter, "the interpreter named in the first line of its command", true},
+		{"no interpreter", script("no-interpreter"), container.ErrStart, "neither a script with a #! line nor a program", true},
+		{"not executable", script("not-executable"), container.ErrStart, `"/test/not-executable" is not an executable file`, true},
+		{"directory", script(""), container.ErrStart, `"/test/" is`, true},
+		{"missing path", script("nope"), container.ErrStart, `the command "/test/nope" is not in the container`, true},
+		{"missing command", command("nope"), container.ErrStart, `the command "nope" is not in the image`, true},
+		{"no such image", with(func(c *container.Container) { c.Image = "no-such-image:at-all" }), container.ErrNoImage, `no such image: "no-such-image:at-all"`, true},
+		{"bind source", with(func(c *container.Container) { c.Mounts = []container.Mount{{Source: "/no/such", Target: "/x"}} }), container.ErrStart, "/no/such is not there", true},
+		{"device", with(func(c *container.Container) { c.Devices = []string{"/dev/no-such"} }), container.ErrStart, "no device /dev/no-such", true},
+		{"network", with(func(c *container.Container) { c.NetworkMode = "no-such-net" }), container.ErrStart, `there is no network "no-such-net"`, true},
+		{"user", with(func(c *container.Container) { c.User = "nobody-such" }), container.ErrStart, `the image has no user "nobody-such"`, true},
+		{"multicast MAC", with(func(c *container.Container) { c.MacAddress = "01:00:00:00:00:01" }), container.ErrStart, "the MAC address 01:00:00:00:00:01 cannot be used", true},
+		{"mount option", with(func(c *container.Container) {
+			c.Mounts = []container.Mount{{Source: "/tmp", Target: "/x", Options: []string{"zz"}}}
+		}), nil, `"zz" is not an option`, false},
+		{"MAC", with(func(c *container.Container) { c.MacAddress = "maple" }), nil, `read the MAC address "maple"`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -239,7 +243,7 @@ func TestNameTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := run(t.Context(), t, e, c); !errors.Is(err, ErrNameTaken) {
+	if _, _, err := run(t.Context(), t, e, c); !errors.Is(err, container.ErrNameTaken) {
 		t.Errorf("second container: %v", err)
 	}
 	if err := e.Remove(t.Context(), first.ID); err != nil {
@@ -261,7 +265,7 @@ func TestRemovedFromOutside(t *testing.T) {
 		}
 	}}
 	_, err := e.Run(t.Context(), c, output)
-	if !errors.Is(err, ErrNoContainer) {
+	if !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -282,7 +286,7 @@ func (w *fullDisk) Write(p []byte) (int, error) {
 func TestWriterFails(t *testing.T) {
 	e := connect(t)
 	exit, err := e.Run(t.Context(), shell("yes | head -c 3000000; exit 7"), &fullDisk{1000})
-	if !errors.Is(err, ErrOutput) || !errors.Is(err, errFull) || exit.Code != 7 {
+	if !errors.Is(err, container.ErrOutput) || !errors.Is(err, errFull) || exit.Code != 7 {
 		t.Errorf("got %+v, %v", exit, err)
 	}
 	if err := e.Remove(t.Context(), exit.ID); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runtests/pkg/container"
 )
 
 func TestLimits(t *testing.T) {
@@ -34,14 +36,14 @@ func TestMACAddress(t *testing.T) {
 }
 
 func TestMACAddressByVersion(t *testing.T) {
-	c := Container{Image: "img", MacAddress: "aa:bb:cc:dd:ee:ff"}
-	old, err := c.createOptions("")
+	c := container.Container{Image: "img", MacAddress: "aa:bb:cc:dd:ee:ff"}
+	old, err := createOptions(c, dialect{})
 	if err != nil || old.Config.MacAddress != "aa:bb:cc:dd:ee:ff" || old.NetworkingConfig != nil {
 		t.Errorf("1.43: %+v, %v", old, err)
 	}
 	for mode, key := range map[string]string{"": "bridge", "default": "bridge", "ci": "ci"} {
 		c.NetworkMode = mode
-		current, err := c.createOptions("bridge")
+		current, err := createOptions(c, dialect{network: "bridge"})
 		if err != nil || current.Config.MacAddress != "" || current.HostConfig.NetworkMode != key || current.NetworkingConfig.EndpointsConfig[key].MacAddress != "aa:bb:cc:dd:ee:ff" {
 			t.Errorf("1.44 on %q: %+v, %v", mode, current, err)
 		}
@@ -96,17 +98,17 @@ func TestParseDevice(t *testing.T) {
 }
 
 func TestMounts(t *testing.T) {
-	c := Container{Mounts: []Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v", Options: []string{"nocopy"}}, {Source: "/a:b", Target: "/c"}}}
-	host, err := c.hostConfig()
+	c := container.Container{Mounts: []container.Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v", Options: []string{"nocopy"}}, {Source: "/a:b", Target: "/c"}}}
+	host, err := hostConfig(c, dialect{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(host.Binds) != 1 || host.Binds[0] != "/a:/b:ro,Z" || len(host.Mounts) != 2 || !host.Mounts[0].VolumeOptions.NoCopy || host.Mounts[1].Type != "bind" {
 		t.Errorf("got %+v", host)
 	}
-	for _, bad := range []Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "/a", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
-		c.Mounts = []Mount{bad}
-		if _, err := c.hostConfig(); err == nil {
+	for _, bad := range []container.Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "/a", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
+		c.Mounts = []container.Mount{bad}
+		if _, err := hostConfig(c, dialect{}); err == nil {
 			t.Errorf("%+v is accepted", bad)
 		}
 	}
@@ -161,7 +163,7 @@ func TestContainersByLabel(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := e.Rename(t.Context(), exit.ID, c.Name); !errors.Is(err, ErrNoContainer) {
+	if err := e.Rename(t.Context(), exit.ID, c.Name); !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("rename what is gone: %v", err)
 	}
 }
@@ -172,10 +174,10 @@ func TestImage(t *testing.T) {
 	if err != nil || !strings.HasPrefix(i.ID, "sha256:") || i.Size == 0 || i.OS != "linux" || i.Created.IsZero() {
 		t.Errorf("got %+v, %v", i, err)
 	}
-	if _, err := e.Image(t.Context(), "no-such-image"); !errors.Is(err, ErrNoImage) {
+	if _, err := e.Image(t.Context(), "no-such-image"); !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := e.Image(t.Context(), "../containers"); err == nil || errors.Is(err, ErrNoImage) {
+	if _, err := e.Image(t.Context(), "../containers"); err == nil || errors.Is(err, container.ErrNoImage) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,13 +13,22 @@ import (
 	"strings"
 
 	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
 )
 
-// createOptions says in the API's words what c says in ours; network is the one
-// it gets by default where a MAC address belongs to the endpoint, empty where it does not.
-func (c Container) createOptions(network string) (docker.CreateContainerOptions, error) {
-	none := docker.CreateContainerOptions{}
-	host, err := c.hostConfig()
+// dialect is what engines differ in when a container is created.
+type dialect struct {
+	// network is the one that a container gets by default, on an engine that takes a MAC address
+	// with the endpoint; empty on an engine that takes it with the container.
+	network string
+	podman  bool
+}
+
+// createOptions says in the API's words what c says in ours.
+func createOptions(c container.Container, d dialect) (docker.CreateContainerOptions, error) {
+	none, network := docker.CreateContainerOptions{}, d.network
+	host, err := hostConfig(c, d)
 	if err != nil {
 		return none, err
 	}
@@ -30,7 +39,7 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 			Image:        c.Image,
 			Entrypoint:   c.Entrypoint,
 			Cmd:          c.Command,
-			Env:          c.environment(),
+			Env:          environmentOf(c.Env),
 			User:         c.User,
 			WorkingDir:   c.WorkingDir,
 			Labels:       c.Labels,
@@ -60,15 +69,15 @@ func (c Container) createOptions(network string) (docker.CreateContainerOptions,
 	return options, nil
 }
 
-func (c Container) environment() []string {
+func environmentOf(variables []container.Variable) []string {
 	var env []string
-	for _, v := range c.Env {
+	for _, v := range variables {
 		env = append(env, v.Name+"="+v.Value)
 	}
 	return env
 }
 
-func (c Container) hostConfig() (*docker.HostConfig, error) {
+func hostConfig(c container.Container, d dialect) (*docker.HostConfig, error) {
 	host := &docker.HostConfig{
 		Memory:         c.Memory,
 		ShmSize:        c.ShmSize,
@@ -96,22 +105,22 @@ func (c Container) hostConfig() (*docker.HostConfig, error) {
 		}
 		host.Tmpfs[target] = options
 	}
-	for _, d := range c.Devices {
-		device, err := parseDevice(d)
+	for _, s := range c.Devices {
+		device, err := parseDevice(s)
 		if err != nil {
 			return nil, err
 		}
 		host.Devices = append(host.Devices, device)
 	}
 	for _, o := range c.SecurityOpt {
-		option, err := securityOption(o)
+		option, err := securityOption(o, d)
 		if err != nil {
 			return nil, err
 		}
 		host.SecurityOpt = append(host.SecurityOpt, option)
 	}
-	for _, m := range c.allMounts() {
-		if err := m.addTo(host); err != nil {
+	for _, m := range c.AllMounts() {
+		if err := addMount(host, m, d); err != nil {
 			return nil, err
 		}
 	}
@@ -125,78 +134,50 @@ func restartPolicy(text string) docker.RestartPolicy {
 	return docker.RestartPolicy{Name: name, MaximumRetryCount: count}
 }
 
-// allMounts are c's mounts and, in a container whose root file system is read-only, a
-// volume for each copy, which could not be made otherwise.
-func (c Container) allMounts() []Mount {
-	if !c.ReadOnly {
-		return c.Mounts
-	}
-	mounts := slices.Clone(c.Mounts)
-	for _, copied := range c.Copies {
-		mounts = append(mounts, Mount{Target: copied.Target})
-	}
-	return mounts
-}
-
-// propagations are the mount propagations of the kernel that the engine takes.
-var propagations = []string{"private", "rprivate", "shared", "rshared", "slave", "rslave"}
-
-// addTo adds the mount to host. It is a Mount of the API, since the older form (Binds)
+// addMount adds the mount to host. It is a Mount of the API, since the older form (Binds)
 // cannot say a path with a colon and makes a directory of a source that is missing; but
-// only the older form can relabel for SELinux (z, Z).
-func (m Mount) addTo(host *docker.HostConfig) error {
+// only the older form can relabel for SELinux (z, Z), and only with that Podman accepts the
+// characters of notForPodman: it makes an unquoted line of CSV from a Mount.
+func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if m.Bind() {
 		mount.Type = "bind"
 	}
-	relabel := false
+	older := d.podman && m.Source != "" && !m.NeedsLongForm() && strings.ContainsAny(m.Source+m.Target, notForPodman)
+	var options []string // of the older form
 	for _, o := range m.Options {
 		switch {
-		case slices.Contains(propagations, o) && m.Bind():
+		case slices.Contains(container.Propagations, o) && m.Bind():
 			mount.BindOptions = &docker.BindOptions{Propagation: o}
+			options = append(options, o)
 		case o == "nocopy" && !m.Bind():
 			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
+			options = append(options, o)
 		case o == "z" || o == "Z":
-			relabel = true
+			older = true
+			options = append(options, o)
 		case o == "ro":
-			mount.ReadOnly = true
+			mount.ReadOnly, m.ReadOnly = true, true
 		case o == "rw", o == "cached", o == "delegated", o == "consistent":
 			// what Linux does anyway
 		default:
 			return fmt.Errorf("mount %s: %q is not an option of such a mount", m.Target, o)
 		}
 	}
-	if !relabel {
+	if !older {
 		host.Mounts = append(host.Mounts, mount)
 		return nil
 	}
-	if m.hasColon() {
+	if m.NeedsLongForm() {
 		return fmt.Errorf("mount %s: a path with a colon cannot be relabelled for SELinux", m.Target)
 	}
-	host.Binds = append(host.Binds, m.short())
+	m.Options = options
+	host.Binds = append(host.Binds, m.Short())
 	return nil
 }
 
-// hasColon says that Docker's short form cannot say the mount.
-func (m Mount) hasColon() bool {
-	return strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":")
-}
-
-// short is the mount in Docker's short form: SOURCE:TARGET[:OPTIONS].
-func (m Mount) short() string {
-	if m.Source == "" {
-		return m.Target
-	}
-	s := m.Source + ":" + m.Target
-	var options []string
-	if m.ReadOnly && !slices.Contains(m.Options, "ro") {
-		options = append(options, "ro")
-	}
-	if options = append(options, m.Options...); len(options) > 0 {
-		s += ":" + strings.Join(options, ",")
-	}
-	return s
-}
+// notForPodman are the characters that Podman's API cannot have in the path of a Mount.
+const notForPodman = ",\"\r\n"
 
 // parseDevice reads HOST[:CONTAINER][:rwm], as the docker client does.
 func parseDevice(s string) (docker.Device, error) {
@@ -218,10 +199,16 @@ func parseDevice(s string) (docker.Device, error) {
 	return d, nil
 }
 
-// securityOption reads the file of a seccomp profile: the engine wants what is in it.
-func securityOption(s string) (string, error) {
+// seccompProfile returns the file that a security option names as its seccomp profile.
+func seccompProfile(s string) (file string, ok bool) {
 	name, ok := strings.CutPrefix(strings.Replace(s, ":", "=", 1), "seccomp=")
-	if !ok || name == "unconfined" || name == "builtin" {
+	return name, ok && name != "unconfined" && name != "builtin"
+}
+
+// securityOption checks a seccomp profile. Docker wants what is in the file, Podman its path.
+func securityOption(s string, d dialect) (string, error) {
+	name, ok := seccompProfile(s)
+	if !ok {
 		return s, nil
 	}
 	data, err := os.ReadFile(name)
@@ -230,6 +217,9 @@ func securityOption(s string) (string, error) {
 	}
 	if !json.Valid(data) {
 		return "", fmt.Errorf("read the seccomp profile %s: %w", name, errors.New("it is not JSON"))
+	}
+	if d.podman {
+		return "seccomp=" + name, nil
 	}
 	return "seccomp=" + string(data), nil
 }

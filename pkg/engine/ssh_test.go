@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/tests/dockerd"
 	"runtests/tests/needs"
 )
@@ -112,7 +113,7 @@ func TestSSH(t *testing.T) {
 	c := shell("cat /test/data; echo through; exit 3")
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "data"), strings.Repeat("0123456789abcde\n", 1<<16))
-	c.Copies = []Copy{{Source: dir, Target: "/test"}}
+	c.Copies = []container.Copy{{Source: dir, Target: "/test"}}
 	exit, output, err := run(t.Context(), t, e, c)
 	if err != nil || exit.Code != 3 || len(output) != 1<<20+len("through\n") {
 		t.Errorf("%+v, %d bytes, %v", exit, len(output), err)
@@ -162,7 +163,7 @@ func TestLoadThroughSSHToAFullDisk(t *testing.T) {
 	}()
 	err = e.Load(t.Context(), reader)
 	reader.Close()
-	if !errors.Is(err, ErrNoSpace) {
+	if !errors.Is(err, container.ErrNoSpace) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,83 +5,86 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // createFault says what a refusal to create c means.
-func createFault(c Container, err error) error {
+func createFault(c container.Container, err error) error {
 	text := err.Error()
 	switch {
-	case errors.Is(err, ErrGone):
+	case errors.Is(err, container.ErrGone):
 		return fmt.Errorf("create it: %w", err)
-	case errors.Is(err, ErrNameTaken), strings.Contains(text, "already in use"):
-		return withHint(fmt.Errorf("create it: %w: %q", ErrNameTaken, c.Name), fmt.Sprintf("`docker rm %s` frees the name", c.Name))
-	case errors.Is(err, ErrNoImage), containsFold(text, "no such image"):
-		return withHint(fmt.Errorf("%w: %q", ErrNoImage, c.Image), fmt.Sprintf("`docker pull %s`, or build it", c.Image))
+	case errors.Is(err, container.ErrNameTaken), strings.Contains(text, "already in use"):
+		return hint.Wrap(fmt.Errorf("create it: %w: %q", container.ErrNameTaken, c.Name), fmt.Sprintf("`docker rm %s` frees the name", c.Name))
+	case errors.Is(err, container.ErrNoImage), containsFold(text, "no such image"):
+		return hint.Wrap(fmt.Errorf("%w: %q", container.ErrNoImage, c.Image), fmt.Sprintf("`docker pull %s`, or build it", c.Image))
 	}
 	return startFault(c, err)
 }
 
 // startFault says in words why the engine cannot start c. The engine's own text stays the
 // end of the message where ours does not say it all.
-func startFault(c Container, err error) error {
-	if errors.Is(err, ErrGone) {
+func startFault(c container.Container, err error) error {
+	if errors.Is(err, container.ErrGone) {
 		return fmt.Errorf("start it: %w", err)
 	}
 	text := err.Error()
 	for _, f := range startFaults {
 		if match := regexp.MustCompile(f.sign).FindStringSubmatch(text); match != nil {
-			told, hint := f.tell(c, match)
-			return withHint(fmt.Errorf("%w: %s", ErrStart, told), hint)
+			reason, remedy := f.explain(c, match)
+			return hint.Wrap(fmt.Errorf("%w: %s", container.ErrStart, reason), remedy)
 		}
 	}
-	return fmt.Errorf("%w: %s", ErrStart, tidyRuntime(text))
+	return fmt.Errorf("%w: %s", container.ErrStart, tidyRuntime(text))
 }
 
 // startFaults are the ways in which engines refuse to start a container, by what Docker
 // (20.10 to 28) with runc and Podman with crun say.
 var startFaults = []struct {
-	sign string // a regular expression; compiled where it is needed, as most runs need none
-	tell func(c Container, match []string) (told, hint string)
+	sign    string // a regular expression; compiled where it is needed, as most runs need none
+	explain func(c container.Container, match []string) (reason, remedy string)
 }{
-	{`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`, func(_ Container, m []string) (string, string) {
+	{`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`, func(_ container.Container, m []string) (string, string) {
 		source := m[1] + m[2]
 		return fmt.Sprintf("%s is not there, on the engine's machine, to be mounted", source), "make " + source + ", or correct the volume"
 	}},
-	{`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`, func(_ Container, m []string) (string, string) {
+	{`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the engine's machine has no device %s", m[1]+m[2]), "correct the devices of the test"
 	}},
-	{`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`, func(_ Container, m []string) (string, string) {
+	{`error mounting "([^"]*)" to rootfs at "([^"]*)".*not a directory`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
 	}},
-	{`lookup init binary: exec: "([^"]*)": executable file not found`, func(_ Container, m []string) (string, string) {
+	{`(?:lookup init binary: |^)exec: "([^"]*)": executable file not found`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the engine has no program for init: true: there is no %q on its machine", m[1]), "install " + m[1] + " there, or do without init"
 	}},
-	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is not in the image", c.command()), "write its path, or install it in the image"
+	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c container.Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is not in the image", commandOf(c)), "write its path, or install it in the image"
 	}},
-	{`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`, func(_ Container, m []string) (string, string) {
+	{`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the command %q is not in the container", m[1]), "see that the directory is mounted and that the file is in it"
 	}},
-	{`exec: "[^"]*": is a directory`, func(c Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is a directory", c.command()), "name the file to execute"
+	{`exec: "[^"]*": is a directory`, func(c container.Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is a directory", commandOf(c)), "name the file to execute"
 	}},
-	{`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`, func(c Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is not an executable file", c.command()), fmt.Sprintf("`chmod +x` on the file that is %s in the container", c.command())
+	{`exec: "[^"]*": permission denied|open executable: Operation not permitted|exec.*: Permission denied`, func(c container.Container, _ []string) (string, string) {
+		return fmt.Sprintf("the command %q is not an executable file", commandOf(c)), fmt.Sprintf("`chmod +x` on the file that is %s in the container", commandOf(c))
 	}},
-	{`network (\S+) not found|unable to find network with name or ID (\S+): network not found`, func(_ Container, m []string) (string, string) {
+	{`network (\S+) not found|unable to find network with name or ID (\S+): network not found`, func(_ container.Container, m []string) (string, string) {
 		name := m[1] + m[2]
 		return fmt.Sprintf("there is no network %q", name), fmt.Sprintf("`docker network create %s`", name)
 	}},
-	{`unable to find user ([^:]+):`, func(_ Container, m []string) (string, string) {
+	{`unable to find user ([^:]+):`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
 	}},
-	{`setting interface \S+ MAC to \S+: ([^"\\]*)|create veth pair: Netlink error: (Cannot assign requested address)`, func(c Container, m []string) (string, string) {
+	{`setting interface \S+ MAC to \S+: ([^"\\]*)|create veth pair: Netlink error: (Cannot assign requested address)`, func(c container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]+m[2]), "the second digit of the first pair must be even"
 	}},
 }
 
-// command is the program that c executes, as the caller wrote it.
-func (c Container) command() string {
+// commandOf is the program that c executes, as the caller wrote it.
+func commandOf(c container.Container) string {
 	if len(c.Command) == 0 {
 		return "of the image"
 	}
@@ -104,7 +107,7 @@ var execLine = regexp.MustCompile(`^(?:standard_init_linux\.go:\d+: exec user pr
 
 // execFault returns an error when line, all that c printed, is the kernel's refusal to
 // execute its command.
-func execFault(c Container, line string) error {
+func execFault(c container.Container, line string) error {
 	match := execLine.FindStringSubmatch(strings.TrimSpace(line))
 	if match == nil {
 		return nil
@@ -114,13 +117,13 @@ func execFault(c Container, line string) error {
 	}
 	switch told := match[1] + match[3]; strings.ToLower(told) {
 	case "no such file or directory":
-		return withHint(ErrInterpreter,
+		return hint.Wrap(container.ErrInterpreter,
 			"install it in the image or correct the first line; a line that ends in CR LF names an interpreter that ends in CR")
 	case "exec format error":
-		return withHint(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", ErrStart, c.command()),
+		return hint.Wrap(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", container.ErrStart, commandOf(c)),
 			"let its first line be #!/bin/sh, or build it for this architecture")
 	case "permission denied":
-		return withHint(fmt.Errorf("%w: the interpreter of %s may not be executed", ErrStart, c.command()), "see its permissions in the image")
+		return hint.Wrap(fmt.Errorf("%w: the interpreter of %s may not be executed", container.ErrStart, commandOf(c)), "see its permissions in the image")
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"runtests/pkg/hint"
 )
 
 // apiVersion is a version of Docker's API: 1.41.
@@ -37,17 +39,16 @@ func mustAPIVersion(s string) apiVersion {
 // endpoint; before it, to the container, and the endpoint's is silently ignored.
 var endpointMACSince = mustAPIVersion("1.44")
 
-// endpointNetwork is the network that a container gets by default, on an engine that takes
-// a MAC address with the endpoint; empty on one that takes it with the container. Podman
-// ignores the container's, whatever version it speaks.
-func (e *Engine) endpointNetwork() string {
+// dialect returns how to create containers on this engine. Podman ignores a container's MAC
+// address, whatever version it speaks.
+func (e *Engine) dialect() dialect {
 	switch {
 	case e.info.Name == podman:
-		return "podman"
+		return dialect{network: "podman", podman: true}
 	case e.api.less(endpointMACSince):
-		return ""
+		return dialect{}
 	}
-	return "bridge"
+	return dialect{network: "bridge"}
 }
 
 // negotiate returns the version to speak with an engine that speaks lowest to highest:
@@ -72,19 +73,19 @@ func negotiate(highest, lowest, wanted string) (apiVersion, error) {
 			return apiVersion{}, fmt.Errorf("read DOCKER_API_VERSION: %w", err)
 		}
 		if newest.less(version) || version.less(oldest) {
-			return apiVersion{}, withHint(fmt.Errorf("DOCKER_API_VERSION asks for API %s; this program speaks %s to %s", version, oldest, newest),
+			return apiVersion{}, hint.Wrap(fmt.Errorf("DOCKER_API_VERSION asks for API %s; this program speaks %s to %s", version, oldest, newest),
 				"unset DOCKER_API_VERSION")
 		}
 	}
 	switch {
 	case top.less(oldest) || version.less(oldest):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at most; this program needs %s", top, oldest),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at most; this program needs %s", top, oldest),
 			"use Docker 20.10 or Podman 4, or a later one")
 	case version.less(bottom):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at least; this program speaks %s", bottom, version),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at least; this program speaks %s", bottom, version),
 			"use a newer version of this program, or an older engine")
 	case top.less(version):
-		return apiVersion{}, withHint(fmt.Errorf("the engine speaks API %s at most; DOCKER_API_VERSION asks for %s", top, version),
+		return apiVersion{}, hint.Wrap(fmt.Errorf("the engine speaks API %s at most; DOCKER_API_VERSION asks for %s", top, version),
 			"unset DOCKER_API_VERSION")
 	}
 	return version, nil

@@ -10,15 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
 func lines(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
 
-func args(pairs ...string) (all []engine.Variable) {
+func args(pairs ...string) (all []container.Variable) {
 	for i := 0; i < len(pairs); i += 2 {
-		all = append(all, engine.Variable{Name: pairs[i], Value: pairs[i+1]})
+		all = append(all, container.Variable{Name: pairs[i], Value: pairs[i+1]})
 	}
 	return all
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 )
 
@@ -86,7 +87,7 @@ func (p Passed) Keep(ctx context.Context, tagger PassedTagger, needed map[string
 		if !ok || !needed[i.ID] || hasTag(i.Tags, name) || p.built(i.Labels, i.Tags) {
 			continue
 		}
-		if err := tagger.Tag(ctx, i.ID, name); err != nil && !errors.Is(err, engine.ErrNoImage) {
+		if err := tagger.Tag(ctx, i.ID, name); err != nil && !errors.Is(err, container.ErrNoImage) {
 			errs = append(errs, fmt.Errorf("keep an image that a test last passed on: %w", err))
 		}
 	}
@@ -117,7 +118,7 @@ func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[st
 
 // NameOf is the name by which a person finds an image for as long as it is kept: that of the
 // run that built it, or the one of Passed; else any that it has, else its ID.
-func (p Passed) NameOf(i engine.Image) string {
+func (p Passed) NameOf(i container.Image) string {
 	if r, ours := recordOf(i.Labels, i.Tags); ours {
 		if tag, err := runTag(r.image, r.run); err == nil {
 			return tag

@@ -13,6 +13,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 )
 
@@ -83,7 +84,7 @@ func TestPassed(t *testing.T) {
 		t.Errorf("%v, %v", old, err)
 	}
 	name := func(i engine.ImageSummary) string {
-		return our.NameOf(engine.Image{ID: i.ID, Tags: i.Tags, Labels: i.Labels})
+		return our.NameOf(container.Image{ID: i.ID, Tags: i.Tags, Labels: i.Labels})
 	}
 	for i, want := range []string{our.Repository() + ":a00000000000", "deps:" + run} {
 		if got := name(s.images[i]); got != want {

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
-	"runtests/pkg/report"
+	"runtests/pkg/inventory"
 )
 
 // Shelf is what looking after builds of before needs of a container engine.
@@ -59,7 +60,7 @@ func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string, need
 	if err != nil {
 		return fmt.Errorf("remove old inventories: %w", err)
 	}
-	_, err = report.PruneInventories(logs, func(id string) bool {
+	_, err = inventory.Prune(logs, func(id string) bool {
 		return needed[id] || slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
 	})
 	return err
@@ -91,7 +92,7 @@ func RemoveSuperseded(ctx context.Context, shelf Shelf, builds []Old) (removed [
 		switch wrong := shelf.RemoveTag(ctx, one.Tag); {
 		case wrong == nil:
 			removed = append(removed, one)
-		case errors.Is(wrong, engine.ErrInUse):
+		case errors.Is(wrong, container.ErrInUse):
 		default:
 			err = errors.Join(err, wrong)
 		}

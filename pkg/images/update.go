@@ -10,20 +10,23 @@ import (
 	"sync"
 	"time"
 
+	"runtests/pkg/buildcontext"
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
 // Engine is what bringing an image up to date needs of a container engine.
 type Engine interface {
-	Image(ctx context.Context, ref string) (engine.Image, error)
+	Image(ctx context.Context, ref string) (container.Image, error)
 	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
 	Builder() string
 	Build(ctx context.Context, b engine.Build, log io.Writer) (id string, err error)
 	Tag(ctx context.Context, image, ref string) error
 	RemoveTag(ctx context.Context, ref string) error
-	ContainerRunner
+	inventory.ContainerRunner
 }
 
 // Updater brings the images of a chain up to date in one run. It is used by pointer, for
@@ -71,10 +74,10 @@ type update struct {
 	log    *lateLog
 	result Result
 
-	name    string        // the image's, familiar
-	before  *engine.Image // that has the name; nil: none
-	was     *record       // of before; nil: it is none of ours
-	content *Context
+	name    string           // the image's, familiar
+	before  *container.Image // that has the name; nil: none
+	was     *record          // of before; nil: it is none of ours
+	content *buildcontext.Context
 	file    *dockerfile
 	now     record // of the image as it would be built
 }
@@ -108,7 +111,7 @@ func (w *update) run(ctx context.Context) (err error) {
 // look finds the image that has the name.
 func (w *update) look(ctx context.Context) error {
 	found, err := w.Engine.Image(ctx, w.name)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		return nil
 	}
 	if err != nil {
@@ -125,15 +128,15 @@ func (w *update) look(ctx context.Context) error {
 // but it must stand on the same images: their order was made from them.
 func (w *update) open(ctx context.Context) (err error) {
 	b := w.image.Build
-	w.content, err = OpenContext(ctx, b.Context, b.Dockerfile)
-	var moved *changedError
-	if errors.As(err, &moved) && w.Logs != "" && belowIn(b.Context, w.Logs)(moved.path) { // this very run has changed it
-		return w.logsSent(moved.path)
+	w.content, err = buildcontext.Open(ctx, b.Context, b.Dockerfile)
+	var moved *buildcontext.ChangedError
+	if errors.As(err, &moved) && w.Logs != "" && buildcontext.BelowIn(b.Context, w.Logs)(moved.Path) { // this very run has changed it
+		return w.logsSent(moved.Path)
 	}
 	if err != nil {
 		return err
 	}
-	if sent := w.content.sendsFrom(w.Logs); w.Logs != "" && sent != "" {
+	if sent := w.content.SendsFrom(w.Logs); w.Logs != "" && sent != "" {
 		return w.logsSent(sent)
 	}
 	if w.file, err = parseDockerfile(w.content.Dockerfile(), *b); err != nil {
@@ -157,7 +160,7 @@ func (w *update) logsSent(path string) error {
 	dir := w.image.Build.Context
 	return &Fault{
 		Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", dir, path),
-		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, ignoreFile)),
+		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, buildcontext.IgnoreFile)),
 	}
 }
 
@@ -193,7 +196,7 @@ func (w *update) parents(ctx context.Context) (map[string]string, error) {
 		switch {
 		case err == nil:
 			ids[base] = found.ID
-		case !errors.Is(err, engine.ErrNoImage):
+		case !errors.Is(err, container.ErrNoImage):
 			return nil, fmt.Errorf("look at what it is built on: %w", err)
 		case w.was != nil && w.was.parents[base] != "":
 			ids[base] = w.was.parents[base]
@@ -254,7 +257,7 @@ func (w *update) provide(ctx context.Context, fresh bool) error {
 	}
 	for _, base := range w.image.Bases {
 		_, err := w.Engine.Image(ctx, base)
-		if errors.Is(err, engine.ErrNoImage) && w.image.PullPolicy != suite.PullNever {
+		if errors.Is(err, container.ErrNoImage) && w.image.PullPolicy != suite.PullNever {
 			err = w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
 		}
 		if err != nil {
@@ -272,7 +275,7 @@ func (w *update) refresh(ctx context.Context) error {
 		if failed == nil {
 			continue
 		}
-		if ctx.Err() != nil || errors.Is(failed, engine.ErrGone) {
+		if ctx.Err() != nil || errors.Is(failed, container.ErrGone) {
 			return failed
 		}
 		if _, err := w.Engine.Image(ctx, base); err != nil {
@@ -304,7 +307,7 @@ func (w *update) make(ctx context.Context, noCache bool) (id string, err error) 
 
 // finish looks at what was built and gives it its name. A build that is complete is not
 // lost to an interruption.
-func (w *update) finish(ctx context.Context, id string) (engine.Image, error) {
+func (w *update) finish(ctx context.Context, id string) (container.Image, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishBound)
 	defer cancel()
 	built, err := w.verify(ctx, id)
@@ -318,25 +321,25 @@ func (w *update) finish(ctx context.Context, id string) (engine.Image, error) {
 	if tag, wrong := runTag(w.name, w.RunID); wrong == nil {
 		err = errors.Join(err, w.Engine.RemoveTag(ctx, tag))
 	}
-	return engine.Image{}, err
+	return container.Image{}, err
 }
 
 // verify sees that the image really stands on its parent: its layers begin with the
 // parent's.
-func (w *update) verify(ctx context.Context, id string) (engine.Image, error) {
+func (w *update) verify(ctx context.Context, id string) (container.Image, error) {
 	built, err := w.Engine.Image(ctx, id)
 	if err != nil {
-		return engine.Image{}, fmt.Errorf("look at what was built: %w", err)
+		return container.Image{}, fmt.Errorf("look at what was built: %w", err)
 	}
 	if w.image.base == "" {
 		return built, nil
 	}
 	parent, err := w.Engine.Image(ctx, w.now.parents[w.image.base])
 	if err != nil {
-		return engine.Image{}, fmt.Errorf("look at what it was built on: %w", err)
+		return container.Image{}, fmt.Errorf("look at what it was built on: %w", err)
 	}
 	if len(built.Layers) < len(parent.Layers) || !slices.Equal(built.Layers[:len(parent.Layers)], parent.Layers) {
-		return engine.Image{}, &Fault{
+		return container.Image{}, &Fault{
 			Err:    fmt.Errorf("what was built does not stand on the %s that the engine had when the build began", w.image.base),
 			Remedy: "run it again; nothing else may build or pull that image meanwhile",
 		}
@@ -379,7 +382,7 @@ func (p *pulls) do(ctx context.Context, e Engine, ref, platform string, log io.W
 		return one.err
 	}
 	err := e.Pull(ctx, ref, platform, log)
-	if ctx.Err() == nil && !errors.Is(err, engine.ErrGone) {
+	if ctx.Err() == nil && !errors.Is(err, container.ErrGone) {
 		one.done, one.err = true, err
 	}
 	return err

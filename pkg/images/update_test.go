@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // registry is an engine whose pulls a test holds up and lets fail: a real one cannot be
@@ -53,8 +53,8 @@ func TestPulls(t *testing.T) {
 		t.Errorf("the first: %v", err)
 	}
 	<-r.entered
-	r.answer <- engine.ErrGone
-	if err := <-second; !errors.Is(err, engine.ErrGone) {
+	r.answer <- container.ErrGone
+	if err := <-second; !errors.Is(err, container.ErrGone) {
 		t.Errorf("the second: %v", err)
 	}
 	r.answer <- refused

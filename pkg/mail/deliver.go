@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Delivery is what became of a message, recipient by recipient: each is either in
-// Accepted or in Refused.
+// Delivery is the result of sending a message. Each recipient is either in Accepted or
+// in Refused.
 type Delivery struct {
 	Accepted []string
 	Refused  []Refusal
-	Reply    string // what the server said when it took the message: often its name in the queue
+	Reply    string // by which the server accepted the message; often its name in the queue
 }
 
-// Refusal is a recipient who did not get the message, and why.
+// Refusal is a recipient who did not get the message, and the reason.
 type Refusal struct {
 	Address string
-	Err     error // an *Error, but for a message that is not valid
+	Err     error // an *Error, unless the message is invalid
 }
 
-// Pending are the refused recipients for whom it may go better later.
+// Pending returns the refused recipients for whom a later attempt may succeed.
 func (d Delivery) Pending() []string {
 	var pending []string
 	for _, r := range d.Refused {
@@ -33,7 +33,7 @@ func (d Delivery) Pending() []string {
 	return pending
 }
 
-// refuse is a delivery to nobody.
+// refuse returns the delivery that failed for all recipients with err.
 func refuse(to []string, err error) Delivery {
 	var d Delivery
 	for _, address := range to {
@@ -42,25 +42,25 @@ func refuse(to []string, err error) Delivery {
 	return d
 }
 
-// refusal is why nobody got the message, when each recipient was refused: one error
-// that is temporary when one of them is.
+// refusal returns the error for a message whose recipients were all refused. It is
+// temporary when one of the refusals is.
 func refusal(refused []Refusal) error {
 	first := refused[0].Err
-	var told *Error
-	if len(refused) == 1 || !errors.As(first, &told) {
+	var reply *Error
+	if len(refused) == 1 || !errors.As(first, &reply) {
 		return first
 	}
-	all := *told
-	all.Op = fmt.Sprintf("announce %d recipients, none accepted, the first being <%s>", len(refused), refused[0].Address)
+	all := *reply
+	all.Op = fmt.Sprintf("announce %d recipients: all refused, first <%s>", len(refused), refused[0].Address)
 	all.temporary = len(Delivery{Refused: refused}.Pending()) > 0
 	return &all
 }
 
 // Send makes one attempt to deliver e. The error is set when no recipient was
-// accepted; it is an *Error unless e is not valid.
+// accepted; it is an *Error unless e is invalid.
 func (s Server) Send(ctx context.Context, e Envelope) (Delivery, error) {
 	if err := e.check(); err != nil {
-		return refuse(e.To, err), fmt.Errorf("send a mail: %w", err)
+		return refuse(e.To, err), fmt.Errorf("send mail: %w", err)
 	}
 	x, err := s.open(ctx)
 	if err != nil {
@@ -70,10 +70,9 @@ func (s Server) Send(ctx context.Context, e Envelope) (Delivery, error) {
 	return x.send(e)
 }
 
-// Retry says how long, and how, Deliver goes on when it may go better later. The
-// pause grows from First to Most, doubling each time, and is longer or shorter by up
-// to a fifth so that machines whose cron starts them together do not come back
-// together.
+// Retry is how long and how often Deliver tries. The pause between attempts doubles
+// from First up to Most. It varies by up to a fifth, so that machines whose cron
+// starts at the same minute do not all return at the same second.
 type Retry struct {
 	For   time.Duration // from the first attempt to the start of the last; 0: one attempt
 	First time.Duration // default 5s
@@ -84,40 +83,40 @@ type Retry struct {
 	Report func(attempt int, err error, pause time.Duration) // called before each pause; may be nil
 }
 
-// Deliver attempts to deliver e until each recipient is accepted or refused for
-// good, or r's time is over; the last attempt is made when it is. The recipients of
-// an attempt are those still to go. The error is set when no recipient was accepted
-// in any attempt; for whom it is worth spooling is in Delivery.Pending.
+// Deliver tries to deliver e until each recipient is accepted or permanently refused,
+// or r.For has passed; then it makes the last attempt. Each attempt is for the
+// recipients that remain. The error is set when no attempt was accepted for any
+// recipient. Delivery.Pending returns those for whom e should be spooled.
 func (s Server) Deliver(ctx context.Context, e Envelope, r Retry) (Delivery, error) {
 	r = r.withDefaults()
 	end := r.Now().Add(r.For)
-	var all Delivery
-	pause := r.First
+	var total Delivery
+	nominal := r.First
 	for attempt := 1; ; attempt++ {
 		d, err := s.Send(ctx, e)
 		pending := d.Pending()
 		left := end.Sub(r.Now())
 		last := len(pending) == 0 || left <= 0 || ctx.Err() != nil
-		all = all.after(d, last)
+		total = total.add(d, last)
 		if last {
-			if len(all.Accepted) > 0 {
+			if len(total.Accepted) > 0 {
 				err = nil
 			}
-			return all, err
+			return total, err
 		}
 		e = e.Only(pending)
-		wait := min(jittered(pause), left)
+		pause := min(jittered(nominal), left)
 		if r.Report != nil {
-			r.Report(attempt, firstPending(d), wait)
+			r.Report(attempt, firstPending(d), pause)
 		}
-		r.Wait(ctx, wait)
-		pause = min(2*pause, r.Most)
+		r.Wait(ctx, pause)
+		nominal = min(2*nominal, r.Most)
 	}
 }
 
-// after is d with what the next attempt brought; those it left pending are refused
-// only when it is the last one.
-func (d Delivery) after(next Delivery, last bool) Delivery {
+// add returns d with the result of the next attempt. Recipients that are still pending
+// count as refused only after the last attempt.
+func (d Delivery) add(next Delivery, last bool) Delivery {
 	d.Accepted = append(d.Accepted, next.Accepted...)
 	if next.Reply != "" {
 		d.Reply = next.Reply
@@ -130,6 +129,7 @@ func (d Delivery) after(next Delivery, last bool) Delivery {
 	return d
 }
 
+// firstPending returns the first temporary error of d.
 func firstPending(d Delivery) error {
 	for _, r := range d.Refused {
 		if Temporary(r.Err) {
@@ -151,7 +151,7 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-// jittered is d, more or less a fifth.
+// jittered returns d, longer or shorter by up to a fifth.
 func jittered(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()*2-1)/5*float64(d))
 }

@@ -11,7 +11,7 @@ import (
 	"runtests/pkg/mail/smtptest"
 )
 
-// clock is a clock that moves when somebody waits.
+// clock is a clock that only Wait moves.
 type clock struct {
 	now    time.Time
 	pauses []time.Duration
@@ -33,14 +33,14 @@ func TestDeliverGetsThroughGreylisting(t *testing.T) {
 	e := envelope(t, "a@example.org", "b@example.org")
 	c := clock{now: morning}
 	retry := c.retry(5 * time.Minute)
-	var told []string
-	retry.Report = func(_ int, err error, _ time.Duration) { told = append(told, err.Error()) }
+	var reported []string
+	retry.Report = func(_ int, err error, _ time.Duration) { reported = append(reported, err.Error()) }
 	d, err := serverFor(t, s).Deliver(t.Context(), e, retry)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// RCPT 1 to 3 are refused: both of the first attempt, a's of the second. Then b is
-	// taken in the second, and a alone in the third.
+	// accepted in the second, and a alone in the third.
 	if diff := cmp.Diff([]string{"b@example.org", "a@example.org"}, d.Accepted); diff != "" || d.Refused != nil {
 		t.Errorf("%+v %s", d, diff)
 	}
@@ -51,8 +51,8 @@ func TestDeliverGetsThroughGreylisting(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"b@example.org"}, {"a@example.org"}}, to); diff != "" {
 		t.Errorf("sent twice, or not at all: %s", diff)
 	}
-	if len(told) != 2 || !strings.Contains(told[0], "greylisted") {
-		t.Errorf("%q", told)
+	if len(reported) != 2 || !strings.Contains(reported[0], "greylisted") {
+		t.Errorf("reported %q", reported)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestDeliverBacksOffWithinItsBound(t *testing.T) {
 	}
 }
 
-func TestDeliverDoesNotInsist(t *testing.T) {
+func TestDeliverStopsWhenThereIsNothingToRetry(t *testing.T) {
 	for name, o := range map[string]smtptest.Options{
 		"permanent": {RefuseSender: &smtptest.Reply{Code: 550, Text: "no"}},
 		"accepted":  {},
@@ -96,11 +96,11 @@ func TestDeliverDoesNotInsist(t *testing.T) {
 	}
 	s := smtptest.Start(t, smtptest.Options{Banner: "421 busy"})
 	if _, err := serverFor(t, s).Deliver(t.Context(), envelope(t), Retry{}); err == nil || s.Connections() != 1 {
-		t.Errorf("without a time for retries: %d attempts", s.Connections())
+		t.Errorf("without time for retries: %d attempts", s.Connections())
 	}
 }
 
-func TestDeliverKeepsWhatIsKnownOfEach(t *testing.T) {
+func TestDeliverReportsEachRecipient(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
 		"gone@example.org": {Code: 550, Text: "no such user"},
 		"full@example.org": {Code: 452, Text: "mailbox full"},

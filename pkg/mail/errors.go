@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,49 +13,51 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
 )
 
-// Error is what went wrong between us and a mail server, told for a person.
+// Error is a failure between this machine and a mail server.
 type Error struct {
 	Server string // HOST:PORT
-	Op     string // what we were doing: connect, log in as "bob"
-	Code   int    // of the server's reply; 0 when it is not a reply that went wrong
+	Op     string // what failed: connect, log in as "bob"
+	Code   int    // of the server's reply; 0 when the failure is not a reply
 	Err    error
 
-	reason    string // Err as it is told: without control characters or password
+	reason    string // the text of Err, without control characters and password
 	hint      string
 	temporary bool
 }
 
-// Error is the whole story on one line.
+// Error returns the server, the operation and the reason on one line.
 func (e *Error) Error() string {
 	return fmt.Sprintf("mail server %s: %s: %s", e.Server, e.Op, e.reason)
 }
 
-// Reason is the end of the story alone: the server's words when it is a reply.
+// Reason returns the reason alone: the code and the text of a reply, if it is one.
 func (e *Error) Reason() string { return e.reason }
 
-// Unwrap returns what was underneath.
+// Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what to do about it, or empty.
+// Hint returns the remedy, or the empty string.
 func (e *Error) Hint() string { return e.hint }
 
-// Temporary says whether it may go better later. What may:
-//   - a reply 4xx: greylisting, a full disk, an AUTH server that is away;
-//   - everything of the network: a name that does not resolve (a machine whose
-//     network is down says so of every name), a refused, reset or closed
-//     connection, no answer in time;
-//   - being cancelled.
+// Temporary reports whether a later attempt may succeed. Temporary are:
+//   - 4xx replies: greylisting, a full disk, an AUTH server that is down;
+//   - all network errors: a refused, reset or closed connection, no answer in time, a
+//     name that does not resolve (no name does while the network is down);
+//   - cancellation.
 //
-// What does not, until somebody changes something: a reply 5xx, a wrong password and
-// a message over the size limit among them; a certificate that is not valid; TLS that
-// cannot be agreed on; STARTTLS or AUTH required and not offered; a server that does
-// not speak SMTP; a configuration or an address that is not valid.
+// Permanent, until somebody changes something, are: 5xx replies, among them a wrong
+// password and a message over the size limit; an invalid certificate; no common TLS
+// version; STARTTLS or AUTH required and not offered; a server that does not speak
+// SMTP; an invalid configuration or address.
 func (e *Error) Temporary() bool { return e.temporary }
 
-// Temporary says whether err, from this package, may go better later: see
-// Error.Temporary. Errors that it knows nothing of are permanent.
+// Temporary reports whether a later attempt may succeed after err, an error of this
+// package: see Error.Temporary. Other errors are permanent.
 func Temporary(err error) bool {
 	var e *Error
 	if errors.As(err, &e) {
@@ -63,88 +66,115 @@ func Temporary(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// configError is a configuration that cannot work, whatever the server does.
-type configError struct{ text, hint string }
+// hintError is a permanent error with its remedy.
+type hintError struct{ text, hint string }
 
-func (e *configError) Error() string { return e.text }
-func (e *configError) Hint() string  { return e.hint }
+func (e *hintError) Error() string { return e.text }
+func (e *hintError) Hint() string  { return e.hint }
 
-// maxReason is the most that is told of an error, in characters: a server may say a lot.
+// boundError is the end of the time for a step or an attempt.
+type boundError struct {
+	text string
+	err  error
+}
+
+func (e *boundError) Error() string { return e.text }
+func (e *boundError) Unwrap() error { return e.err }
+
+// maxReason is how many characters of a server's text an error keeps.
 const maxReason = 400
 
-// explain makes an Error of what happened during op.
+// explain returns err, which occurred during op, as an Error.
 func (s Server) explain(op string, err error) *Error {
 	e := &Error{Server: s.Address(), Op: op, Err: err, reason: err.Error(), temporary: transient(err), hint: s.hint(err)}
-	var reply *textproto.Error
-	if errors.As(err, &reply) {
-		e.Code = reply.Code
-		e.reason = fmt.Sprintf("%03d %s", reply.Code, reply.Msg) // its own Error quotes the words
-		e.temporary = reply.Code/100 == 4
-		e.hint = replyHints[reply.Code]
+	if code, text := replyOf(err); code != 0 {
+		e.Code = code
+		e.reason = fmt.Sprintf("%03d %s", code, text)
+		e.temporary = code/100 == 4
+		e.hint = replyHints[code]
 	}
 	e.reason = headerText(s.redact(e.reason), maxReason)
 	return e
 }
 
-// replyHints are the remedies for replies that mean one thing everywhere.
-var replyHints = map[int]string{
-	530: "the server wants a login: set mail.user and its password",
-	535: "check mail.user and its password",
-	552: "set mail.max_size lower if it is the message that is too big, not the mailbox that is full",
+// replyOf returns the code and the text of the server's reply in err; the code is 0 when
+// err holds no reply.
+func replyOf(err error) (code int, text string) {
+	var toStartTLS *textproto.Error
+	var reply *smtp.SMTPError
+	switch {
+	case errors.As(err, &toStartTLS):
+		return toStartTLS.Code, toStartTLS.Msg
+	case !errors.As(err, &reply):
+		return 0, ""
+	case reply.EnhancedCode == smtp.EnhancedCodeNotSet:
+		return reply.Code, reply.Message
+	}
+	e := reply.EnhancedCode
+	return reply.Code, fmt.Sprintf("%d.%d.%d %s", e[0], e[1], e[2], reply.Message)
 }
 
-// redact takes the password out of text, should a server repeat it to us.
+// redact removes the password from text, in case a server repeats it.
 func (s Server) redact(text string) string {
 	if s.Password == "" {
 		return text
 	}
-	for _, secret := range []string{base64Of(plainResponse(s.User, s.Password)), base64Of([]byte(s.Password)), s.Password} {
+	_, plain, _ := sasl.NewPlainClient("", s.User, s.Password).Start()
+	encode := base64.StdEncoding.EncodeToString
+	for _, secret := range []string{encode(plain), encode([]byte(s.Password)), s.Password} {
 		text = strings.ReplaceAll(text, secret, "***")
 	}
 	return text
 }
 
-// transient says whether err comes from the network or from being cancelled.
+// transient reports whether err comes from the network or from cancellation.
 func transient(err error) bool {
-	var timeout interface{ Timeout() bool }
 	var dns *net.DNSError
 	var errno syscall.Errno
 	var bound *boundError
-	switch {
-	case errors.As(err, &bound), errors.As(err, &dns), errors.As(err, &errno):
-		return true
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return true
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.As(err, &bound) || errors.As(err, &dns) || errors.As(err, &errno) || timedOut(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.Canceled)
 }
 
-// hint is the remedy for err, where there is one.
+// timedOut reports whether err is a deadline that has passed.
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// replyHints are the remedies for replies that mean the same on every server.
+var replyHints = map[int]string{
+	530: "set mail.user and its password: the server requires a login",
+	535: "check mail.user and its password",
+	552: "lower mail.max_size, unless the recipient's mailbox is full",
+}
+
+// hint returns the remedy for err, or the empty string.
 func (s Server) hint(err error) string {
-	var config *configError
+	var hinted *hintError
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
 	switch {
-	case errors.As(err, &config):
-		return config.hint
+	case errors.As(err, &hinted):
+		return hinted.hint
 	case errors.As(err, &unknown):
-		return "set mail.ca_file to the certificate of the authority that signed the server's"
+		return "set mail.ca_file to the certificate of the authority that signed the server's certificate"
 	case errors.As(err, &name):
-		return "name the server in mail.server as its certificate does" + certificateNames(name.Certificate)
+		return "write the host in mail.server as its certificate names it" + certificateNames(name.Certificate)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "renew the mail server's certificate, or set this machine's clock"
 	case errors.As(err, &record):
-		return "the server does not start with TLS: write smtp+starttls:// or smtp:// in mail.server"
+		return "write smtp+starttls:// or smtp:// in mail.server: the server does not start with TLS"
 	case errors.As(err, &dns):
-		return "check the host in mail.server, and this machine's name service"
+		return "check the host in mail.server, and this machine's name resolution"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "check the host and the port in mail.server: nothing listens there"
 	case s.Security != ImplicitTLS && s.Port == "465" && errors.Is(err, os.ErrDeadlineExceeded):
-		return "port 465 speaks TLS from the start: write smtps:// in mail.server"
+		return "write smtps:// in mail.server: port 465 speaks TLS from the first byte"
 	}
 	return ""
 }
@@ -155,12 +185,3 @@ func certificateNames(c *x509.Certificate) string {
 	}
 	return ": " + headerText(strings.Join(c.DNSNames, ", "), maxReason)
 }
-
-// boundError says which bound was reached.
-type boundError struct {
-	text string
-	err  error
-}
-
-func (e *boundError) Error() string { return e.text }
-func (e *boundError) Unwrap() error { return e.err }

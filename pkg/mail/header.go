@@ -8,22 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// The longest header texts that are kept, in characters. More than a phone shows
-// in a list is no subject but a body.
+// The longest header texts, in characters. A phone shows no more of a subject in a
+// list.
 const (
 	maxSubject = 200
 	maxName    = 100
 )
 
-// foldAt is the length of a header's line beyond which the next word goes to a
-// line of its own (RFC 5322, 2.1.1, wants at most 78 characters).
+// foldAt is the length in characters at which a header line is folded (RFC 5322, 2.1.1,
+// recommends at most 78).
 const foldAt = 76
 
-// header is a message's header as it grows.
+// header is a message's header while it is written.
 type header struct{ bytes.Buffer }
 
-// field writes one field. Words are what may not be folded: none holds a line
-// end, and each is far shorter than the 998 octets that a line may have.
+// field writes one field and folds it between words. A word must not contain a line
+// end, and must be far shorter than the 998 octets that a line may have.
 func (h *header) field(name string, words ...string) {
 	h.WriteString(name + ":")
 	line := len(name) + 1
@@ -38,10 +38,10 @@ func (h *header) field(name string, words ...string) {
 	h.WriteString("\r\n")
 }
 
-// headerText is s on one line and fit for a reader: valid UTF-8, blanks and control
-// characters turned into single spaces, without the characters that turn the
-// direction of what follows, cut to max characters.
-func headerText(s string, max int) string {
+// headerText returns s on one line, as valid UTF-8, cut to limit characters. Blanks and
+// control characters become single spaces; characters that change the direction of
+// the text are removed.
+func headerText(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsControl(r) || unicode.IsSpace(r):
@@ -52,13 +52,13 @@ func headerText(s string, max int) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 	s = strings.Join(strings.Fields(s), " ")
-	if utf8.RuneCountInString(s) <= max {
+	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}
-	return strings.TrimSpace(string([]rune(s)[:max-1])) + "…"
+	return strings.TrimSpace(string([]rune(s)[:limit-1])) + "…"
 }
 
-// textWords are the words of an unstructured field that reads as text: a headerText.
+// textWords returns the words of an unstructured field for a headerText.
 func textWords(text string) []string {
 	words := strings.Fields(text)
 	for _, word := range words {
@@ -72,7 +72,7 @@ func textWords(text string) []string {
 	return words
 }
 
-// nameWords are the words of a display name, a headerText, in an address field.
+// nameWords returns the words of a display name, a headerText, in an address field.
 func nameWords(name string) []string {
 	if name == "" {
 		return nil
@@ -83,19 +83,19 @@ func nameWords(name string) []string {
 	return []string{`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`}
 }
 
-// needsEncoding says whether a reader would not get text back as it is: it is not
+// needsEncoding reports whether a reader would not show text unchanged: it is not
 // ASCII, or looks encoded already.
 func needsEncoding(text string) bool {
 	return strings.Contains(text, "=?") || strings.ContainsFunc(text, func(r rune) bool { return r > '~' })
 }
 
-// encodedWords is text as RFC 2047 has it: words of at most 75 characters, each
-// valid UTF-8 by itself.
+// encodedWords encodes text by RFC 2047, in words of at most 75 characters, each of
+// them valid UTF-8.
 func encodedWords(text string) []string {
-	const most = 45 // bytes: 60 characters in base64, 72 with what stands around them
+	const size = 45 // bytes: 60 characters in base64, 72 with prefix and suffix
 	var words []string
 	for text != "" {
-		n := min(len(text), most)
+		n := min(len(text), size)
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n--
 		}

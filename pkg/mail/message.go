@@ -1,12 +1,12 @@
-// Package mail writes a report as a message, delivers it to one mail server, and
-// keeps in a spool what could not be delivered yet.
+// Package mail composes a message, delivers it to a mail server, and spools it when
+// that fails.
 //
-// Nothing that a message is made of can add a header, a part or a recipient; no
-// call hangs on a server that does not answer (see Server for the bounds); and what
-// was accepted for a recipient is not sent to that recipient again, with one
-// exception that SMTP leaves open: when the connection breaks after the whole
-// message was written and before the answer arrived, the message is sent again
-// under the same Message-ID, by which a reader's program can tell.
+// No content of a message can add a header, a part or a recipient. No call hangs on a
+// server that does not answer: Server has the bounds. A message that was accepted for
+// a recipient is not sent to that recipient again, with one exception, which SMTP
+// leaves open: when the connection breaks between the end of the message and the
+// reply, the message is sent again under the same Message-ID, so that mail programs
+// can recognize the duplicate.
 package mail
 
 import (
@@ -26,22 +26,23 @@ import (
 // Message is a mail before it is composed.
 type Message struct {
 	ID      string    // the Message-ID, with its angle brackets; empty: made from Date and From's domain
-	Date    time.Time // of the Date field, in its own zone
+	Date    time.Time // for the Date field, in its own zone
 	From    string    // one RFC 5322 address
-	To      []string  // RFC 5322 addresses; one that occurs twice counts once
-	Subject string    // as text; on one line and at most 200 characters in the message
-	Text    string    // as text, with line ends of any kind
+	To      []string  // RFC 5322 addresses; duplicates count once
+	Subject string    // plain text; the message has at most 200 characters of it, on one line
+	Text    string    // plain text, with line ends of any kind
 	HTML    string    // a whole page; empty: the message has no HTML part
 
-	// References are the Message-IDs of what this message goes on with, the oldest
-	// first; it answers the last one. Those that are not valid are left out.
+	// References are the Message-IDs of the earlier messages of the thread, oldest
+	// first. The message replies to the last one. Invalid ones are left out.
 	References []string
-	// ListName names the list of messages, by which a reader's program can sort them;
-	// empty: they are none. The list is one of From's domain.
+	// ListName is the name of a list in From's domain, by which mail programs can sort
+	// messages; empty: no list.
 	ListName string
 }
 
-// Envelope is a composed message and where it is to go: what is delivered and spooled.
+// Envelope is a composed message with its sender and recipients, ready to be delivered
+// or spooled.
 type Envelope struct {
 	ID   string   // the Message-ID, with its angle brackets
 	From string   // a bare address
@@ -49,27 +50,27 @@ type Envelope struct {
 	Data []byte   // header and body: ASCII, lines of at most 998 octets that end in CRLF
 }
 
-// Compose returns the message ready for delivery. It fails only when an address or
-// the ID is not valid, or a field that must be there is missing; all other content
-// is cleaned instead: no control characters but tab and line end, valid UTF-8.
+// Compose returns the message ready for delivery. It fails only when an address or the
+// ID is invalid, or a required field is missing. It cleans all other content: valid
+// UTF-8, and no control characters but tab and line end.
 func (m Message) Compose() (Envelope, error) {
 	from, to, err := m.addresses()
 	if err != nil {
-		return Envelope{}, fmt.Errorf("compose a mail: %w", err)
+		return Envelope{}, fmt.Errorf("compose mail: %w", err)
 	}
 	if m.Date.IsZero() {
-		return Envelope{}, errors.New("compose a mail: it has no date")
+		return Envelope{}, errors.New("compose mail: no date")
 	}
 	id := m.ID
 	if id == "" {
 		id = NewID(from.Address[strings.LastIndexByte(from.Address, '@')+1:], m.Date)
 	}
-	if !validID(id) {
-		return Envelope{}, fmt.Errorf("compose a mail: %q is no Message-ID", id)
+	if !isMessageID(id) {
+		return Envelope{}, fmt.Errorf("compose mail: invalid Message-ID %q", id)
 	}
-	body, err := compose(cleanText(m.Text), cleanText(m.HTML))
+	content, err := compose(cleanText(m.Text), cleanText(m.HTML))
 	if err != nil {
-		return Envelope{}, fmt.Errorf("compose a mail: %w", err)
+		return Envelope{}, fmt.Errorf("compose mail: %w", err)
 	}
 	var h header
 	h.field("Date", m.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
@@ -84,15 +85,15 @@ func (m Message) Compose() (Envelope, error) {
 	if list := listWords(m.ListName, from.Address); list != nil {
 		h.field("List-Id", list...)
 	}
-	h.field("Auto-Submitted", "auto-generated") // RFC 3834: no vacation answers, please
+	h.field("Auto-Submitted", "auto-generated") // RFC 3834: prevents vacation replies
 	h.field("MIME-Version", "1.0")
 	for _, field := range []string{"Content-Type", "Content-Transfer-Encoding"} {
-		if value := body.header.Get(field); value != "" {
+		if value := content.header.Get(field); value != "" {
 			h.field(field, strings.Fields(value)...)
 		}
 	}
 	h.WriteString("\r\n")
-	h.Write(body.content)
+	h.Write(content.data)
 	e := Envelope{ID: id, From: from.Address, Data: h.Bytes()}
 	for _, a := range to {
 		e.To = append(e.To, a.Address)
@@ -100,61 +101,56 @@ func (m Message) Compose() (Envelope, error) {
 	return e, nil
 }
 
-// Bytes is the message alone, as Compose writes it.
-func (m Message) Bytes() ([]byte, error) {
-	e, err := m.Compose()
-	return e.Data, err
-}
-
-// Only is e for some of its recipients: its header still names all.
+// Only returns e for some of its recipients; the header still names all.
 func (e Envelope) Only(to []string) Envelope {
 	e.To = to
 	return e
 }
 
-// check says whether e can be sent: an Envelope from a spool may be anything.
+// check returns an error when e cannot be sent: an Envelope from a spool may be anything.
 func (e Envelope) check() error {
 	if len(e.To) == 0 {
-		return errors.New("the message has no recipient")
+		return errors.New("no recipient")
 	}
-	if !validID(e.ID) {
-		return fmt.Errorf("%q is no Message-ID", e.ID)
+	if !isMessageID(e.ID) {
+		return fmt.Errorf("invalid Message-ID %q", e.ID)
 	}
 	for _, address := range append([]string{e.From}, e.To...) {
-		if err := wireAddress(address); err != nil {
+		if err := checkWireAddress(address); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// NewID is a Message-ID that no other message has: <RANDOM.TIME@HOST>. A host that
-// cannot stand there is replaced by localhost.
+// NewID returns a unique Message-ID: <RANDOM.TIME@HOST>. An invalid host is replaced by
+// localhost.
 func NewID(host string, now time.Time) string {
-	if !hostName(host) && !addressLiteral(host) {
+	if !isHostName(host) && !isAddressLiteral(host) {
 		host = "localhost"
 	}
 	return "<" + rand.Text() + "." + now.UTC().Format("20060102150405") + "@" + host + ">"
 }
 
-// validID says whether id is a Message-ID without what RFC 5322 calls obsolete.
-func validID(id string) bool {
+// isMessageID reports whether id is a Message-ID without RFC 5322's obsolete syntax.
+func isMessageID(id string) bool {
 	inner, opened := strings.CutPrefix(id, "<")
 	inner, closed := strings.CutSuffix(inner, ">")
 	left, right, found := strings.Cut(inner, "@")
-	return opened && closed && found && len(id) <= maxAddress && dotAtom(left) &&
-		(dotAtom(right) || addressLiteral(right))
+	return opened && closed && found && len(id) <= maxAddress && isDotAtom(left) &&
+		(isDotAtom(right) || isAddressLiteral(right))
 }
 
-func dotAtom(s string) bool {
+func isDotAtom(s string) bool {
 	for atom := range strings.SplitSeq(s, ".") {
-		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return r > '~' || !atext(byte(r)) }) {
+		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return r > '~' || !isAtext(byte(r)) }) {
 			return false
 		}
 	}
 	return true
 }
 
+// addresses parses the sender and the recipients, and drops duplicates.
 func (m Message) addresses() (from netmail.Address, to []netmail.Address, err error) {
 	from, err = parseAddress(m.From)
 	if err != nil {
@@ -170,12 +166,12 @@ func (m Message) addresses() (from netmail.Address, to []netmail.Address, err er
 		}
 	}
 	if len(to) == 0 {
-		return from, nil, errors.New("it has no recipient")
+		return from, nil, errors.New("no recipient")
 	}
 	return from, to, nil
 }
 
-// addressWords are the words of an address field.
+// addressWords returns the words of an address field.
 func addressWords(list []netmail.Address) []string {
 	var words []string
 	for i, a := range list {
@@ -192,15 +188,15 @@ func addressWords(list []netmail.Address) []string {
 	return words
 }
 
-// body is a message's content and the fields that describe it.
+// body is the body of a message, and the header with the fields that describe it.
 type body struct {
-	header  netmail.Header
-	content []byte
+	header netmail.Header
+	data   []byte
 }
 
-// compose makes the body: quoted-printable UTF-8, two alternatives when there are
-// two. Of the header that the library writes only what describes the body is used:
-// it neither folds the others nor keeps a line end out of them.
+// compose returns the body in quoted-printable UTF-8, with two alternatives when there
+// are two. The other header fields that the library writes must not be used: it
+// neither folds them nor removes line ends from them.
 func compose(text, html string) (body, error) {
 	e := email.NewEmail()
 	e.Text, e.HTML = []byte(text), []byte(html)
@@ -212,12 +208,12 @@ func compose(text, html string) (body, error) {
 	if err != nil {
 		return body{}, err
 	}
-	_, content, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
-	return body{header: parsed.Header, content: content}, nil
+	_, data, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	return body{parsed.Header, data}, nil
 }
 
-// cleanText is s with lines that end in LF, valid UTF-8, without terminal escapes
-// or other control characters than the tab.
+// cleanText returns s as valid UTF-8 with lines that end in LF, without terminal escapes
+// and control characters other than the tab.
 func cleanText(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)

@@ -34,7 +34,7 @@ func report() Message {
 	}
 }
 
-// parsed is a message as a reader sees it.
+// parsed is a message as a mail program sees it.
 type parsed struct {
 	Fields  []string    `json:"fields"`
 	Defects []string    `json:"defects"`
@@ -46,7 +46,7 @@ type parsed struct {
 	Parts   [][2]string `json:"parts"`
 }
 
-// wanted is what m must read as.
+// wanted returns the message that a mail program must see for m.
 func wanted(m Message) parsed {
 	p := parsed{
 		Fields:  []string{"auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "subject", "to"},
@@ -74,7 +74,13 @@ func wanted(m Message) parsed {
 	return p
 }
 
-// readByGo reads a message by Go's packages.
+// composed returns the message without its envelope.
+func composed(m Message) ([]byte, error) {
+	e, err := m.Compose()
+	return e.Data, err
+}
+
+// readByGo parses a message with Go's packages.
 func readByGo(t *testing.T, data []byte) parsed {
 	t.Helper()
 	message, err := netmail.ReadMessage(bytes.NewReader(data))
@@ -144,7 +150,7 @@ func readAll(t *testing.T, r io.Reader) string {
 	return strings.ReplaceAll(string(content), "\r\n", "\n")
 }
 
-// readByPython reads a message by Python's email package, the second opinion.
+// readByPython parses a message with Python's email package, as a second opinion.
 func readByPython(t *testing.T, data []byte) parsed {
 	t.Helper()
 	cmd := exec.Command("python3", "testdata/parse.py")
@@ -160,18 +166,18 @@ func readByPython(t *testing.T, data []byte) parsed {
 	return p
 }
 
-// checkWire checks what servers refuse or take for something else.
+// checkWire checks the form of a message: servers refuse or misread any other.
 func checkWire(t *testing.T, data []byte) {
 	t.Helper()
 	if !bytes.HasSuffix(data, []byte("\r\n")) && bytes.Contains(data, []byte("multipart/")) {
 		t.Error("the message does not end with a line end")
 	}
-	bare := strings.ReplaceAll(string(data), "\r\n", "")
-	if strings.ContainsAny(bare, "\r\n") {
+	rest := strings.ReplaceAll(string(data), "\r\n", "")
+	if strings.ContainsAny(rest, "\r\n") {
 		t.Error("a CR or LF by itself")
 	}
-	if i := strings.IndexFunc(bare, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' }); i >= 0 {
-		t.Errorf("not printable ASCII: %q", bare[i])
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' }); i >= 0 {
+		t.Errorf("not printable ASCII: %q", rest[i])
 	}
 	for line := range strings.SplitSeq(string(data), "\r\n") {
 		if len(line) > 998 {
@@ -180,7 +186,7 @@ func checkWire(t *testing.T, data []byte) {
 	}
 }
 
-func TestMessageReadsBack(t *testing.T) {
+func TestMessageParses(t *testing.T) {
 	many := report()
 	for i := range 60 {
 		many.To = append(many.To, fmt.Sprintf(`"Doe, Jane %d" <jane.doe.%d@a-rather-long-name.example.org>`, i, i))
@@ -197,16 +203,16 @@ func TestMessageReadsBack(t *testing.T) {
 	forged.Text = "--boundary\r\nContent-Type: text/html\r\n\r\n<b>\x00\x1b[31mred\xff"
 	for name, m := range map[string]Message{"report": report(), "many recipients": many, "text alone": plain, "hard": hard, "forged": forged} {
 		t.Run(name, func(t *testing.T) {
-			data, err := m.Bytes()
+			data, err := composed(m)
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkWire(t, data)
 			if diff := cmp.Diff(wanted(m), readByGo(t, data)); diff != "" {
-				t.Errorf("Go reads (-want +got):\n%s", diff)
+				t.Errorf("Go sees (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(wanted(m), readByPython(t, data)); diff != "" {
-				t.Errorf("Python reads (-want +got):\n%s\n%s", diff, data)
+				t.Errorf("Python sees (-want +got):\n%s\n%s", diff, data)
 			}
 		})
 	}
@@ -218,7 +224,7 @@ func TestHeaderLinesAreFolded(t *testing.T) {
 	for range 40 {
 		m.To = append(m.To, fmt.Sprintf("someone-%d@example.org", len(m.To)))
 	}
-	data, err := m.Bytes()
+	data, err := composed(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,10 +246,10 @@ func TestComposeRefuses(t *testing.T) {
 		"no domain":                      func(m *Message) { m.To[0] = "root" },
 		"quoted local part":              func(m *Message) { m.To[0] = `"a b"@example.org` },
 		"quoted line end":                func(m *Message) { m.To[0] = "\"a\\\r\n b\"@example.org" },
-		"local part beyond ASCII":        func(m *Message) { m.To[0] = "zoë@example.org" },
+		"non-ASCII local part":           func(m *Message) { m.To[0] = "zoë@example.org" },
 		"local part too long":            func(m *Message) { m.To[0] = strings.Repeat("a", 65) + "@example.org" },
-		"domain is no name":              func(m *Message) { m.To[0] = "a@exa_mple..org" },
-		"literal is no address":          func(m *Message) { m.To[0] = "a@[300.1.1.1]" },
+		"domain is not a name":           func(m *Message) { m.To[0] = "a@exa_mple..org" },
+		"literal is not an address":      func(m *Message) { m.To[0] = "a@[300.1.1.1]" },
 		"literal of IPv6 without a mark": func(m *Message) { m.To[0] = "a@[::1]" },
 		"header in the ID":               func(m *Message) { m.ID = "<a@b>\r\nBcc: eve@example.org" },
 		"ID without brackets":            func(m *Message) { m.ID = "a@b" },
@@ -251,10 +257,10 @@ func TestComposeRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := report()
 			change(&m)
-			if data, err := m.Bytes(); err == nil {
+			if data, err := composed(m); err == nil {
 				t.Errorf("composed:\n%s", data)
 			} else if strings.ContainsAny(err.Error(), "\r\n") {
-				t.Errorf("an error over two lines: %q", err)
+				t.Errorf("error on two lines: %q", err)
 			}
 		})
 	}
@@ -263,7 +269,7 @@ func TestComposeRefuses(t *testing.T) {
 func TestSubjectIsCapped(t *testing.T) {
 	m := report()
 	m.Subject = strings.Repeat("é", 5000)
-	data, err := m.Bytes()
+	data, err := composed(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,11 +281,11 @@ func TestSubjectIsCapped(t *testing.T) {
 func TestNewID(t *testing.T) {
 	for host, want := range map[string]string{"ci.example.org": "@ci.example.org>", "a b\r\n": "@localhost>", "[IPv6:::1]": "@[IPv6:::1]>"} {
 		id := NewID(host, morning)
-		if !validID(id) || !strings.HasSuffix(id, ".20261122020004"+want) {
+		if !isMessageID(id) || !strings.HasSuffix(id, ".20261122020004"+want) {
 			t.Errorf("NewID(%q) = %q", host, id)
 		}
 		if id == NewID(host, morning) {
-			t.Errorf("twice the same: %q", id)
+			t.Errorf("not unique: %q", id)
 		}
 	}
 	m := report()
@@ -290,7 +296,7 @@ func TestNewID(t *testing.T) {
 	}
 }
 
-func TestARecipientNamedTwiceCountsOnce(t *testing.T) {
+func TestDuplicateRecipientsCountOnce(t *testing.T) {
 	m := report()
 	m.To = []string{"jane@example.org", "Jane <jane@EXAMPLE.org>", "bob@example.org"}
 	e, err := m.Compose()
@@ -302,8 +308,8 @@ func TestARecipientNamedTwiceCountsOnce(t *testing.T) {
 	}
 }
 
-// FuzzMessage: whatever a message is made of, it reads back as that, with no field,
-// no recipient and no part more.
+// FuzzMessage checks that a message of any content parses to that content, without an
+// additional field, recipient or part.
 func FuzzMessage(f *testing.F) {
 	f.Add("4 success, 2 failures", "Jane", "jane@example.org", "text\n", "<p>html</p>")
 	f.Add("=?utf-8?q?a?=\r\nBcc: x@y.z", "Doe, J\r\nBcc: x@y.z", "zoe@bücher.example", "\r\n.\r\n", "")
@@ -330,7 +336,7 @@ func FuzzMessage(f *testing.F) {
 		checkWire(t, e.Data)
 		want := wanted(m)
 		if len(e.To) < len(want.To) {
-			return // one address twice
+			return // a duplicate
 		}
 		if diff := cmp.Diff(want, readByGo(t, e.Data)); diff != "" {
 			t.Errorf("(-want +got):\n%s\n%s", diff, e.Data)

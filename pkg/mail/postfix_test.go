@@ -24,8 +24,8 @@ import (
 	"runtests/tests/needs"
 )
 
-// postfix is Debian's MTA under a directory of its own: its configuration, its
-// queue, its mailboxes, its port of loopback. One that the machine runs is not touched.
+// postfix is Debian's MTA with its configuration, queue and mailboxes in a directory of
+// its own, and a port of loopback. It does not touch a postfix that the machine runs.
 type postfix struct {
 	Dir  string
 	Port string
@@ -74,7 +74,7 @@ proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
 `))
 
-// startPostfix runs it until the test ends.
+// startPostfix runs postfix until the test ends.
 func startPostfix(t *testing.T) (p postfix, server Server) {
 	t.Helper()
 	master, err := exec.LookPath("/usr/lib/postfix/sbin/master")
@@ -85,7 +85,7 @@ func startPostfix(t *testing.T) (p postfix, server Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not t.TempDir: postfix's own user must be able to go through it.
+	// Not t.TempDir: the user postfix must be able to traverse the directory.
 	dir, err := os.MkdirTemp("", "runtests-postfix-")
 	if err != nil {
 		t.Fatal(err)
@@ -105,12 +105,12 @@ func startPostfix(t *testing.T) (p postfix, server Server) {
 	write(t, filepath.Join(dir, "cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))
 	write(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 
-	check := exec.Command("postfix", "-c", dir, "check") // it also makes the queue's directories
+	check := exec.Command("postfix", "-c", dir, "check") // also creates the queue's directories
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s", err, out)
 	}
 	cmd := exec.Command(master, "-c", dir, "-d")
-	// master sends its children, and whoever shares its process group, a signal as it ends.
+	// master signals its whole process group when it ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+dir)
 	if err := cmd.Start(); err != nil {
@@ -121,7 +121,7 @@ func startPostfix(t *testing.T) (p postfix, server Server) {
 		_ = cmd.Wait()
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Logf("postfix says:\n%s", log)
+			t.Logf("postfix's log:\n%s", log)
 		}
 	})
 	server, err = ParseServer("smtp://127.0.0.1:" + p.Port)
@@ -129,7 +129,7 @@ func startPostfix(t *testing.T) (p postfix, server Server) {
 		t.Fatal(err)
 	}
 	server.CAFile = filepath.Join(dir, "ca.pem")
-	eventually(t, "postfix answers", func() bool {
+	eventually(t, "an answer of postfix", func() bool {
 		_, err := server.Check(t.Context())
 		return err == nil
 	})
@@ -155,7 +155,7 @@ func (p postfix) configure(t *testing.T) {
 			t.Fatal(err)
 		}
 		if name == "queue" {
-			continue // root's, as postfix check wants it
+			continue // owned by root, as postfix check requires
 		}
 		if err := os.Chown(path, uid, gid); err != nil {
 			t.Fatal(err)
@@ -177,7 +177,7 @@ func (p postfix) configure(t *testing.T) {
 	}
 }
 
-// mailbox waits for the one message in a maildir.
+// mailbox waits for the only message in a maildir and returns it.
 func (p postfix) mailbox(t *testing.T, name string) []byte {
 	t.Helper()
 	var files []string
@@ -195,24 +195,24 @@ func (p postfix) mailbox(t *testing.T, name string) []byte {
 	return data
 }
 
-// eventually asks ten times a second, for half a minute.
-func eventually(t *testing.T, what string, ask func() bool) {
+// eventually waits up to 30 s for condition, and tests it ten times a second.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for !ask() {
+	for !condition() {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for: %s", what)
 		}
 	}
 }
 
-// TestRealServer delivers through Debian's postfix to a mailbox, with TLS, strict
-// checks of EHLO and of addresses, and one recipient that does not exist.
+// TestRealServer delivers to a mailbox through Debian's postfix, with TLS, strict checks
+// of EHLO and addresses, and one recipient that does not exist.
 func TestRealServer(t *testing.T) {
 	needs.Root(t, t.Name(), "postfix starts as root only")
 	p, server := startPostfix(t)
@@ -237,9 +237,9 @@ func TestRealServer(t *testing.T) {
 		data := p.mailbox(t, name)
 		want := wanted(m)
 		for who, got := range map[string]parsed{"Go": readByGo(t, data), "Python": readByPython(t, data)} {
-			got.Fields = want.Fields // the servers on the way add theirs
+			got.Fields = want.Fields // postfix adds fields
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s reads (-want +got):\n%s\n%s", who, diff, data)
+				t.Errorf("%s sees (-want +got):\n%s\n%s", who, diff, data)
 			}
 		}
 		message, err := netmail.ReadMessage(bytes.NewReader(data))

@@ -1,8 +1,10 @@
 package mail
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +21,7 @@ import (
 	"runtests/pkg/mail/smtptest"
 )
 
-// serverFor is the configuration for a test's server, with bounds for a test.
+// serverFor returns the configuration for s, with bounds that suit a test.
 func serverFor(t *testing.T, s *smtptest.Server) Server {
 	t.Helper()
 	server, err := ParseServer(s.URL())
@@ -51,12 +53,12 @@ func TestParseServer(t *testing.T) {
 		"smtp://smtp.example.org:25":               "smtp://smtp.example.org:25",
 		"smtp+starttls://smtp.example.org:587":     "smtp+starttls://smtp.example.org:587",
 		"smtps://[::1]:465":                        "smtps://[::1]:465",
-		"http://smtp.example.org:80":               `error: read the mail server's URL: unknown scheme "http"`,
-		"smtp://smtp.example.org":                  "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp.example.org:25":                      "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://bob:secret@smtp.example.org:25":    "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://bob:sec%ret@smtp.example.org:25":   "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
-		"smtp://smtp.example.org:25\r\nMAIL FROM:": "error: read the mail server's URL: not of the form SCHEME://HOST:PORT",
+		"http://smtp.example.org:80":               `error: parse mail server URL: unknown scheme "http"`,
+		"smtp://smtp.example.org":                  "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp.example.org:25":                      "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:secret@smtp.example.org:25":    "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://bob:sec%ret@smtp.example.org:25":   "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
+		"smtp://smtp.example.org:25\r\nMAIL FROM:": "error: parse mail server URL: not of the form SCHEME://HOST:PORT",
 	} {
 		s, err := ParseServer(url)
 		got := s.String()
@@ -90,14 +92,14 @@ func TestSend(t *testing.T) {
 		scheme  Security // in place of the one in the server's URL
 		tls     bool
 	}{
-		"plain":                       {options: smtptest.Options{}},
-		"STARTTLS required":           {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), tls: true},
-		"STARTTLS offered":            {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), scheme: Opportunistic, tls: true},
-		"TLS from the start":          {options: with(func(o *smtptest.Options) { o.TLS = smtptest.ImplicitTLS }), tls: true},
-		"LOGIN alone":                 {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"LOGIN"} }), tls: true},
-		"LOGIN among others":          {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"NTLM", "LOGIN"} }), tls: true},
-		"the password in clear, told": {options: with(func(o *smtptest.Options) { o.PlainAuth = true })},
-		"a name":                      {options: smtptest.Options{TLS: smtptest.ImplicitTLS, MaxSize: 1 << 20}, tls: true},
+		"no TLS, no AUTH":              {options: smtptest.Options{}},
+		"STARTTLS required":            {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), tls: true},
+		"STARTTLS offered":             {options: with(func(o *smtptest.Options) { o.TLS = smtptest.StartTLS }), scheme: Opportunistic, tls: true},
+		"TLS from the start":           {options: with(func(o *smtptest.Options) { o.TLS = smtptest.ImplicitTLS }), tls: true},
+		"LOGIN alone":                  {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"LOGIN"} }), tls: true},
+		"LOGIN among others":           {options: with(func(o *smtptest.Options) { o.TLS, o.Mechanisms = smtptest.StartTLS, []string{"NTLM", "LOGIN"} }), tls: true},
+		"password allowed unencrypted": {options: with(func(o *smtptest.Options) { o.PlainAuth = true })},
+		"SIZE offered":                 {options: smtptest.Options{TLS: smtptest.ImplicitTLS, MaxSize: 1 << 20}, tls: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := smtptest.Start(t, test.options)
@@ -125,8 +127,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendFails shows every way in which a server may misbehave: what the user reads,
-// and whether it is tried again. None may take longer than its bound.
+// TestSendFails covers each way in which a server may misbehave: the error, its hint, and
+// whether it is temporary. No failure may take longer than its bound.
 func TestSendFails(t *testing.T) {
 	const bound = 300 * time.Millisecond
 	account := smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Password: "hunter2"}
@@ -141,23 +143,23 @@ func TestSendFails(t *testing.T) {
 	}{
 		"banner": {
 			options: smtptest.Options{Banner: "554 5.3.2 no service\tfor you"},
-			want:    "read its greeting: 554 5.3.2 no service for you",
+			want:    "greet as ci.example.org: 554 5.3.2 no service for you",
 		},
 		"busy banner": {
 			options: smtptest.Options{Banner: "421 4.3.2 too many connections"},
-			want:    "read its greeting: 421 4.3.2 too many connections", temporary: true,
+			want:    "greet as ci.example.org: 421 4.3.2 too many connections", temporary: true,
 		},
 		"not SMTP": {
 			options: smtptest.Options{Banner: "HTTP/1.1 400 Bad Request"},
-			want:    `read its greeting: short response: "HTTP/1.1 400 Bad Request"`,
+			want:    `greet as ci.example.org: short response: "HTTP/1.1 400 Bad Request"`,
 		},
 		"endless banner": {
 			options: smtptest.Options{Banner: strings.Repeat("220-"+strings.Repeat("x", 996)+"\r\n", 1100)},
-			want:    "read its greeting: the server sent more than 1 MiB",
+			want:    "greet as ci.example.org: the server sent more than 1 MiB",
 		},
 		"silent": {
 			options: smtptest.Options{Silent: true},
-			want:    "read its greeting: no answer within 300ms", temporary: true,
+			want:    "greet as ci.example.org: no answer within 300ms", temporary: true,
 		},
 		"slow": {
 			options: smtptest.Options{Slow: bound - 50*time.Millisecond},
@@ -169,7 +171,7 @@ func TestSendFails(t *testing.T) {
 			change: func(s *Server) { s.Timeout = 2 * bound },
 			want:   "send the message: not done within 600ms", temporary: true,
 		},
-		"says nothing to the data": {
+		"no reply to the data": {
 			options: smtptest.Options{StallData: true},
 			change:  func(s *Server) { s.Timeout = 2 * bound },
 			want:    "send the message: not done within 600ms", temporary: true,
@@ -189,12 +191,12 @@ func TestSendFails(t *testing.T) {
 		"wants a login": {
 			options: smtptest.Options{RefuseSender: &smtptest.Reply{Code: 530, Enhanced: [3]int{5, 7, 0}, Text: "Authentication required"}},
 			want:    "announce sender <runtests@ci.example.org>: 530 5.7.0 Authentication required",
-			hint:    "the server wants a login: set mail.user and its password",
+			hint:    "set mail.user and its password: the server requires a login",
 		},
-		"says the size only then": {
+		"too big, without SIZE": {
 			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 552, Enhanced: [3]int{5, 3, 4}, Text: "too big"}},
 			want:    "send the message: 552 5.3.4 too big",
-			hint:    "set mail.max_size lower if it is the message that is too big, not the mailbox that is full",
+			hint:    "lower mail.max_size, unless the recipient's mailbox is full",
 		},
 		"refuses the recipient": {
 			options: smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{"team@example.org": no}},
@@ -210,14 +212,14 @@ func TestSendFails(t *testing.T) {
 		},
 		"size": {
 			options: smtptest.Options{MaxSize: 5000}, size: 10000,
-			want: "send the message: it has N bytes, and the server takes no more than 5000",
+			want: "send the message: its size is N bytes, and the server accepts at most 5000",
 			hint: "set mail.max_size to 5000 or less",
 		},
 		"name": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, Names: []string{"mail.example.org", "mx.example.org"}},
 			change:  func(s *Server) { s.Host = "localhost" },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate is valid for mail.example.org, mx.example.org, not localhost",
-			hint:    "name the server in mail.server as its certificate does: mail.example.org, mx.example.org",
+			hint:    "write the host in mail.server as its certificate names it: mail.example.org, mx.example.org",
 		},
 		"expired": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS, Expired: true},
@@ -228,13 +230,13 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS},
 			change:  func(s *Server) { s.CAFile = "" },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate signed by unknown authority",
-			hint:    "set mail.ca_file to the certificate of the authority that signed the server's",
+			hint:    "set mail.ca_file to the certificate of the authority that signed the server's certificate",
 		},
 		"unknown authority when TLS is only offered": {
 			options: smtptest.Options{TLS: smtptest.StartTLS},
 			change:  func(s *Server) { s.CAFile, s.Security = "", Opportunistic },
 			want:    "start TLS: tls: failed to verify certificate: x509: certificate signed by unknown authority",
-			hint:    "set mail.ca_file to the certificate of the authority that signed the server's",
+			hint:    "set mail.ca_file to the certificate of the authority that signed the server's certificate",
 		},
 		"old TLS": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS, TLSVersion: tls.VersionTLS11},
@@ -244,18 +246,18 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Security = ImplicitTLS },
 			want:    "start TLS: tls: first record does not look like a TLS handshake",
-			hint:    "the server does not start with TLS: write smtp+starttls:// or smtp:// in mail.server",
+			hint:    "write smtp+starttls:// or smtp:// in mail.server: the server does not start with TLS",
 		},
 		"TLS where none is expected": {
 			options: smtptest.Options{TLS: smtptest.ImplicitTLS},
 			change:  func(s *Server) { s.Security = Opportunistic },
-			want:    "read its greeting: no answer within 300ms", temporary: true,
+			want:    "greet as ci.example.org: no answer within 300ms", temporary: true,
 		},
 		"STARTTLS not offered": {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Security = StartTLS },
 			want:    "start TLS: the server does not offer STARTTLS",
-			hint:    "for a server with TLS from the start write smtps:// in mail.server",
+			hint:    "write smtps:// in mail.server if the server speaks TLS from the first byte",
 		},
 		"CA file missing": {
 			options: account,
@@ -279,14 +281,14 @@ func TestSendFails(t *testing.T) {
 			want:    `log in as "bob": 535 5.7.8 Authentication failed`,
 			hint:    "check mail.user and its password",
 		},
-		"AUTH is away": {
+		"AUTH is down": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 454, Enhanced: [3]int{4, 7, 0}, Text: "later"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": 454 4.7.0 later`, temporary: true,
 		},
 		"AUTH repeats the password": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 535, Enhanced: [3]int{5, 7, 8},
-				Text: "not secret-word nor " + base64Of([]byte("secret-word")) + " nor " + base64Of(plainResponse("bob", "secret-word"))}},
+				Text: "not secret-word nor " + inBase64("secret-word") + " nor " + inBase64("\x00bob\x00secret-word")}},
 			change: func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:   `log in as "bob": 535 5.7.8 not *** nor *** nor ***`,
 			hint:   "check mail.user and its password",
@@ -295,30 +297,30 @@ func TestSendFails(t *testing.T) {
 			options: smtptest.Options{TLS: smtptest.StartTLS},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": the server does not offer AUTH`,
-			hint:    "remove mail.user, or use the port for submission (587 or 465)",
+			hint:    "remove mail.user, or use the submission port (587 or 465)",
 		},
-		"AUTH by other means": {
+		"AUTH by other mechanisms": {
 			options: smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Mechanisms: []string{"NTLM", "GSSAPI"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
-			want:    `log in as "bob": the server offers AUTH only by NTLM, GSSAPI, neither PLAIN nor LOGIN`,
+			want:    `log in as "bob": the server offers AUTH NTLM GSSAPI, but neither PLAIN nor LOGIN`,
 		},
-		"AUTH in clear": {
+		"AUTH unencrypted": {
 			options: smtptest.Options{User: "bob", Password: "secret-word", PlainAuth: true},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
-			want:    `log in as "bob": the password would travel unencrypted, for the server offers no STARTTLS`,
-			hint:    "use a server with TLS, or set mail.allow_plain_auth to accept that",
+			want:    `log in as "bob": the password would be sent unencrypted: the server does not offer STARTTLS`,
+			hint:    "use a server with TLS, or set mail.allow_plain_auth to accept the risk",
 		},
 		"nothing listens": {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Port = closedPort(t) },
-			want:    "connect: connect: connection refused",
+			want:    "connect: connection refused",
 			hint:    "check the host and the port in mail.server: nothing listens there", temporary: true,
 		},
 		"no such host": {
 			options: smtptest.Options{},
 			change:  func(s *Server) { s.Host = "nobody.invalid" },
 			want:    "connect: lookup nobody.invalid",
-			hint:    "check the host in mail.server, and this machine's name service", temporary: true,
+			hint:    "check the host in mail.server, and this machine's name resolution", temporary: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,7 +328,7 @@ func TestSendFails(t *testing.T) {
 			server := serverFor(t, s)
 			server.CommandTimeout, server.DialTimeout = 30*time.Second, 30*time.Second
 			if strings.Contains(test.want, " within ") {
-				server.CommandTimeout = bound // it will be waited for; the others may be slow on a busy machine
+				server.CommandTimeout = bound // these tests wait for it; the others may be slow on a busy machine
 			}
 			if test.change != nil {
 				test.change(&server)
@@ -352,20 +354,21 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
-// checkError compares an error with the beginning that it must have, and the
-// remedy; N stands for a number.
+func inBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// checkError checks the text of err after prefix, and its hint; N stands for a number.
 func checkError(t *testing.T, err error, prefix, want, hint string) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	got := regexp.MustCompile(`it has \d+ bytes`).ReplaceAllString(err.Error(), "it has N bytes")
+	got := regexp.MustCompile(`its size is \d+ bytes`).ReplaceAllString(err.Error(), "its size is N bytes")
 	_, rest, _ := strings.Cut(got, prefix)
 	if !strings.HasPrefix(rest, want) && !strings.HasSuffix(rest, want) {
 		t.Errorf("got  %s\nwant %s%s", got, prefix, want)
 	}
 	if strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) || strings.Contains(got, "secret-word") {
-		t.Errorf("unfit for a log: %q", got)
+		t.Errorf("not fit for a log: %q", got)
 	}
 	var hinted interface{ Hint() string }
 	if !errors.As(err, &hinted) {
@@ -376,7 +379,7 @@ func checkError(t *testing.T, err error, prefix, want, hint string) {
 	}
 }
 
-// closedPort is a port on which nothing listens.
+// closedPort returns a port on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -388,7 +391,7 @@ func closedPort(t *testing.T) string {
 	return port
 }
 
-func TestOneRefusedRecipientDoesNotLoseTheOthers(t *testing.T) {
+func TestSendToTheOtherRecipientsWhenOneIsRefused(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
 		"gone@example.org": {Code: 550, Enhanced: [3]int{5, 1, 1}, Text: "no such user"},
 		"full@example.org": {Code: 452, Enhanced: [3]int{4, 2, 2}, Text: "mailbox full"},
@@ -404,19 +407,19 @@ func TestOneRefusedRecipientDoesNotLoseTheOthers(t *testing.T) {
 	if diff := cmp.Diff([]string{"full@example.org"}, d.Pending()); diff != "" {
 		t.Error(diff)
 	}
-	var told *Error
-	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &told) || told.Reason() != "550 5.1.1 no such user" {
+	var reply *Error
+	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &reply) || reply.Reason() != "550 5.1.1 no such user" {
 		t.Errorf("%+v", d.Refused)
 	}
 	if diff := cmp.Diff(d.Accepted, s.Messages()[0].To); diff != "" {
 		t.Error(diff)
 	}
 	_, err = server.Send(t.Context(), envelope(t, "gone@example.org", "full@example.org"))
-	if want := "announce 2 recipients, none accepted, the first being <gone@example.org>: 550 5.1.1 no such user"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "announce 2 recipients: all refused, first <gone@example.org>: 550 5.1.1 no such user"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want …%s", err, want)
 	}
 	if !Temporary(err) {
-		t.Error("not temporary, though one of them is")
+		t.Error("not temporary, though one refusal is")
 	}
 }
 
@@ -432,7 +435,7 @@ func TestSendIsCancelled(t *testing.T) {
 	}
 }
 
-// Whatever the reason for which somebody above gave up, the mail may be sent later.
+// TestSendIsInterrupted checks that the mail can be sent later, whatever ended the context.
 func TestSendIsInterrupted(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{Silent: true})
 	why := errors.New("interrupted by SIGTERM")
@@ -444,7 +447,7 @@ func TestSendIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestSendRefusesAnEnvelopeThatCouldHoldCommands(t *testing.T) {
+func TestSendRefusesCommandsInAnEnvelope(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{})
 	for name, change := range map[string]func(*Envelope){
 		"sender":       func(e *Envelope) { e.From = "a@example.org>\r\nRSET" },
@@ -461,11 +464,11 @@ func TestSendRefusesAnEnvelopeThatCouldHoldCommands(t *testing.T) {
 		}
 	}
 	if s.Connections() != 0 {
-		t.Error("it connected")
+		t.Error("connected")
 	}
 }
 
-// TestHello: what EHLO says is an argument that every server takes.
+// TestHello checks that the name in EHLO is one that every server accepts.
 func TestHello(t *testing.T) {
 	valid := regexp.MustCompile(`^(\[127\.0\.0\.1\]|[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+)$`)
 	for configured, want := range map[string]string{
@@ -480,7 +483,7 @@ func TestHello(t *testing.T) {
 		}
 		got := s.Messages()[0].Hello
 		if want != "" && got != want || want == "" && !valid.MatchString(got) {
-			t.Errorf("%q: said %q", configured, got)
+			t.Errorf("%q: EHLO %q", configured, got)
 		}
 	}
 	if got := literal(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}); got != "[IPv6:2001:db8::1]" {
@@ -488,8 +491,8 @@ func TestHello(t *testing.T) {
 	}
 }
 
-// TestStartTLSInjection: what somebody on the way adds after the answer to STARTTLS
-// must not be taken for what the server says inside TLS.
+// TestStartTLSInjection checks that a reply which somebody on the way adds after the one
+// to STARTTLS is not taken for a reply inside TLS.
 func TestStartTLSInjection(t *testing.T) {
 	certificate, authority, err := smtptest.Certificate(nil, false)
 	if err != nil {
@@ -532,6 +535,66 @@ func TestStartTLSInjection(t *testing.T) {
 	}
 }
 
+// TestStartTLSIsRefused checks that nothing follows on the unencrypted connection, even
+// when TLS is only opportunistic.
+func TestStartTLSIsRefused(t *testing.T) {
+	for name, test := range map[string]struct{ reply, want string }{
+		"for now": {"454 4.7.0 TLS not available", "start TLS: 454 4.7.0 TLS not available"},
+		"silent":  {"", "start TLS: no answer within 300ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, commands := scripted(t, "220 hello", "250-hello\r\n250 STARTTLS", test.reply)
+			server, err := ParseServer("smtp://" + address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Hello, server.CommandTimeout = "ci.example.org", 300*time.Millisecond
+			_, err = server.Send(t.Context(), envelope(t))
+			checkError(t, err, "mail server "+address+": ", test.want, "")
+			if !Temporary(err) {
+				t.Error("not temporary")
+			}
+			if diff := cmp.Diff("EHLO ci.example.org\r\nSTARTTLS\r\n", commands()); diff != "" {
+				t.Errorf("the server read (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// scripted starts a server that sends the replies, one per line that it reads, to its
+// one client. Commands waits for the client to close the connection and returns what
+// it sent.
+func scripted(t *testing.T, replies ...string) (address string, commands func() string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	sent := make(chan string, 1)
+	go func() {
+		var lines strings.Builder
+		defer func() { sent <- lines.String() }()
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for i := 0; ; i++ {
+			if i < len(replies) && replies[i] != "" {
+				_, _ = io.WriteString(c, replies[i]+"\r\n")
+			}
+			line, err := r.ReadString('\n')
+			lines.WriteString(line)
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return l.Addr().String(), func() string { return <-sent }
+}
+
 func TestCheck(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Password: "p", MaxSize: 10 << 20})
 	server := serverFor(t, s)
@@ -542,23 +605,23 @@ func TestCheck(t *testing.T) {
 	}
 	until := time.Now().AddDate(1, 0, 0).UTC().Format(time.DateOnly)
 	want := []string{
-		"smtp+starttls://" + s.Addr + " answers, we are ci.example.org",
-		"TLS 1.3, its certificate is valid until " + until,
+		"smtp+starttls://" + s.Addr + " answers, this machine greets as ci.example.org",
+		"TLS 1.3, the certificate is valid until " + until,
 		`logged in as "bob" (AUTH PLAIN)`,
-		"takes messages of up to 10MiB",
+		"accepts messages of up to 10MiB",
 	}
-	if diff := cmp.Diff(want, f.Words(time.Now())); diff != "" {
+	if diff := cmp.Diff(want, f.Describe(time.Now())); diff != "" {
 		t.Error(diff)
 	}
-	if got := f.Words(time.Now().AddDate(1, 0, -3))[1]; got != "TLS 1.3, its certificate expires SOON: on "+until {
+	if got := f.Describe(time.Now().AddDate(1, 0, -3))[1]; got != "TLS 1.3, the certificate expires SOON, on "+until {
 		t.Error(got)
 	}
 	plain := serverFor(t, smtptest.Start(t, smtptest.Options{}))
-	if f, err = plain.Check(t.Context()); err != nil || f.Words(time.Now())[1] != "not encrypted: the server offers no STARTTLS" {
+	if f, err = plain.Check(t.Context()); err != nil || f.Describe(time.Now())[1] != "not encrypted: the server does not offer STARTTLS" {
 		t.Errorf("%v %v", err, f)
 	}
 	if len(s.Messages()) != 0 {
-		t.Error("a check sent a message")
+		t.Error("Check sent a message")
 	}
 	server.Password = "wrong"
 	if _, err = server.Check(t.Context()); err == nil || Temporary(err) {
@@ -566,10 +629,10 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestHintForThePortOfTLS(t *testing.T) {
+func TestHintForPort465(t *testing.T) {
 	silent := &boundError{"no answer within 30s", os.ErrDeadlineExceeded}
 	for s, want := range map[Server]string{
-		{Security: Opportunistic, Port: "465"}: "port 465 speaks TLS from the start: write smtps:// in mail.server",
+		{Security: Opportunistic, Port: "465"}: "write smtps:// in mail.server: port 465 speaks TLS from the first byte",
 		{Security: ImplicitTLS, Port: "465"}:   "",
 		{Security: Opportunistic, Port: "25"}:  "",
 	} {

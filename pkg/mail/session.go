@@ -4,21 +4,21 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
-	"net/smtp"
 	"net/textproto"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
 )
 
-// goodbye bounds the QUIT: nothing depends on its answer any more.
-const goodbye = 5 * time.Second
+// quitTimeout bounds QUIT: the message has been delivered or refused before it.
+const quitTimeout = 5 * time.Second
 
 // maxRead is how many bytes a server may send in one attempt.
 const maxRead = 1 << 20
@@ -26,20 +26,21 @@ const maxRead = 1 << 20
 // session is a connection to a mail server that is ready for a message.
 type session struct {
 	server    Server
-	ctx       context.Context // of the attempt: it has a deadline
-	conn      net.Conn        // its deadlines hold for the TLS above it, too
+	ctx       context.Context // of the attempt; it has a deadline, and closes conn when it ends
+	conn      net.Conn
+	encrypted *tls.Conn // nil: the connection is not encrypted
 	client    *smtp.Client
-	name      string // what we called ourselves
-	mechanism string // of the AUTH that succeeded; empty: none
+	name      string // this machine's name in EHLO
+	mechanism string // of the AUTH that succeeded; empty: no user is configured
 	release   func()
 }
 
-// open connects, greets, encrypts and logs in. The session must be closed.
+// open connects, greets, encrypts and logs in. The caller must close the session.
 func (s Server) open(parent context.Context) (*session, error) {
 	cause := &boundError{fmt.Sprintf("not done within %v", s.timeout()), context.DeadlineExceeded}
 	ctx, cancel := context.WithTimeoutCause(parent, s.timeout(), cause)
 	x := &session{server: s, ctx: ctx, release: cancel}
-	for _, step := range []func() error{x.dial, x.hello, x.encrypt, x.login} {
+	for _, step := range []func() error{x.dial, x.greet, x.startTLS, x.logIn} {
 		if err := step(); err != nil {
 			x.release()
 			return nil, err
@@ -48,135 +49,129 @@ func (s Server) open(parent context.Context) (*session, error) {
 	return x, nil
 }
 
-// close ends the session; the message, if any, is delivered or not by now.
+// close ends the session.
 func (x *session) close() {
-	if x.conn.SetDeadline(time.Now().Add(goodbye)) == nil {
-		_ = x.client.Quit()
-	}
+	x.client.CommandTimeout = quitTimeout
+	_ = x.client.Quit()
 	x.release()
 }
 
-// do runs one step under the bound of a command.
-func (x *session) do(op string, f func() error) error {
-	return x.until(time.Now().Add(x.server.commandTimeout()), op, f)
+// do runs one step under the bound of a command and explains its error.
+func (x *session) do(op string, step func() error) error {
+	return x.doWithin(x.server.commandTimeout(), op, step)
 }
 
-// until runs one step; without a deadline its bound is the attempt's.
-func (x *session) until(deadline time.Time, op string, f func() error) error {
-	err := x.conn.SetDeadline(deadline)
-	if err == nil {
-		err = f()
-	}
-	if err == nil {
+// doWithin runs one step that keeps to bound by itself and explains its error. When
+// the attempt has ended, that is the error: the mail can be sent later.
+func (x *session) doWithin(bound time.Duration, op string, step func() error) error {
+	err := step()
+	switch cause := context.Cause(x.ctx); {
+	case err == nil:
 		return nil
-	}
-	switch {
-	case x.ctx.Err() != nil:
-		err = x.ended()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = &boundError{fmt.Sprintf("no answer within %v", x.server.commandTimeout()), err}
+	case cause != nil:
+		err = &boundError{cause.Error(), cause}
+	case timedOut(err):
+		err = &boundError{fmt.Sprintf("no answer within %v", bound), err}
 	}
 	return x.server.explain(op, err)
 }
 
-// ended is why the attempt's context has ended: its bound, or somebody above, for
-// whatever reason. The mail is none the worse for it.
-func (x *session) ended() error {
-	cause := context.Cause(x.ctx)
-	return &boundError{cause.Error(), cause}
-}
-
-// command sends a line and returns the reply, which must begin with the digits of expect.
-func (x *session) command(expect int, format string, args ...any) (string, error) {
-	id, err := x.client.Text.Cmd(format, args...)
-	if err != nil {
-		return "", err
-	}
-	x.client.Text.StartResponse(id)
-	defer x.client.Text.EndResponse(id)
-	_, reply, err := x.client.Text.ReadResponse(expect)
-	return reply, err
-}
-
-// dial connects. From here on the end of the context closes the connection, which
-// is what ends a write that the server does not read.
+// dial connects, and encrypts where TLS comes first. The end of the context closes the
+// connection: nothing else ends a write that the server does not read.
 func (x *session) dial() error {
 	dialer := net.Dialer{Timeout: x.server.dialTimeout()}
-	conn, err := dialer.DialContext(x.ctx, "tcp", x.server.Address())
+	var conn net.Conn
+	err := x.doWithin(dialer.Timeout, "connect", func() (err error) {
+		conn, err = dialer.DialContext(x.ctx, "tcp", x.server.Address())
+		return withoutAddress(err)
+	})
 	if err != nil {
-		var timeout net.Error
-		if x.ctx.Err() != nil {
-			err = x.ended()
-		} else if errors.As(err, &timeout) && timeout.Timeout() {
-			err = &boundError{fmt.Sprintf("no answer within %v", x.server.dialTimeout()), err}
-		}
-		return x.server.explain("connect", withoutAddress(err))
+		return err
 	}
-	x.conn = &cappedConn{Conn: conn, left: maxRead}
 	stop, cancel := context.AfterFunc(x.ctx, func() { _ = conn.Close() }), x.release
 	x.release = func() {
 		stop()
 		cancel()
 		_ = conn.Close()
 	}
-	if x.server.Security != ImplicitTLS {
-		return nil
+	x.conn = &cappedConn{Conn: conn, left: maxRead}
+	x.name = x.server.helloName(x.ctx, conn.LocalAddr())
+	if x.server.Security == ImplicitTLS {
+		return x.encrypt()
 	}
-	config, err := x.server.tlsConfig()
-	if err != nil {
-		return x.server.explain("start TLS", err)
-	}
-	raw := x.conn
-	return x.do("start TLS", func() error {
-		encrypted := tls.Client(raw, config)
-		x.conn = encrypted
-		return encrypted.HandshakeContext(x.ctx)
-	})
+	return nil
 }
 
-// withoutAddress drops "dial tcp 192.0.2.1:25: " from what net says: the Error names the server.
+// withoutAddress drops "dial tcp 192.0.2.1:25: connect: " from an error of net: Error
+// names the server.
 func withoutAddress(err error) error {
+	var errno syscall.Errno
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	switch {
+	case errors.As(err, &errno):
+		return errno
+	case errors.As(err, &op):
 		return op.Err
 	}
 	return err
 }
 
-// hello reads the greeting and introduces us.
-func (x *session) hello() error {
-	err := x.do("read its greeting", func() (err error) {
-		x.client, err = smtp.NewClient(x.conn, x.server.Host)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	x.name = x.server.helloName(x.ctx, x.conn.LocalAddr())
-	return x.do("say hello as "+x.name, func() error { return x.client.Hello(x.name) })
+// greet reads the server's greeting and sends EHLO.
+func (x *session) greet() error {
+	x.client = smtp.NewClient(x.conn)
+	x.client.CommandTimeout = x.server.commandTimeout()
+	x.client.SubmissionTimeout = 2 * x.server.timeout() // never reached: the attempt ends first
+	return x.do("greet as "+x.name, func() error { return x.client.Hello(x.name) })
 }
 
-// encrypt starts TLS as the server's Security asks.
-func (x *session) encrypt() error {
-	if x.server.Security == ImplicitTLS {
+// startTLS encrypts the connection by STARTTLS, as the server's Security asks, and
+// greets again. It does not use smtp.NewClientStartTLS, which greets as "localhost"
+// first and cannot go on unencrypted when the server does not offer STARTTLS.
+func (x *session) startTLS() error {
+	offered, _ := x.client.Extension("STARTTLS")
+	switch security := x.server.Security; {
+	case security == ImplicitTLS || security == Opportunistic && !offered:
 		return nil
-	}
-	if offered, _ := x.client.Extension("STARTTLS"); !offered {
-		if x.server.Security == Opportunistic {
-			return nil
-		}
-		return x.server.explain("start TLS", &configError{
+	case !offered:
+		return x.server.explain("start TLS", &hintError{
 			text: "the server does not offer STARTTLS",
-			hint: "for a server with TLS from the start write smtps:// in mail.server",
+			hint: "write smtps:// in mail.server if the server speaks TLS from the first byte",
 		})
 	}
-	config, err := x.server.tlsConfig()
-	if err != nil {
-		return x.server.explain("start TLS", err)
+	if err := x.encrypt(); err != nil {
+		return err
 	}
-	return x.do("start TLS", func() error { return x.client.StartTLS(config) })
+	x.conn = &greetedConn{x.conn, strings.NewReader("220 TLS\r\n")}
+	return x.greet()
 }
 
+// encrypt makes the TLS handshake, after STARTTLS unless TLS comes first.
+func (x *session) encrypt() error {
+	return x.do("start TLS", func() error {
+		config, err := x.server.tlsConfig()
+		if err != nil {
+			return err
+		}
+		if err := x.conn.SetDeadline(time.Now().Add(x.server.commandTimeout())); err != nil {
+			return err
+		}
+		if x.server.Security != ImplicitTLS {
+			// What the server sent after its reply, unprotected, is dropped with this reader.
+			text := textproto.NewConn(x.conn)
+			if err := text.PrintfLine("STARTTLS"); err != nil {
+				return err
+			}
+			if _, _, err := text.ReadResponse(220); err != nil {
+				return err
+			}
+		}
+		x.encrypted = tls.Client(x.conn, config)
+		x.conn = x.encrypted
+		return x.encrypted.HandshakeContext(x.ctx)
+	})
+}
+
+// tlsConfig returns how to verify the server.
 func (s Server) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
 	if s.CAFile == "" {
@@ -184,95 +179,66 @@ func (s Server) tlsConfig() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {
-		return nil, &configError{text: "read mail.ca_file: " + err.Error()}
+		return nil, &hintError{text: "read mail.ca_file: " + err.Error()}
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, &configError{text: "read mail.ca_file: no certificate in " + s.CAFile}
+		return nil, &hintError{text: "read mail.ca_file: no certificate in " + s.CAFile}
 	}
 	return config, nil
 }
 
-// login authenticates by PLAIN, else LOGIN, if there is a user.
-func (x *session) login() error {
+// logIn authenticates by PLAIN, or else by LOGIN, if a user is configured.
+func (x *session) logIn() error {
 	s := x.server
 	if s.User == "" {
 		return nil
 	}
 	op := fmt.Sprintf("log in as %q", s.User)
-	if _, encrypted := x.client.TLSConnectionState(); !encrypted && !s.PlainAuth {
-		return s.explain(op, &configError{
-			text: "the password would travel unencrypted, for the server offers no STARTTLS",
-			hint: "use a server with TLS, or set mail.allow_plain_auth to accept that",
+	if x.encrypted == nil && !s.PlainAuth {
+		return s.explain(op, &hintError{
+			text: "the password would be sent unencrypted: the server does not offer STARTTLS",
+			hint: "use a server with TLS, or set mail.allow_plain_auth to accept the risk",
 		})
 	}
 	_, offered := x.client.Extension("AUTH")
-	var auth smtp.Auth
-	switch mechanisms := strings.Fields(strings.ToUpper(offered)); {
-	case slices.Contains(mechanisms, "PLAIN"):
-		x.mechanism, auth = "PLAIN", plainAuth{s.User, s.Password}
-	case slices.Contains(mechanisms, "LOGIN"):
-		x.mechanism, auth = "LOGIN", &loginAuth{answers: []string{s.User, s.Password}}
-	case len(mechanisms) > 0:
-		return s.explain(op, &configError{text: "the server offers AUTH only by " + strings.Join(mechanisms, ", ") + ", neither PLAIN nor LOGIN"})
+	var auth sasl.Client
+	switch {
+	case x.client.SupportsAuth(sasl.Plain):
+		x.mechanism, auth = sasl.Plain, sasl.NewPlainClient("", s.User, s.Password)
+	case x.client.SupportsAuth(sasl.Login):
+		x.mechanism, auth = sasl.Login, &loginClient{answers: []string{s.User, s.Password}}
+	case offered != "":
+		return s.explain(op, &hintError{text: "the server offers AUTH " + offered + ", but neither PLAIN nor LOGIN"})
 	default:
-		return s.explain(op, &configError{
+		return s.explain(op, &hintError{
 			text: "the server does not offer AUTH",
-			hint: "remove mail.user, or use the port for submission (587 or 465)",
+			hint: "remove mail.user, or use the submission port (587 or 465)",
 		})
 	}
 	return x.do(op, func() error { return x.client.Auth(auth) })
 }
 
-// plainAuth is SASL PLAIN (RFC 4616). net/smtp's own refuses an unencrypted
-// connection, which is decided in login.
-type plainAuth struct{ user, password string }
+// loginClient is SASL LOGIN. It answers the two challenges in their order, whatever
+// they are: no standard fixes their text, and sasl.NewLoginClient accepts only
+// "Password:", after a user name that some servers do not expect with the command.
+type loginClient struct{ answers []string }
 
-func (a plainAuth) Start(*smtp.ServerInfo) (string, []byte, error) {
-	return "PLAIN", plainResponse(a.user, a.password), nil
+func (c *loginClient) Start() (mechanism string, response []byte, err error) {
+	return sasl.Login, nil, nil
 }
 
-func (a plainAuth) Next(_ []byte, more bool) ([]byte, error) {
-	if more {
-		return nil, errors.New("unexpected challenge")
+func (c *loginClient) Next([]byte) ([]byte, error) {
+	if len(c.answers) == 0 {
+		return nil, sasl.ErrUnexpectedServerChallenge
 	}
-	return nil, nil
-}
-
-func plainResponse(user, password string) []byte { return []byte("\x00" + user + "\x00" + password) }
-
-func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
-
-// loginAuth is SASL LOGIN, which no standard fixed: servers word their two
-// challenges as they like, so they are answered by their order.
-type loginAuth struct{ answers []string }
-
-func (a *loginAuth) Start(*smtp.ServerInfo) (string, []byte, error) { return "LOGIN", nil, nil }
-
-func (a *loginAuth) Next(_ []byte, more bool) ([]byte, error) {
-	if !more {
-		return nil, nil
-	}
-	if len(a.answers) == 0 {
-		return nil, errors.New("unexpected challenge")
-	}
-	answer := a.answers[0]
-	a.answers = a.answers[1:]
+	answer := c.answers[0]
+	c.answers = c.answers[1:]
 	return []byte(answer), nil
 }
 
-// maxSize is the largest message that the server takes, in bytes; 0 when it does not say.
-func (x *session) maxSize() int64 {
-	_, value := x.client.Extension("SIZE")
-	size, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || size < 0 {
-		return 0
-	}
-	return size
-}
-
-// send delivers e. Every recipient is in the Delivery; the error is set when none
-// was accepted.
+// send delivers e. The Delivery has every recipient; the error is set when none was
+// accepted.
 func (x *session) send(e Envelope) (Delivery, error) {
 	if err := x.sender(e); err != nil {
 		return refuse(e.To, err), err
@@ -294,40 +260,31 @@ func (x *session) send(e Envelope) (Delivery, error) {
 	return d, nil
 }
 
-// sender announces who sends how much. All that is sent is 7-bit ASCII, so there
-// is nothing to ask of 8BITMIME or SMTPUTF8.
+// sender announces the sender and the size of the message.
 func (x *session) sender(e Envelope) error {
-	size := int64(len(e.Data))
-	if limit := x.maxSize(); limit > 0 && size > limit {
-		return x.server.explain("send the message", &configError{
-			text: fmt.Sprintf("it has %d bytes, and the server takes no more than %d", size, limit),
+	size := len(e.Data)
+	if limit, _ := x.client.MaxMessageSize(); limit > 0 && size > limit {
+		return x.server.explain("send the message", &hintError{
+			text: fmt.Sprintf("its size is %d bytes, and the server accepts at most %d", size, limit),
 			hint: fmt.Sprintf("set mail.max_size to %d or less", limit),
 		})
 	}
-	line := "MAIL FROM:<" + e.From + ">"
-	if offered, _ := x.client.Extension("SIZE"); offered {
-		line += " SIZE=" + strconv.FormatInt(size, 10)
-	}
 	return x.do("announce sender <"+e.From+">", func() error {
-		_, err := x.command(250, "%s", line)
-		return err
+		return x.client.Mail(e.From, &smtp.MailOptions{Size: int64(size)})
 	})
 }
 
-// recipients announces each recipient. A reply that refuses one is no error; 421
-// and a broken connection, which end the session, are.
+// recipients announces each recipient. A reply that refuses one recipient is no error;
+// 421 and a broken connection, which end the session, are.
 func (x *session) recipients(to []string) (accepted []string, refused []Refusal, err error) {
 	for _, address := range to {
-		err := x.do("announce recipient <"+address+">", func() error {
-			_, err := x.command(25, "RCPT TO:<%s>", address)
-			return err
-		})
-		var told *Error
+		err := x.do("announce recipient <"+address+">", func() error { return x.client.Rcpt(address, nil) })
+		var reply *Error
 		switch {
 		case err == nil:
 			accepted = append(accepted, address)
-		case errors.As(err, &told) && told.Code != 0 && told.Code != 421:
-			refused = append(refused, Refusal{address, told})
+		case errors.As(err, &reply) && reply.Code != 0 && reply.Code != 421:
+			refused = append(refused, Refusal{address, reply})
 		default:
 			return nil, nil, err
 		}
@@ -335,31 +292,29 @@ func (x *session) recipients(to []string) (accepted []string, refused []Refusal,
 	return accepted, refused, nil
 }
 
-// data sends the message and returns what the server said when it took it. Writing
-// has the bound of the attempt.
+// data sends the message and returns the reply by which the server accepted it.
+// Writing has no bound but that of the attempt.
 func (x *session) data(message []byte) (reply string, err error) {
 	err = x.do("send the message", func() error {
-		_, err := x.command(354, "DATA")
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	err = x.until(time.Time{}, "send the message", func() error {
-		w := x.client.Text.DotWriter()
+		w, err := x.client.Data()
+		if err != nil {
+			return err
+		}
 		if _, err := w.Write(message); err != nil {
 			return err
 		}
-		if err := w.Close(); err != nil {
+		response, err := w.CloseWithResponse()
+		if err != nil {
 			return err
 		}
-		_, reply, err = x.client.Text.ReadResponse(250)
-		return err
+		reply = response.StatusText
+		return nil
 	})
 	return headerText(x.server.redact(reply), maxReason), err
 }
 
-// cappedConn ends a server that would talk for ever into a growing reply.
+// cappedConn is a connection that ends after maxRead bytes, so that no reply of a
+// server grows without bound.
 type cappedConn struct {
 	net.Conn
 	left int
@@ -374,10 +329,24 @@ func (c *cappedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// helloName is what EHLO calls this machine: what the configuration says, its full
-// name, or else the address that it has on the connection.
+// greetedConn is a connection on which the server has sent its greeting already. It
+// supplies the one that an smtp.Client waits for.
+type greetedConn struct {
+	net.Conn
+	greeting *strings.Reader
+}
+
+func (c *greetedConn) Read(p []byte) (int, error) {
+	if c.greeting.Len() > 0 {
+		return c.greeting.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// helloName returns this machine's name for EHLO: the configured one, its full name, or
+// else its address on the connection.
 func (s Server) helloName(ctx context.Context, local net.Addr) string {
-	if hostName(s.Hello) || addressLiteral(s.Hello) {
+	if isHostName(s.Hello) || isAddressLiteral(s.Hello) {
 		return s.Hello
 	}
 	if name := fullName(ctx); s.Hello == "" && name != "" {
@@ -386,6 +355,7 @@ func (s Server) helloName(ctx context.Context, local net.Addr) string {
 	return literal(local)
 }
 
+// literal returns addr as an address literal.
 func literal(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -397,14 +367,14 @@ func literal(addr net.Addr) string {
 	return "[IPv6:" + tcp.IP.String() + "]"
 }
 
-// fullName is this machine's name with its domain; empty when there is none, for a
-// name without a dot is one that servers refuse.
+// fullName returns this machine's name with its domain, or the empty string: servers
+// refuse a name without a domain.
 func fullName(ctx context.Context) string {
 	host, err := os.Hostname()
 	if err != nil {
 		return ""
 	}
-	if hostName(host) && strings.Contains(host, ".") {
+	if isHostName(host) && strings.Contains(host, ".") {
 		return host
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -417,7 +387,7 @@ func fullName(ctx context.Context) string {
 		names, _ := net.DefaultResolver.LookupAddr(ctx, address)
 		for _, name := range names {
 			name = strings.TrimSuffix(name, ".")
-			if strings.HasPrefix(name, host+".") && hostName(name) {
+			if strings.HasPrefix(name, host+".") && isHostName(name) {
 				return name
 			}
 		}

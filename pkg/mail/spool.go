@@ -23,60 +23,61 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
+
+	"runtests/pkg/regular"
 )
 
-// Spool keeps messages that could not be delivered until a later run delivers them.
+// Spool keeps messages that could not be delivered, until a later run delivers them.
 //
 // It is a directory (0700) with one file (0600) per message, written whole or not at
-// all: a line of JSON, then the message as it is to be sent, its Message-ID and its
-// Date therefore the original ones. A file is removed right after the server took
-// its message; a machine that dies between the two sends it twice, under the same
-// Message-ID.
+// all: a line of JSON, then the message with its original Message-ID and Date. A file
+// is removed right after the server accepted its message. A machine that dies between
+// the two sends the message twice, under the same Message-ID.
 //
-// Nothing is thrown away. A file that is not what Add wrote, and a message that the
-// server refuses for good, are renamed to NAME.bad, said so once, and left to a
-// person; when MaxSpooled messages wait, Add fails. Files under other names are
-// nobody's business here.
+// A Spool throws nothing away. A file that Add did not write, and a message that the
+// server refuses permanently, are renamed to NAME.bad, reported once, and left for a
+// person to look at. When MaxSpooled messages wait, Add fails. Files with other names
+// are ignored.
 type Spool struct {
 	Dir string
 }
 
-// MaxSpooled is how many messages a spool holds: months of a nightly run.
+// MaxSpooled is how many messages a spool accepts: the reports of three months.
 const MaxSpooled = 100
 
-// maxSpoolFile bounds what is read of a file in the spool, in bytes.
+// maxSpoolFile is the size of the largest file that is read from a spool, in bytes.
 const maxSpoolFile = 64 << 20
 
-// Spooled is a message that waits.
+// Spooled is a message that waits in a spool.
 type Spooled struct {
 	Path    string
 	Date    time.Time // of the message
 	Subject string
-	Err     error // why it cannot be read; the other fields but Path are then empty
+	Err     error // why the file cannot be read; then only Path is set
 	Envelope
 }
 
-// Fault is a message that stays, and why.
+// Fault is a message that was not sent, and the reason.
 type Fault struct {
 	Path string
 	Err  error
 }
 
-// Flushed is what Flush did.
+// Flushed is the result of Flush.
 type Flushed struct {
-	Sent    []Spooled // taken by the server for at least one recipient
-	Refused []Refusal // recipients of those who will never get it
-	Kept    []Fault   // for the next time
-	Aside   []Fault   // renamed to Path: broken, or refused for good
+	Sent    []Spooled // accepted by the server for at least one recipient
+	Refused []Refusal // recipients of those messages who were refused permanently
+	Kept    []Fault   // until the next Flush
+	Aside   []Fault   // renamed to Path: unreadable, or refused permanently
 }
 
-// spoolName is the name of a message's file: when it was written, so that names sort
-// by age, and a digest of its Message-ID, so that it is there only once.
+// spoolName is the name of a message's file: the Date, so that names sort by age, and a
+// digest of the Message-ID, so that a message has only one file.
 var spoolName = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{16}\.mail$`)
 
 const spoolTime = "20060102T150405.000000000Z"
 
-// entry is the first line of a file.
+// entry is the first line of a message's file.
 type entry struct {
 	Version int       `json:"version"`
 	ID      string    `json:"id"`
@@ -89,45 +90,44 @@ type entry struct {
 
 const spoolVersion = 1
 
-// Add puts e into the spool, for the recipients it has. A message that is there
-// already, by its Message-ID, is replaced.
+// Add puts e into the spool. It replaces a message with the same Message-ID.
 func (s Spool) Add(e Envelope) error {
 	if err := e.check(); err != nil {
-		return fmt.Errorf("spool a mail: %w", err)
+		return fmt.Errorf("spool mail: %w", err)
 	}
 	message, err := netmail.ReadMessage(bytes.NewReader(e.Data))
 	if err != nil {
-		return fmt.Errorf("spool a mail: %w", bare(err))
+		return fmt.Errorf("spool mail: %w", withoutPrefix(err))
 	}
 	date, err := message.Header.Date()
 	if err != nil {
-		return fmt.Errorf("spool a mail: %w", bare(err))
+		return fmt.Errorf("spool mail: %w", withoutPrefix(err))
 	}
 	if err := s.makeDir(); err != nil {
-		return fmt.Errorf("spool a mail: %w", err)
+		return fmt.Errorf("spool mail: %w", err)
 	}
 	names, err := s.names()
 	if err != nil {
-		return fmt.Errorf("spool a mail: %w", err)
+		return fmt.Errorf("spool mail: %w", err)
 	}
 	name := date.UTC().Format(spoolTime) + spoolSuffix(e.ID)
 	if len(names) >= MaxSpooled && !slices.Contains(names, name) {
-		return &configError{
-			text: fmt.Sprintf("spool a mail: %d messages wait in %s already", len(names), s.Dir),
-			hint: "find out with `runtests check` why the mail server takes none, or remove files there",
+		return &hintError{
+			text: fmt.Sprintf("spool mail: %d messages wait in %s already", len(names), s.Dir),
+			hint: "run `runtests check` to see why the mail server accepts no message, or remove files from the spool",
 		}
 	}
 	if err := s.write(filepath.Join(s.Dir, name), e, date); err != nil {
-		return fmt.Errorf("spool a mail: %w", err)
+		return fmt.Errorf("spool mail: %w", err)
 	}
 	return nil
 }
 
-// Remove takes e out of the spool, for it was delivered or will never be. It need not be there.
+// Remove removes e from the spool, if it is there.
 func (s Spool) Remove(e Envelope) error {
 	names, err := s.names()
 	if err != nil {
-		return fmt.Errorf("remove a mail from the spool: %w", err)
+		return fmt.Errorf("remove mail from the spool: %w", err)
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, spoolSuffix(e.ID)) {
@@ -135,23 +135,23 @@ func (s Spool) Remove(e Envelope) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("remove a mail from the spool: %w", err)
+		return fmt.Errorf("remove mail from the spool: %w", err)
 	}
 	return nil
 }
 
-// spoolSuffix is the end of the name of a message's file.
+// spoolSuffix returns the end of the name of a message's file.
 func spoolSuffix(id string) string {
 	digest := sha256.Sum256([]byte(id))
 	return "-" + hex.EncodeToString(digest[:8]) + ".mail"
 }
 
-// List returns what waits, oldest first, what cannot be read included. A spool that
-// does not exist is empty.
+// List returns the waiting messages, oldest first, and the files that cannot be read. A
+// spool that does not exist is empty.
 func (s Spool) List() ([]Spooled, error) {
 	names, err := s.names()
 	if err != nil {
-		return nil, fmt.Errorf("list the mail spool: %w", err)
+		return nil, fmt.Errorf("list mail spool: %w", err)
 	}
 	var list []Spooled
 	for _, name := range names {
@@ -160,54 +160,54 @@ func (s Spool) List() ([]Spooled, error) {
 	return list, nil
 }
 
-// Flush sends what waits, oldest first, by send, which is Server.Send or the like.
-// When the server cannot be reached, what remains waits for the next time; a message
-// that alone is refused does not hold up the others. The error is set when the spool
-// itself is the trouble: nothing more is sent then, since it might be sent again.
+// Flush sends the waiting messages with send (Server.Send), oldest first. When the server
+// cannot be reached, the remaining messages wait for the next Flush; a message that is
+// refused delays no other. The error is set when the spool itself fails: Flush then
+// stops, because it would send the same messages again.
 func (s Spool) Flush(ctx context.Context, send func(context.Context, Envelope) (Delivery, error)) (Flushed, error) {
 	var f Flushed
 	names, err := s.names()
 	if err != nil {
-		return f, fmt.Errorf("send the mail spool: %w", err)
+		return f, fmt.Errorf("send spooled mail: %w", err)
 	}
 	if len(names) == 0 {
 		return f, nil
 	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
-		return f, fmt.Errorf("send the mail spool: %w", err)
+		return f, fmt.Errorf("send spooled mail: %w", err)
 	}
 	defer unlock()
-	list, err := s.List() // again: another process may have sent some
+	list, err := s.List() // under the lock: another process may have sent some
 	if err != nil {
 		return f, err
 	}
-	var away error
+	var unreachable error
 	for _, m := range list {
-		if away == nil {
-			away, err = s.flush(ctx, m, send, &f)
+		if unreachable == nil {
+			unreachable, err = s.flush(ctx, m, send, &f)
 		} else {
-			f.Kept = append(f.Kept, Fault{m.Path, away})
+			f.Kept = append(f.Kept, Fault{m.Path, unreachable})
 		}
 		if err != nil {
-			return f, fmt.Errorf("send the mail spool: %w", err)
+			return f, fmt.Errorf("send spooled mail: %w", err)
 		}
 	}
 	return f, nil
 }
 
-// flush sends one message. Away is set when the server is, so that the others need
-// not be tried; err when the spool cannot be kept right.
-func (s Spool) flush(ctx context.Context, m Spooled, send func(context.Context, Envelope) (Delivery, error), f *Flushed) (away, err error) {
+// flush sends one message. The error unreachable is set when the server is, so that the
+// other messages need not be tried; err is set when the spool cannot be updated.
+func (s Spool) flush(ctx context.Context, m Spooled, send func(context.Context, Envelope) (Delivery, error), f *Flushed) (unreachable, err error) {
 	if m.Err != nil {
-		return nil, s.aside(m.Path, m.Err, f)
+		return nil, s.setAside(m.Path, m.Err, f)
 	}
 	d, cause := send(ctx, m.Envelope)
 	pending := d.Pending()
 	switch {
 	case len(d.Accepted) > 0:
 		f.Sent = append(f.Sent, m)
-		f.Refused = append(f.Refused, lost(d)...)
+		f.Refused = append(f.Refused, permanent(d)...)
 		if len(pending) == 0 {
 			return nil, s.remove(m.Path)
 		}
@@ -215,16 +215,16 @@ func (s Spool) flush(ctx context.Context, m Spooled, send func(context.Context, 
 		return nil, s.write(m.Path, m.Only(pending), m.Date)
 	case Temporary(cause):
 		f.Kept = append(f.Kept, Fault{m.Path, cause})
-		if serverAway(cause) {
+		if serverUnreachable(cause) {
 			return cause, nil
 		}
 		return nil, nil
 	}
-	return nil, s.aside(m.Path, cause, f)
+	return nil, s.setAside(m.Path, cause, f)
 }
 
-// lost are the refused recipients for whom it will not go better.
-func lost(d Delivery) []Refusal {
+// permanent returns the permanent refusals of d.
+func permanent(d Delivery) []Refusal {
 	var list []Refusal
 	for _, r := range d.Refused {
 		if !Temporary(r.Err) {
@@ -234,14 +234,14 @@ func lost(d Delivery) []Refusal {
 	return list
 }
 
-// serverAway tells a server that cannot be talked to from one that refuses a message.
-func serverAway(err error) bool {
+// serverUnreachable reports whether err concerns the server rather than one message.
+func serverUnreachable(err error) bool {
 	var e *Error
 	return !errors.As(err, &e) || e.Code == 0 || e.Code == 421
 }
 
-// aside renames a file so that it is not tried again.
-func (s Spool) aside(path string, cause error, f *Flushed) error {
+// setAside renames a file so that it is not tried again.
+func (s Spool) setAside(path string, cause error, f *Flushed) error {
 	bad := path + ".bad"
 	if err := os.Rename(path, bad); err != nil {
 		return err
@@ -257,7 +257,7 @@ func (s Spool) remove(path string) error {
 	return s.sync()
 }
 
-// write replaces the file of e whole.
+// write replaces the file of e atomically.
 func (s Spool) write(path string, e Envelope, date time.Time) error {
 	digest := sha256.Sum256(e.Data)
 	first, err := json.Marshal(entry{
@@ -274,7 +274,7 @@ func (s Spool) write(path string, e Envelope, date time.Time) error {
 	return s.sync()
 }
 
-// sync makes a rename or a removal last: renameio syncs the file, not its directory.
+// sync makes a rename or a removal durable: renameio syncs the file, not its directory.
 func (s Spool) sync() error {
 	dir, err := os.Open(s.Dir)
 	if err != nil {
@@ -284,7 +284,7 @@ func (s Spool) sync() error {
 	return dir.Sync()
 }
 
-// makeDir makes the directory if need be.
+// makeDir creates the directory if it does not exist.
 func (s Spool) makeDir() error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return err
@@ -299,8 +299,8 @@ func (s Spool) makeDir() error {
 	return nil
 }
 
-// lock lets one process at a time send. Add needs none: it only ever adds a file,
-// whole.
+// lock keeps other processes from sending at the same time. Add needs no lock: it writes
+// a file atomically.
 func (s Spool) lock(ctx context.Context) (unlock func(), err error) {
 	if err := s.makeDir(); err != nil {
 		return nil, err
@@ -312,7 +312,7 @@ func (s Spool) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = lock.Close() }, nil
 }
 
-// names are the files of messages, oldest first.
+// names returns the names of the messages' files, oldest first.
 func (s Spool) names() ([]string, error) {
 	entries, err := os.ReadDir(s.Dir) // sorted by name
 	if errors.Is(err, fs.ErrNotExist) {
@@ -330,7 +330,7 @@ func (s Spool) names() ([]string, error) {
 	return names, nil
 }
 
-// read reads one message; what is wrong with it is in its Err.
+// read reads one message; on failure only Path and Err are set.
 func (s Spool) read(name string) Spooled {
 	path := filepath.Join(s.Dir, name)
 	m, err := readSpooled(path)
@@ -343,34 +343,29 @@ func (s Spool) read(name string) Spooled {
 
 func readSpooled(path string) (Spooled, error) {
 	if !spoolName.MatchString(filepath.Base(path)) {
-		return Spooled{}, errors.New("not a name that runtests gives")
+		return Spooled{}, errors.New("not a file name of the spool")
 	}
-	// NONBLOCK: opening a pipe must not wait for its writer.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := regular.OpenNoFollow(path)
 	if err != nil {
 		return Spooled{}, err
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	info, err := file.Stat()
-	if err != nil {
-		return Spooled{}, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxSpoolFile {
-		return Spooled{}, fmt.Errorf("not a regular file of at most %d bytes", maxSpoolFile)
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() > maxSpoolFile {
+		return Spooled{}, errors.Join(err, fmt.Errorf("larger than %d MiB", maxSpoolFile>>20))
 	}
 	return parseSpooled(file)
 }
 
-// parseSpooled reads what write wrote, and nothing else.
+// parseSpooled parses a file that write has written, and rejects any other.
 func parseSpooled(r io.Reader) (Spooled, error) {
 	buffered := bufio.NewReader(io.LimitReader(r, maxSpoolFile))
 	line, err := buffered.ReadBytes('\n')
 	if err != nil {
-		return Spooled{}, errors.New("truncated in its first line")
+		return Spooled{}, errors.New("first line truncated")
 	}
 	var first entry
 	if err := json.Unmarshal(line, &first); err != nil {
-		return Spooled{}, fmt.Errorf("its first line: %w", err)
+		return Spooled{}, fmt.Errorf("parse first line: %w", err)
 	}
 	if first.Version != spoolVersion {
 		return Spooled{}, fmt.Errorf("written by another version of runtests (format %d)", first.Version)
@@ -388,7 +383,7 @@ func parseSpooled(r io.Reader) (Spooled, error) {
 	}
 	message, err := netmail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
-		return Spooled{}, bare(err)
+		return Spooled{}, withoutPrefix(err)
 	}
 	subject, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject"))
 	if err != nil {

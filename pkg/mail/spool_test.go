@@ -17,7 +17,7 @@ import (
 	"runtests/pkg/mail/smtptest"
 )
 
-// nightly is the report of so many days ago.
+// nightly returns a report with the Date of that many days ago.
 func nightly(t *testing.T, daysAgo int, to ...string) Envelope {
 	t.Helper()
 	m := report()
@@ -52,7 +52,7 @@ func flush(t *testing.T, s Spool, server Server) Flushed {
 	return f
 }
 
-// waiting are the subjects in the spool.
+// waiting returns the subjects of the messages in the spool.
 func waiting(t *testing.T, s Spool) []string {
 	t.Helper()
 	list, err := s.List()
@@ -98,10 +98,10 @@ func TestSpoolIsPrivate(t *testing.T) {
 	defer syscall.Umask(old)
 	spool := Spool{Dir: filepath.Join(t.TempDir(), "spool")}
 	fill(t, spool, nightly(t, 1))
-	err := filepath.WalkDir(spool.Dir, func(path string, entry os.DirEntry, err error) error {
-		info, _ := entry.Info()
+	err := filepath.WalkDir(spool.Dir, func(path string, file os.DirEntry, err error) error {
+		info, _ := file.Info()
 		want := os.FileMode(0o600)
-		if entry.IsDir() {
+		if file.IsDir() {
 			want = 0o700
 		}
 		if info.Mode().Perm() != want {
@@ -114,7 +114,7 @@ func TestSpoolIsPrivate(t *testing.T) {
 	}
 }
 
-func TestSpoolWaitsWhileTheServerIsAway(t *testing.T) {
+func TestSpoolKeepsMessagesWhileTheServerIsUnreachable(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	fill(t, spool, nightly(t, 1), nightly(t, 2), nightly(t, 3))
 	s := smtptest.Start(t, smtptest.Options{Banner: "421 busy"})
@@ -127,7 +127,7 @@ func TestSpoolWaitsWhileTheServerIsAway(t *testing.T) {
 	}
 }
 
-func TestSpoolOneDelayedMessageDoesNotHoldUpTheOthers(t *testing.T) {
+func TestSpoolOneRefusedMessageDelaysNoOther(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	fill(t, spool, nightly(t, 1, "a@example.org"), nightly(t, 2, "full@example.org"), nightly(t, 3, "gone@example.org"))
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
@@ -139,14 +139,14 @@ func TestSpoolOneDelayedMessageDoesNotHoldUpTheOthers(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	if _, err := os.Stat(f.Aside[0].Path); err != nil || !strings.HasSuffix(f.Aside[0].Path, ".mail.bad") {
-		t.Errorf("refused for good, and lost: %v", err)
+		t.Errorf("refused permanently, and lost: %v", err)
 	}
 	if diff := cmp.Diff([]string{"2 days ago"}, waiting(t, spool)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestSpoolRemembersWhoIsLeft(t *testing.T) {
+func TestSpoolKeepsPendingRecipients(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	e := nightly(t, 1, "a@example.org", "full@example.org", "gone@example.org")
 	fill(t, spool, e)
@@ -166,7 +166,7 @@ func TestSpoolRemembersWhoIsLeft(t *testing.T) {
 	}
 }
 
-func TestSpoolSetsAsideWhatIsNotOurs(t *testing.T) {
+func TestSpoolSetsInvalidFilesAside(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	good := nightly(t, 1)
 	fill(t, spool, good)
@@ -206,7 +206,7 @@ func TestSpoolSetsAsideWhatIsNotOurs(t *testing.T) {
 		t.Errorf("%d sent, aside: %+v", len(f.Sent), f.Aside)
 	}
 	if f = flush(t, spool, serverFor(t, s)); len(f.Aside) != 0 {
-		t.Errorf("said twice: %+v", f)
+		t.Errorf("reported twice: %+v", f)
 	}
 	for _, path := range []string{outside, filepath.Join(spool.Dir, "README"), name(0) + ".bad"} {
 		if _, err := os.Stat(path); err != nil {
@@ -222,7 +222,7 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-func TestSpoolThatIsNoDirectory(t *testing.T) {
+func TestSpoolIsNotADirectory(t *testing.T) {
 	dir := t.TempDir()
 	link := Spool{Dir: filepath.Join(dir, "link")}
 	if err := os.Symlink(t.TempDir(), link.Dir); err != nil {
@@ -254,7 +254,7 @@ func TestSpoolIsFull(t *testing.T) {
 	}
 }
 
-func TestSpoolRefusesWhatItCouldNotSend(t *testing.T) {
+func TestSpoolRefusesInvalidEnvelopes(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	for _, change := range []func(*Envelope){
 		func(e *Envelope) { e.To = nil },
@@ -265,13 +265,14 @@ func TestSpoolRefusesWhatItCouldNotSend(t *testing.T) {
 		e := nightly(t, 1)
 		change(&e)
 		if err := spool.Add(e); err == nil {
-			t.Errorf("took %+v", e)
+			t.Errorf("accepted %+v", e)
 		}
 	}
 }
 
-// TestSpoolIsSentByOneAtATime: two processes that flush at once send each message once.
-func TestSpoolIsSentByOneAtATime(t *testing.T) {
+// TestSpoolConcurrentFlush checks that two processes that flush at the same time send
+// each message once.
+func TestSpoolConcurrentFlush(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	fill(t, spool, nightly(t, 1), nightly(t, 2))
 	s := smtptest.Start(t, smtptest.Options{})
@@ -309,7 +310,7 @@ func TestSpoolLockIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzSpooled: whatever a file holds, what is read from it can be sent.
+// FuzzSpooled checks that every message read from a file can be sent.
 func FuzzSpooled(f *testing.F) {
 	f.Add([]byte("{}\n"))
 	f.Add([]byte(`{"version":1,"id":"<a@b>","from":"a@b","to":["a@b"],"size":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}` + "\n"))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// headerOf composes a message and reads its header back.
+// headerOf composes a message and parses its header.
 func headerOf(t *testing.T, m Message) netmail.Header {
 	t.Helper()
 	m.Date = time.Date(2026, 11, 22, 3, 41, 16, 0, time.UTC)
@@ -17,7 +17,7 @@ func headerOf(t *testing.T, m Message) netmail.Header {
 		m.From = "runtests@ci.example.org"
 	}
 	m.To = []string{"team@example.org"}
-	data, err := m.Bytes()
+	data, err := composed(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,21 +43,21 @@ func TestThread(t *testing.T) {
 		references     []string
 		inReplyTo, all string
 	}{
-		{"of nothing", nil, "", ""},
+		{"no reference", nil, "", ""},
 		{"one", []string{"<a@example.org>"}, "<a@example.org>", "<a@example.org>"},
 		{"two", []string{"<a@example.org>", "<b@example.org>"}, "<b@example.org>", "<a@example.org> <b@example.org>"},
-		{"what is none", []string{"<a@example.org>\r\nBcc: x@example.org", "", "<b@example.org>", "c@example.org"}, "<b@example.org>", "<b@example.org>"},
-		{"none is", []string{"a\nb"}, "", ""},
+		{"some invalid", []string{"<a@example.org>\r\nBcc: x@example.org", "", "<b@example.org>", "c@example.org"}, "<b@example.org>", "<b@example.org>"},
+		{"all invalid", []string{"a\nb"}, "", ""},
 		{"many", many, "<29@example.org>", strings.Join(append(append([]string{}, many[:19]...), many[29]), " ")},
 	} {
-		header := headerOf(t, Message{References: test.references})
-		if got := header.Get("In-Reply-To"); got != test.inReplyTo {
+		h := headerOf(t, Message{References: test.references})
+		if got := h.Get("In-Reply-To"); got != test.inReplyTo {
 			t.Errorf("%s: In-Reply-To is %q, want %q", test.name, got, test.inReplyTo)
 		}
-		if got := strings.Join(strings.Fields(header.Get("References")), " "); got != test.all {
+		if got := strings.Join(strings.Fields(h.Get("References")), " "); got != test.all {
 			t.Errorf("%s: References is %q, want %q", test.name, got, test.all)
 		}
-		if header.Get("Bcc") != "" {
+		if h.Get("Bcc") != "" {
 			t.Errorf("%s: a header was added", test.name)
 		}
 	}

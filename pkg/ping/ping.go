@@ -1,10 +1,10 @@
-// Package ping tells a monitor that a run has started, succeeded or failed, so
-// that somebody hears of it when no run comes at all. It speaks as Healthchecks
-// does (https://healthchecks.io/docs/http_api/), and so do its kin: a POST to the
-// check's URL is a success, to URL/start a start, to URL/fail a failure; the body
-// is shown with it.
+// Package ping notifies a monitor when a run starts, succeeds or fails, so that the
+// monitor can raise an alarm when a run is missing. It uses the protocol of Healthchecks
+// (https://healthchecks.io/docs/http_api/) and compatible services: a POST to the check's
+// URL means success, to URL/start a start, to URL/fail a failure. The service shows the
+// body with the event.
 //
-// The URL is a secret: who has it can call. No error of this package repeats it.
+// The URL is a secret: whoever has it can ping. No error of this package contains it.
 package ping
 
 import (
@@ -18,57 +18,57 @@ import (
 	"time"
 )
 
-// Bounds of a call.
+// Bounds of a ping.
 const (
-	// Bound is how long a call may take, its second attempt included.
+	// Bound is how long a ping may take, its second attempt included.
 	Bound = 10 * time.Second
 	// attemptBound is how long one attempt may take.
 	attemptBound = Bound / 2
-	// maxBody is the most that is said with a call, in bytes.
+	// maxBody is how many bytes of a body are sent.
 	maxBody = 1000
-	// maxAnswer is the most that is read of an answer, in bytes: only its status counts.
+	// maxAnswer is how many bytes of an answer are read: only the status counts.
 	maxAnswer = 64 << 10
-	// maxRedirects is how often a server may send us elsewhere.
+	// maxRedirects is how many redirects are followed.
 	maxRedirects = 3
 )
 
-// Event is what is told.
+// Event is what happened to the run.
 type Event string
 
-// The events; each is what is appended to the URL's path.
+// The events, each with the suffix of the URL's path.
 const (
 	Start   Event = "/start"
 	Success Event = ""
 	Failure Event = "/fail"
 )
 
-// Monitor is who is told.
+// Monitor is a check of a monitoring service.
 type Monitor struct {
 	url    *url.URL
 	client *http.Client
 }
 
-// New returns the monitor of an absolute http or https URL. A query stays where it
-// is, behind the path of each call.
+// New returns the monitor for an absolute http or https URL. A query stays behind the
+// path of each event.
 func New(address string) (*Monitor, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New("read the URL to ping: not of the form https://HOST/PATH")
+		return nil, errors.New("parse ping URL: not of the form https://HOST/PATH")
 	}
 	return &Monitor{url: u, client: &http.Client{CheckRedirect: redirect}}, nil
 }
 
-// Host is the monitor's host: what may be told of its URL.
+// Host returns the monitor's host, the only part of the URL that is not secret.
 func (m *Monitor) Host() string { return m.url.Host }
 
-// String is Host. It keeps the URL out of what fmt prints.
+// String returns the host. It keeps the URL out of what fmt prints.
 func (m *Monitor) String() string { return m.Host() }
 
-// GoString is Host.
+// GoString returns the host.
 func (m *Monitor) GoString() string { return m.Host() }
 
-// redirect follows a server only within its scheme, and tells nobody where we come
-// from: the URL is a secret.
+// redirect allows a redirect only within the same scheme, and removes the Referer, which
+// would disclose the URL.
 func redirect(next *http.Request, before []*http.Request) error {
 	switch {
 	case next.URL.Scheme != before[0].URL.Scheme:
@@ -80,14 +80,14 @@ func redirect(next *http.Request, before []*http.Request) error {
 	return nil
 }
 
-// Tell calls the monitor with body, which is cut to 1,000 bytes. It makes a second
-// attempt when the first one did not reach the server, or the server had a fault
-// of its own (429, 5xx). It returns within Bound.
-func (m *Monitor) Tell(ctx context.Context, event Event, body string) error {
+// Notify sends an event with body, cut to 1,000 bytes. It makes a second attempt when the
+// first did not reach the server or the server failed (429, 5xx). It returns within
+// Bound.
+func (m *Monitor) Notify(ctx context.Context, event Event, body string) error {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
-	again, err := m.attempt(ctx, event, body)
-	if err != nil && again && ctx.Err() == nil {
+	retry, err := m.attempt(ctx, event, body)
+	if err != nil && retry && ctx.Err() == nil {
 		_, err = m.attempt(ctx, event, body)
 	}
 	if err != nil {
@@ -96,8 +96,9 @@ func (m *Monitor) Tell(ctx context.Context, event Event, body string) error {
 	return nil
 }
 
-// attempt makes one call; again says that another one may go better.
-func (m *Monitor) attempt(ctx context.Context, event Event, body string) (again bool, err error) {
+// attempt sends the event once. The result retry reports whether a second attempt may
+// succeed.
+func (m *Monitor) attempt(ctx context.Context, event Event, body string) (retry bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptBound)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.address(event), strings.NewReader(cut(body)))
@@ -110,7 +111,7 @@ func (m *Monitor) attempt(ctx context.Context, event Event, body string) (again 
 	if err != nil {
 		return true, withoutURL(err)
 	}
-	defer func() { _ = response.Body.Close() }() // nothing of it is used
+	defer func() { _ = response.Body.Close() }() // its content is not used
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
 	if response.StatusCode/100 != 2 {
 		return response.StatusCode == http.StatusTooManyRequests || response.StatusCode/100 == 5,
@@ -119,7 +120,7 @@ func (m *Monitor) attempt(ctx context.Context, event Event, body string) (again 
 	return false, nil
 }
 
-// address is the URL to call for an event.
+// address returns the URL for an event.
 func (m *Monitor) address(event Event) string {
 	u := *m.url
 	if event == Success {
@@ -132,19 +133,19 @@ func (m *Monitor) address(event Event) string {
 	return u.String()
 }
 
-// withoutURL drops the URL from what net/http says.
+// withoutURL removes the URL from an error of net/http.
 func withoutURL(err error) error {
-	var about *url.Error
-	if !errors.As(err, &about) {
+	var failure *url.Error
+	if !errors.As(err, &failure) {
 		return err
 	}
-	if about.Timeout() {
+	if failure.Timeout() {
 		return fmt.Errorf("no answer within %v", attemptBound)
 	}
-	return about.Err
+	return failure.Err
 }
 
-// cut is body, no longer than is shown, and valid UTF-8.
+// cut returns the first maxBody bytes of body as valid UTF-8.
 func cut(body string) string {
 	if len(body) > maxBody {
 		body = body[:maxBody]

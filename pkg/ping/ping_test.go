@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// monitor is a real HTTP server that answers in turn with the given statuses, then with 200.
+// monitor starts an HTTP server that answers with the given statuses in turn, then with
+// 200.
 func monitor(t *testing.T, statuses ...int) (server *httptest.Server, calls func() []string) {
 	var mu sync.Mutex
 	var seen []string
@@ -38,7 +39,7 @@ func monitor(t *testing.T, statuses ...int) (server *httptest.Server, calls func
 	}
 }
 
-func TestTellCallsTheEndpointOfTheEvent(t *testing.T) {
+func TestNotifyCallsTheURLOfTheEvent(t *testing.T) {
 	for _, test := range []struct {
 		path  string
 		event Event
@@ -58,7 +59,7 @@ func TestTellCallsTheEndpointOfTheEvent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.Tell(t.Context(), test.event, "1 success, 0 failures"); err != nil {
+			if err := m.Notify(t.Context(), test.event, "1 success, 0 failures"); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := calls(), []string{"POST " + test.want + " 1 success, 0 failures"}; !slices.Equal(got, want) {
@@ -68,7 +69,7 @@ func TestTellCallsTheEndpointOfTheEvent(t *testing.T) {
 	}
 }
 
-func TestTellTriesOnceMoreWhereItMayHelp(t *testing.T) {
+func TestNotifyRetriesOnce(t *testing.T) {
 	for _, test := range []struct {
 		statuses []int
 		calls    int
@@ -87,21 +88,21 @@ func TestTellTriesOnceMoreWhereItMayHelp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = m.Tell(t.Context(), Success, "")
+			err = m.Notify(t.Context(), Success, "")
 			if (err != nil) != test.fails || len(calls()) != test.calls {
 				t.Errorf("%d calls, error %v; want %d calls, an error: %v", len(calls()), err, test.calls, test.fails)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret-token") {
-				t.Errorf("the error repeats the URL: %v", err)
+				t.Errorf("the error contains the URL: %v", err)
 			}
 		})
 	}
 }
 
-// What net/http says of a URL never gets into an error, whatever went wrong.
-func TestTellNeverRepeatsTheURL(t *testing.T) {
-	away, _ := monitor(t)
-	away.Close()
+// TestNotifyErrorsDoNotContainTheURL checks errors that net/http returns with a URL.
+func TestNotifyErrorsDoNotContainTheURL(t *testing.T) {
+	closed, _ := monitor(t)
+	closed.Close()
 	elsewhere := httptest.NewServer(http.RedirectHandler("ftp://example.org/secret-token", http.StatusFound))
 	defer elsewhere.Close()
 	ended, cancel := context.WithCancel(t.Context())
@@ -110,7 +111,7 @@ func TestTellNeverRepeatsTheURL(t *testing.T) {
 		ctx context.Context
 		url string
 	}{
-		"refused":    {t.Context(), away.URL},
+		"refused":    {t.Context(), closed.URL},
 		"redirected": {t.Context(), elsewhere.URL},
 		"cancelled":  {ended, elsewhere.URL},
 	} {
@@ -119,7 +120,7 @@ func TestTellNeverRepeatsTheURL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = m.Tell(test.ctx, Start, "")
+			err = m.Notify(test.ctx, Start, "")
 			if err == nil || strings.Contains(err.Error(), "secret-token") {
 				t.Errorf("the error is %v", err)
 			}
@@ -130,7 +131,7 @@ func TestTellNeverRepeatsTheURL(t *testing.T) {
 	}
 }
 
-func TestTellFollowsWithinTheSchemeAndSaysNotWhereItComesFrom(t *testing.T) {
+func TestNotifyFollowsARedirectWithoutReferer(t *testing.T) {
 	referer := make(chan string, 1)
 	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		referer <- r.Header.Get("Referer")
@@ -142,7 +143,7 @@ func TestTellFollowsWithinTheSchemeAndSaysNotWhereItComesFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Tell(t.Context(), Success, ""); err != nil {
+	if err := m.Notify(t.Context(), Success, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-referer; got != "" {
@@ -150,8 +151,9 @@ func TestTellFollowsWithinTheSchemeAndSaysNotWhereItComesFrom(t *testing.T) {
 	}
 }
 
-// A server that never answers costs no more than the context allows, and Bound at most.
-func TestTellEndsWithItsContext(t *testing.T) {
+// TestNotifyEndsWithItsContext checks that a server that never answers delays no longer
+// than the context allows.
+func TestNotifyEndsWithItsContext(t *testing.T) {
 	reached, release := make(chan struct{}, 2), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		reached <- struct{}{}
@@ -168,12 +170,12 @@ func TestTellEndsWithItsContext(t *testing.T) {
 		<-reached
 		cancel()
 	}()
-	if err := m.Tell(ctx, Success, ""); !errors.Is(err, context.Canceled) {
+	if err := m.Notify(ctx, Success, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 }
 
-func TestNewRefusesWhatIsNoURL(t *testing.T) {
+func TestNewRefusesAnInvalidURL(t *testing.T) {
 	for _, address := range []string{"", "example.org/secret-token", "ftp://example.org/secret-token", "https:///secret-token", "http://a b/secret-token"} {
 		if _, err := New(address); err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("%q: the error is %v", address, err)

@@ -30,7 +30,7 @@ func (r *Run) Announce(id string) {
 	r.Message = id
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		if t := step.Trend; t != nil && t.Announced == "" && step.Outcome.proves() && step.Outcome != Passed {
+		if t := step.Trend; t != nil && t.Announced == "" && step.Outcome.Proves() && step.Outcome != Passed {
 			t.Announced = id
 		}
 	}

@@ -1,10 +1,11 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
+	"runtests/pkg/plain"
 )
 
 // Build is what became of an image in a run. The image's ID is the Result's ImageID.
@@ -39,65 +40,64 @@ type PackageChange struct {
 	To      string `json:"to,omitempty"`   // empty: it is gone
 }
 
-// shortID is an image's ID as the docker command shows it.
-func shortID(id string) string {
-	id = Clean(strings.TrimPrefix(id, "sha256:"))
-	return id[:min(12, len(id))]
+// String is the change as a person says it: "libgmp10 6.2.1 → 6.3.0", "m4 1.4 added".
+func (c PackageChange) String() string {
+	name := plain.Clean(c.Name)
+	switch {
+	case c.From == "":
+		return name + " " + plain.Clean(c.To) + " added"
+	case c.To == "":
+		return name + " " + plain.Clean(c.From) + " gone"
+	}
+	return name + " " + plain.Clean(c.From) + " → " + plain.Clean(c.To)
 }
 
-// currentSince says that nothing was to be done; empty when something was.
-func currentSince(step *Result) string {
-	if step.Build == nil || !step.Build.Current {
+// PackagesLine is what is installed in the image, in one line of at most about a thousand
+// bytes: "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …, 1 added: ocaml 5.2, 1 gone: m4 1.4".
+// It is empty when nothing is known.
+func (b *Build) PackagesLine() string {
+	if b.Packages == 0 && len(b.Changes) == 0 {
 		return ""
 	}
-	return "current since " + step.Build.Built.Format(timeLayout)
+	var changed, added, gone []string
+	for _, c := range b.Changes {
+		name := brief(c.Name)
+		switch {
+		case c.From == "":
+			added = append(added, name+" "+brief(c.To))
+		case c.To == "":
+			gone = append(gone, name+" "+brief(c.From))
+		default:
+			changed = append(changed, name+" "+brief(c.From)+" → "+brief(c.To))
+		}
+	}
+	parts := []string{Thousands(int64(b.Packages))}
+	for _, some := range []struct {
+		are   string
+		which []string
+	}{{"changed", changed}, {"added", added}, {"gone", gone}} {
+		if len(some.which) > 0 {
+			parts = append(parts, Thousands(int64(len(some.which)))+" "+some.are+": "+fewOf(some.which))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
-// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB more than before".
-func imageLine(step *Result) string {
-	b := step.Build
-	if b == nil || step.ImageID == "" {
-		return ""
+// fewOf names some of many.
+func fewOf(all []string) string {
+	const few = 3
+	if len(all) > few {
+		all = append(slices.Clone(all[:few]), "…")
 	}
-	line := shortID(step.ImageID)
-	if b.Size > 0 {
-		line += ", " + size(b.Size)
-	}
-	switch grown := b.Size - b.PreviousSize; {
-	case b.Size <= 0 || b.PreviousSize <= 0 || b.Current:
-	case grown > 0:
-		line += ", " + size(grown) + " more than before"
-	case grown < 0:
-		line += ", " + size(-grown) + " less than before"
-	default:
-		line += ", as before"
-	}
-	return line
+	return strings.Join(all, ", ")
 }
 
-// whyLine is why an image was built.
-func whyLine(step *Result) string {
-	if step.Build == nil || step.Build.Current {
-		return ""
+// brief is a name or a version as a line has room for it.
+func brief(s string) string {
+	const most = 40 // characters
+	runes := []rune(plain.Clean(s))
+	if len(runes) > most {
+		return string(runes[:most-1]) + "…"
 	}
-	return Clean(step.Build.Why)
+	return string(runes)
 }
-
-// diskLine is the engine's disk in one line: "74GB free of 252GB, 1.2GB less than before".
-func diskLine(d Disk) string {
-	if d.Total == 0 {
-		return ""
-	}
-	free := d.FreeAfter
-	if free == 0 {
-		free = d.FreeBefore
-	}
-	line := size(free) + " free of " + size(d.Total) + " where the engine keeps images"
-	if used := d.FreeBefore - free; used > 0 {
-		line += ", " + size(used) + " less than before the run"
-	}
-	return line
-}
-
-// size is a number of bytes as the docker command shows it: 1.03GB.
-func size(bytes int64) string { return units.HumanSize(float64(bytes)) }

@@ -1,12 +1,6 @@
 package report
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strings"
-	"time"
-)
+import "strings"
 
 // Changed says whether the reader of the reports before learns something new from this
 // one: a step ended otherwise than when it was last to run, is new, or is gone. Without runs
@@ -34,7 +28,7 @@ func (r *Run) changeCounts() changeCounts {
 	c := changeCounts{kinds: map[string]int{}}
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		switch step.change() {
+		switch step.Change() {
 		case NewlyFailing:
 			c.newly++
 			c.kinds[step.failureKind()]++
@@ -53,8 +47,8 @@ func (r *Run) changeCounts() changeCounts {
 	return c
 }
 
-// change is what became of the step since the runs before.
-func (s *Result) change() Change {
+// Change is what became of the step since the runs before.
+func (s *Result) Change() Change {
 	if s.Trend == nil {
 		return ""
 	}
@@ -80,7 +74,7 @@ func (r *Run) Changes() string {
 	var parts []string
 	add := func(n int, text string) {
 		if n > 0 {
-			parts = append(parts, thousands(int64(n))+" "+text)
+			parts = append(parts, Thousands(int64(n))+" "+text)
 		}
 	}
 	add(c.newly, string(NewlyFailing)+c.kindsText())
@@ -96,80 +90,11 @@ func (c changeCounts) kindsText() string {
 	var parts []string
 	for _, kind := range kinds {
 		if n := c.kinds[kind]; n > 0 {
-			parts = append(parts, thousands(int64(n))+" "+kind)
+			parts = append(parts, Thousands(int64(n))+" "+kind)
 		}
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
-}
-
-// urgency orders failures for a reader: what is new comes first, and what has failed
-// before comes last; what an image blocks comes after its cause.
-func urgency(step *Result) int {
-	rank := 0
-	switch step.change() {
-	case "":
-		rank = 2
-	case StillFailing:
-		rank = 4
-	}
-	if step.Outcome == Blocked {
-		rank++
-	}
-	return rank
-}
-
-// byUrgency sorts the indices of steps; those that are equally urgent stay in the suite's order.
-func byUrgency(r *Run, steps []int) {
-	slices.SortStableFunc(steps, func(a, b int) int { return cmp.Compare(urgency(&r.Steps[a]), urgency(&r.Steps[b])) })
-}
-
-// trendText says in words what is known of the step's trend; empty when it is as before.
-func trendText(r *Run, step *Result) string {
-	t := step.Trend
-	if t == nil {
-		return ""
-	}
-	switch t.Change {
-	case NewlyFailing:
-		if t.Passed == "" || !idPattern.MatchString(t.Passed) {
-			return string(NewlyFailing)
-		}
-		return string(NewlyFailing) + ": it passed in the run of " + launched(t.Passed)
-	case StillFailing:
-		return fmt.Sprintf("%s since %s (%s)", StillFailing, day(t.Since, r.Started), count(int64(t.Runs), "run"))
-	case Fixed:
-		return fmt.Sprintf("%s: it had failed since %s (%s)", Fixed, day(t.Since, r.Started), count(int64(t.Runs), "run"))
-	case New:
-		return "new: no run before had it"
-	}
-	return Clean(string(t.Change))
-}
-
-// paceWord is the word for how long a step took beside what is usual; empty when it is usual.
-func paceWord(step *Result) string {
-	if step.Trend == nil {
-		return ""
-	}
-	return Clean(string(step.Trend.Pace))
-}
-
-// paceText says in words that a step took longer or less than usual.
-func paceText(step *Result) string {
-	word := paceWord(step)
-	if word == "" {
-		return ""
-	}
-	return word + " than usual: " + step.Duration.String() + ", usually " + step.Trend.Usual.String()
-}
-
-// day is when a run of another day was launched; of one of the same day, the time.
-func day(at, now time.Time) string {
-	at = at.In(now.Location())
-	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return at.Format("15:04")
-	}
-	return at.Format(time.DateOnly)
 }

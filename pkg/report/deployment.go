@@ -1,7 +1,5 @@
 package report
 
-import "strings"
-
 // Deployment is what became of a deployment in a run.
 type Deployment struct {
 	Host       string   `json:"host"`                  // the production machine
@@ -13,32 +11,4 @@ type Deployment struct {
 	Outage     Duration `json:"outage_seconds"`        // how long nothing answered there
 	Handover   bool     `json:"handover,omitempty"`    // the new version answered before the old one was stopped
 	RolledBack bool     `json:"rolled_back,omitempty"` // it was gone back to
-}
-
-// deployedLine is a deployment in one line: "prod.example.org runs 2026-11-22T03-00-04, outage 0.4s, …".
-func deployedLine(step *Result) string {
-	d := step.Deployment
-	if d == nil || d.Release == "" {
-		return ""
-	}
-	line := d.Host + " runs " + d.Release
-	if d.RolledBack {
-		line = d.Host + " runs " + d.Release + " again"
-	}
-	if d.Commit != "" {
-		line += " (commit " + d.Commit[:min(12, len(d.Commit))] + ")"
-	}
-	switch {
-	case d.Handover:
-		line += ", handed over without an outage"
-	case d.Before != "":
-		line += ", outage " + d.Outage.String()
-	}
-	if d.Bytes > 0 {
-		line += ", " + size(d.Bytes) + " sent"
-	}
-	if d.Before != "" {
-		line += ", before " + d.Before
-	}
-	return Clean(strings.TrimSpace(line))
 }

@@ -1,6 +1,6 @@
-// Package report holds the facts of a run (Run, Result, Outcome), keeps them on
-// disk, and tells them: as text, JSON, JUnit, TAP and HTML. Every rendering is
-// made from a Run alone, so a run of last month reads as it did that morning.
+// Package report holds the facts of a run: Run, Result, Outcome, and what follows from them alone,
+// as trends, verdicts and counts. It touches no disk and renders nothing: package history keeps
+// runs, package render shows them.
 package report
 
 import (
@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // Version is the version of the record written to run.json. It grows when a
@@ -117,12 +119,12 @@ type Result struct {
 
 // Log is what is known of a step's log.
 type Log struct {
-	File    string `json:"file,omitempty"`     // its name in the run's folder
-	Bytes   int64  `json:"bytes"`              // what the container wrote
-	Lines   int64  `json:"lines"`              // a last line without a newline counts
-	LeftOut int64  `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
-	Page    string `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
-	Tail    Tail   `json:"tail,omitzero"`
+	File    string     `json:"file,omitempty"`     // its name in the run's folder
+	Bytes   int64      `json:"bytes"`              // what the container wrote
+	Lines   int64      `json:"lines"`              // a last line without a newline counts
+	LeftOut int64      `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
+	Page    string     `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
+	Tail    plain.Tail `json:"tail,omitzero"`
 }
 
 // Counts returns how many steps passed and how many did not: together all that

@@ -38,12 +38,12 @@ type Trend struct {
 	Pace      Pace      `json:"pace,omitempty"`          // of a step that passed: said only of what is beyond the usual spread
 }
 
-// proves says that an outcome tells whether the step works.
-func (o Outcome) proves() bool { return o != "" && o != Interrupted }
+// Proves says that an outcome tells whether the step works.
+func (o Outcome) Proves() bool { return o != "" && o != Interrupted }
 
 // How a usual duration is found.
 const (
-	usualPasses  = 10 // the median is of so many passes at most
+	UsualPasses  = 10 // the median is of so many passes at most
 	fewestPasses = 5  // of less nothing is said
 	// usualSpread is how many standard deviations of the passes are usual: three in a
 	// thousand durations are beyond that by chance, if they are spread as errors are.
@@ -55,22 +55,22 @@ const (
 	leastSpreadTime = time.Second
 )
 
-// usual returns the median of passes and how far from it a duration may be that is usual.
-func usual(passes []time.Duration) (middle, spread time.Duration, known bool) {
+// Usual returns the median of passes and how far from it a duration may be that is usual.
+func Usual(passes []time.Duration) (middle, spread time.Duration, known bool) {
 	if len(passes) < fewestPasses {
 		return 0, 0, false
 	}
-	middle = median(passes)
+	middle = Median(passes)
 	deviations := make([]time.Duration, len(passes))
 	for i, d := range passes {
 		deviations[i] = (d - middle).Abs()
 	}
-	deviation := madScale * float64(median(deviations))
+	deviation := madScale * float64(Median(deviations))
 	return middle, max(time.Duration(usualSpread*deviation), time.Duration(leastSpread*float64(middle)), leastSpreadTime), true
 }
 
-// median is the middle of durations, the mean of two when there is an even number of them.
-func median(durations []time.Duration) time.Duration {
+// Median is the middle of durations, the mean of two when there is an even number of them.
+func Median(durations []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(durations))
 	half := len(sorted) / 2
 	if len(sorted)%2 == 0 {
@@ -79,9 +79,9 @@ func median(durations []time.Duration) time.Duration {
 	return sorted[half]
 }
 
-// pace says how d compares with passes.
-func pace(d time.Duration, passes []time.Duration) (middle time.Duration, p Pace) {
-	middle, spread, known := usual(passes)
+// PaceOf says how d compares with passes.
+func PaceOf(d time.Duration, passes []time.Duration) (middle time.Duration, p Pace) {
+	middle, spread, known := Usual(passes)
 	switch {
 	case !known:
 	case d > middle+spread:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -98,7 +99,7 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 	switch {
 	case err == nil:
 		result.Outcome = report.Passed
-	case errors.As(err, &failed) && !errors.Is(err, engine.ErrNoSpace):
+	case errors.As(err, &failed) && !errors.Is(err, container.ErrNoSpace):
 		result.Outcome = report.Failed
 		result.Reason, result.Notes = blame(failed)
 		if failed.Code != 0 {
@@ -201,12 +202,12 @@ func (r *Runner) standing(ctx context.Context, index int, step suite.Step, resul
 		return true
 	}
 	block(result, *blocker)
-	if !r.UseStale || result.Outcome != report.Blocked {
+	if !r.UseStale || r.Images == nil || result.Outcome != report.Blocked {
 		return false
 	}
-	image, err := r.Engine.Image(ctx, step.Container.Image)
+	image, err := r.Images.Image(ctx, step.Container.Image)
 	if err != nil {
-		if errors.Is(err, engine.ErrNoImage) {
+		if errors.Is(err, container.ErrNoImage) {
 			result.Notes = append(result.Notes, "there is no image of before to run it on (--use-stale)")
 		} else {
 			r.notice(step.Name, err)

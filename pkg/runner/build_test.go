@@ -11,8 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
+	"runtests/pkg/runner/executortest"
 	"runtests/pkg/suite"
 )
 
@@ -48,14 +51,14 @@ func (*watched) Diagnosed(int, report.Result)            {}
 // carryOut runs builds alone, one at a time.
 func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, *watched) {
 	t.Helper()
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = folder.Close() })
 	seen := &watched{}
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Lines: 5}
-	r := &Runner{Engine: &cutOff{}, Folder: folder, Observer: seen, Now: time.Now, Jobs: 1}
+	r := &Runner{Executor: executortest.New(), Folder: folder, Observer: seen, Now: time.Now, Jobs: 1}
 	if err := r.Run(ctx, run, builds, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +105,7 @@ func TestJudgeBuild(t *testing.T) {
 	overCancel(&RunTimeoutError{Limit: time.Hour})
 	stopped, stop := context.WithCancelCause(t.Context())
 	stop(errors.New("SIGINT"))
-	full := fmt.Errorf("%w: %w", engine.ErrNoSpace, &engine.BuildError{Message: "no space left on device"})
+	full := fmt.Errorf("%w: %w", container.ErrNoSpace, &engine.BuildError{Message: "no space left on device"})
 	for name, c := range map[string]struct {
 		ctx     context.Context
 		err     error
@@ -117,7 +120,7 @@ func TestJudgeBuild(t *testing.T) {
 		"late":        {late, context.Canceled, report.Timeout, "not built within its timeout of 2h"},
 		"run timeout": {over, context.Canceled, report.Timeout, "the run's time of 1h was over (run_timeout), the build was stopped"},
 		"interrupted": {stopped, context.Canceled, report.Interrupted, "the run was interrupted, the build was stopped"},
-		"no engine":   {t.Context(), engine.ErrGone, report.Broken, engine.ErrGone.Error()},
+		"no engine":   {t.Context(), container.ErrGone, report.Broken, container.ErrGone.Error()},
 	} {
 		var result report.Result
 		judgeBuild(c.ctx, Build{Timeout: 2 * time.Hour}, c.err, &result)

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -37,16 +37,16 @@ func (s *imageStore) forget(step suite.Step) {
 
 // ensure returns when the step's image is on the engine, or why it is not. That the
 // engine did not answer says nothing of the image.
-func (s *imageStore) ensure(ctx context.Context, e Engine, step suite.Step) error {
-	err := s.lookup(ctx, e, step)()
-	if errors.Is(err, engine.ErrGone) {
+func (s *imageStore) ensure(ctx context.Context, store ImageStore, step suite.Step) error {
+	err := s.lookup(ctx, store, step)()
+	if errors.Is(err, container.ErrGone) {
 		s.forget(step)
 	}
 	return err
 }
 
 // lookup returns the one look for the step's image.
-func (s *imageStore) lookup(ctx context.Context, e Engine, step suite.Step) func() error {
+func (s *imageStore) lookup(ctx context.Context, store ImageStore, step suite.Step) func() error {
 	ref, platform, key := step.Container.Image, step.Container.Platform, imageKey(step)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,21 +55,21 @@ func (s *imageStore) lookup(ctx context.Context, e Engine, step suite.Step) func
 	}
 	look, ok := s.present[key]
 	if !ok {
-		look = sync.OnceValue(func() error { return provide(ctx, e, ref, platform, step.PullPolicy) })
+		look = sync.OnceValue(func() error { return provide(ctx, store, ref, platform, step.PullPolicy) })
 		s.present[key] = look
 	}
 	return look
 }
 
 // provide pulls the image where the policy says so.
-func provide(ctx context.Context, e Engine, ref, platform string, policy suite.PullPolicy) error {
+func provide(ctx context.Context, store ImageStore, ref, platform string, policy suite.PullPolicy) error {
 	if policy != suite.PullAlways {
-		_, err := e.Image(ctx, ref)
-		if policy == suite.PullNever || !errors.Is(err, engine.ErrNoImage) {
+		_, err := store.Image(ctx, ref)
+		if policy == suite.PullNever || !errors.Is(err, container.ErrNoImage) {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullBound)
 	defer cancel()
-	return e.Pull(ctx, ref, platform, io.Discard)
+	return store.Pull(ctx, ref, platform, io.Discard)
 }

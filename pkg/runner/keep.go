@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -18,22 +17,22 @@ const (
 	previousSuffix = "-previous"
 )
 
-// containerName is what the engine accepts as a container's name.
-var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-
 // CheckKeep says whether a container can be kept under name at the end of a run,
 // so that nobody learns after an hour that it cannot.
-func CheckKeep(ctx context.Context, e Engine, name string) error {
-	if !containerName.MatchString(name) {
-		return fmt.Errorf("keep the container as %q: a container's name has letters, digits, '_', '.' and '-' only, at least two, and starts with a letter or a digit", name)
+func CheckKeep(ctx context.Context, k Keeper, name string) error {
+	if err := container.CheckName(name); err != nil {
+		return fmt.Errorf("keep the container: %w", err)
 	}
 	for _, name := range []string{name, name + failedSuffix} {
-		if _, _, err := replaceable(ctx, e, name); err != nil {
+		if _, _, err := replaceable(ctx, k, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// errKeepsNone is the error of keeping a container where there is no Keeper.
+var errKeepsNone = errors.New("what runs the steps gives its containers no names to keep them by")
 
 // A nameTakenError is a container that has the name and is not to be replaced.
 type nameTakenError struct{ name, why, hint string }
@@ -47,8 +46,11 @@ func (e *nameTakenError) Hint() string { return e.hint }
 
 // replaceable returns the container of that name, if there is one; it is an error
 // if it must not be replaced: because it is not ours, or because it runs.
-func replaceable(ctx context.Context, e Engine, name string) (engine.Summary, bool, error) {
-	old, ok, err := e.ContainerNamed(ctx, name)
+func replaceable(ctx context.Context, k Keeper, name string) (container.Summary, bool, error) {
+	if k == nil {
+		return container.Summary{}, false, errKeepsNone
+	}
+	old, ok, err := k.ContainerNamed(ctx, name)
 	if err != nil {
 		return old, false, fmt.Errorf("look for a container named %q: %w", name, err)
 	}
@@ -74,7 +76,7 @@ func (r *Runner) keepAs(step suite.Step) string {
 
 // LastKept returns the container that was kept last of those in which the step of a suite
 // passed; ok is false when there is none.
-func LastKept(ctx context.Context, e Engine, machine, suite, step string) (last engine.Summary, ok bool, err error) {
+func LastKept(ctx context.Context, e Executor, machine, suite, step string) (last container.Summary, ok bool, err error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine, LabelSuite: suite, LabelStep: step})
 	if err != nil {
 		return last, false, fmt.Errorf("look for kept containers: %w", err)
@@ -93,7 +95,7 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	if result.Outcome != report.Passed {
 		name += failedSuffix
 	}
-	err := take(ctx, r.Engine, id, name)
+	err := take(ctx, r.Executor, r.Keeper, id, name)
 	if err == nil {
 		result.Container = name
 		return
@@ -103,26 +105,26 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	} else {
 		result.Notes = append(result.Notes, fmt.Sprintf("its container could not be kept: %v", err))
 	}
-	if err := r.Engine.Remove(ctx, id); err != nil {
+	if err := r.Executor.Remove(ctx, id); err != nil {
 		result.Notes = append(result.Notes, fmt.Sprintf("its container is still there, the next run removes it: %v", err))
 	}
 }
 
 // take renames the container to name. The one that has the name is put aside
 // first and removed last: whenever this is cut off, restore can bring it back.
-func take(ctx context.Context, e Engine, id, name string) error {
-	old, taken, err := replaceable(ctx, e, name)
+func take(ctx context.Context, e Executor, k Keeper, id, name string) error {
+	old, taken, err := replaceable(ctx, k, name)
 	if err != nil {
 		return err
 	}
 	if !taken {
-		return e.Rename(ctx, id, name)
+		return k.Rename(ctx, id, name)
 	}
-	if err := e.Rename(ctx, old.ID, name+previousSuffix); err != nil {
+	if err := k.Rename(ctx, old.ID, name+previousSuffix); err != nil {
 		return err
 	}
-	if err := e.Rename(ctx, id, name); err != nil {
-		return errors.Join(err, e.Rename(ctx, old.ID, name))
+	if err := k.Rename(ctx, id, name); err != nil {
+		return errors.Join(err, k.Rename(ctx, old.ID, name))
 	}
 	return e.Remove(ctx, old.ID)
 }

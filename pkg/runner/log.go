@@ -1,102 +1,152 @@
 package runner
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 
-	"runtests/pkg/report"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 )
 
 // endKept is how much of a log's end is kept in memory for a live display, in bytes.
 const endKept = 512
 
 // Log is a step's log while it is written. What a container prints goes to the
-// file byte for byte, and nothing between the container and the file ever waits
-// for a reader: whoever shows the log follows the file.
+// disk byte for byte, and nothing between the container and the disk ever waits
+// for a reader: whoever shows the log follows its file.
 //
-// The file never grows beyond its limit. What comes later is written over the
-// oldest bytes of the file's second half, in circles; at the end they are put in
-// order, so that the file is the head of what was printed, a line that says how
-// much is left out, and the tail.
+// The log never takes more disk space than its limit and moveBlock. The first half of the
+// limit goes to the file, the rest to numbered parts beside it, each a quarter of the
+// limit; a third part replaces the oldest. At the end the parts are moved to the
+// file. It then holds all that was printed, or the head, a line that says how much is
+// left out, and the tail. If a run is killed, the file followed by its parts is the same.
 type Log struct {
-	file  *os.File
-	path  string
-	limit int64 // bytes of the file at most; 0: none
+	folder *history.Folder
+	name   string
+	file   *os.File
+	limit  int64 // bytes on disk at most; 0: none
 
 	mu       sync.Mutex
-	bytes    int64 // printed, whatever became of them
+	parts    []*os.File // what follows the head, the older first, at most two
+	dropped  int64      // bytes of the parts that were replaced
+	bytes    int64      // printed, whatever became of them
 	newlines int64
 	lastLine int64         // where, in what was printed, the last line begins
 	last     []byte        // the last bytes printed, at most endKept
 	grown    chan struct{} // closed when more was written
 	ended    bool
+	size     int64 // of the file, once ended
 }
 
-// newLog keeps in file, which is new, at most limit bytes of a log; 0: all of it.
-func newLog(file *os.File, path string, limit int64) *Log {
-	return &Log{file: file, path: path, limit: limit, grown: make(chan struct{})}
+// newLog makes the log of that name, which keeps at most limit bytes; 0: all of them.
+func newLog(folder *history.Folder, name string, limit int64) (*Log, error) {
+	file, err := folder.CreateLog(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Log{folder: folder, name: name, file: file, limit: limit, grown: make(chan struct{})}, nil
 }
 
-// seamSize is the room between head and tail for the line that says what is left
-// out there, in bytes.
-const seamSize = 160
+const (
+	// seamSize is the length of the line that says what is left out, in bytes. It
+	// replaces the beginning of the tail.
+	seamSize = 160
+	// moveBlock is how much of a part is on disk twice while it is moved, in bytes.
+	moveBlock = 1 << 20
+)
 
-// The parts of a file that has reached its limit: the head, the seam, the ring.
-func (l *Log) headSize() int64  { return l.limit / 2 }
-func (l *Log) ringStart() int64 { return l.headSize() + seamSize }
-func (l *Log) ringSize() int64  { return l.limit - l.ringStart() }
+func (l *Log) partSize() int64 { return l.limit / 4 }
+func (l *Log) headSize() int64 { return l.limit - 2*l.partSize() }
 
-// overflowed says that more was printed than the file may hold.
-func (l *Log) overflowed() bool { return l.limit > 0 && l.bytes > l.limit }
-
-// leftOut is how much of what was printed is not in the file, in bytes.
+// leftOut returns how many of the printed bytes are not on disk.
 func (l *Log) leftOut() int64 {
-	if !l.overflowed() {
+	if l.dropped == 0 {
 		return 0
 	}
-	return l.bytes - l.headSize() - l.ringSize()
+	return l.dropped + seamSize
 }
 
-// Write adds p to the log. It says that all of p was written also where the limit
-// makes it replace what was written before.
+// Write adds p to the log. It reports all of p as written also where the limit makes
+// p replace what was written before.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.tell()
 	var written int
 	for written < len(p) {
 		n, err := l.writeSome(p[written:])
 		l.count(p[written : written+n])
 		written += n
 		if err != nil {
-			l.tell()
 			return written, err
 		}
 	}
-	l.tell()
 	return written, nil
 }
 
-// writeSome writes the beginning of p to where it belongs in the file.
+// writeSome writes the beginning of p to the file or to a part.
 func (l *Log) writeSome(p []byte) (int, error) {
-	at := l.bytes
-	switch {
-	case l.limit <= 0:
-	case at < l.limit:
-		p = p[:min(int64(len(p)), l.limit-at)]
-	default:
-		if at == l.limit {
-			if err := l.writeSeam("from here on the oldest output is written over, until the test ends"); err != nil {
-				return 0, err
-			}
-		}
-		offset := (at - l.limit) % l.ringSize()
-		p = p[:min(int64(len(p)), l.ringSize()-offset)]
-		at = l.ringStart() + offset
+	if l.limit <= 0 {
+		return l.file.WriteAt(p, l.bytes)
 	}
-	return l.file.WriteAt(p, at)
+	if room := l.headSize() - l.bytes; room > 0 {
+		return l.file.WriteAt(p[:min(int64(len(p)), room)], l.bytes)
+	}
+	part, at, err := l.part()
+	if err != nil {
+		return 0, err
+	}
+	return part.WriteAt(p[:min(int64(len(p)), l.partSize()-at)], at)
+}
+
+// part returns the part for what is printed next, and the offset in it.
+func (l *Log) part() (part *os.File, at int64, err error) {
+	at = l.bytes - l.headSize() - l.dropped
+	if at == 2*l.partSize() {
+		if err := l.drop(); err != nil {
+			return nil, 0, err
+		}
+		at = l.partSize()
+	}
+	if at == int64(len(l.parts))*l.partSize() {
+		number := (l.dropped+at)/l.partSize() + 1
+		part, err := l.folder.CreateLog(fmt.Sprintf("%s.%d", l.name, number))
+		if err != nil {
+			return nil, 0, err
+		}
+		l.parts = append(l.parts, part)
+	}
+	return l.parts[at/l.partSize()], at % l.partSize(), nil
+}
+
+// drop removes the older of two parts. It writes the seam first: a run may be killed at any
+// moment.
+func (l *Log) drop() error {
+	dropped := l.dropped + l.partSize()
+	if err := l.writeSeam(l.parts[1], dropped); err != nil {
+		return err
+	}
+	older := l.parts[0]
+	l.parts, l.dropped = l.parts[1:], dropped
+	return l.remove(older)
+}
+
+// remove closes and removes a part.
+func (l *Log) remove(part *os.File) error {
+	return errors.Join(part.Close(), l.folder.RemoveLog(filepath.Base(part.Name())))
+}
+
+// writeSeam writes how much is left out. It overwrites the beginning of the older part.
+func (l *Log) writeSeam(older *os.File, dropped int64) error {
+	text := fmt.Sprintf("[runtests: %d of %d bytes are left out here (max_log)]", dropped+seamSize, l.bytes)
+	_, err := older.WriteAt(fmt.Appendf(nil, "\n%-*s\n", seamSize-2, text), 0)
+	return err
 }
 
 // count notes that p was printed.
@@ -116,104 +166,106 @@ func (l *Log) count(p []byte) {
 	l.bytes += int64(len(p))
 }
 
-// writeSeam writes a line that fills the room between head and tail.
-func (l *Log) writeSeam(text string) error {
-	seam := bytes.Repeat([]byte{' '}, seamSize)
-	seam[0], seam[seamSize-1] = '\n', '\n'
-	copy(seam[1:seamSize-1], "[runtests: "+text+"]")
-	_, err := l.file.WriteAt(seam, l.headSize())
-	return err
-}
-
 // tell wakes those who wait for more.
 func (l *Log) tell() {
 	close(l.grown)
 	l.grown = make(chan struct{})
 }
 
-// end says that nothing more will be written. A log that has passed its limit is
-// put in order first; the error says that it could not be.
-func (l *Log) end() (err error) {
-	if l.overflowed() {
-		err = l.order() // which may take seconds: no lock, as nobody writes any more
-	}
+// end completes the file when nothing more will be written. After an error, what could not
+// be moved to the file is still in its parts.
+func (l *Log) end() error {
+	err := l.join() // which may take a second: no lock, as nobody writes any more
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ended = true
+	size, errSize := l.file.Seek(0, io.SeekEnd)
+	l.size, l.ended = size, true
 	l.tell()
-	return err
+	return errors.Join(err, errSize)
 }
 
-// order makes the file readable from its beginning to its end.
-func (l *Log) order() error {
-	ring := section{l.file, l.ringStart()}
-	if err := ring.rotate(l.ringSize(), (l.bytes-l.limit)%l.ringSize()); err != nil {
-		return fmt.Errorf("put the end of the log in order: %w", err)
+// join moves the parts to the file.
+func (l *Log) join() (err error) {
+	if l.dropped > 0 {
+		err = l.writeSeam(l.parts[0], l.dropped)
 	}
-	if err := l.writeSeam(fmt.Sprintf("%d of %d bytes are left out here (max_log)", l.leftOut(), l.bytes)); err != nil {
-		return fmt.Errorf("say in the log what is left out: %w", err)
+	for i, part := range l.parts {
+		if err == nil {
+			err = move(part, l.file, l.headSize()+int64(i)*l.partSize())
+		}
+		if err == nil {
+			err = l.remove(part)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("put the end of the log in its place: %w", err)
 	}
 	return nil
+}
+
+// move moves the content of a file to an offset in another file. It starts with the last block
+// and cuts each block off once it is written, so that it needs no more space.
+func move(from, to *os.File, offset int64) error {
+	size, err := from.Seek(0, io.SeekEnd)
+	for size > 0 && err == nil {
+		n := min(size, moveBlock)
+		size -= n
+		if _, err = io.Copy(io.NewOffsetWriter(to, offset+size), io.NewSectionReader(from, size, n)); err == nil {
+			err = from.Truncate(size)
+		}
+	}
+	return err
 }
 
 func (l *Log) close() error { return l.file.Close() }
 
 // tail reads the last lines back from the file, after end.
-func (l *Log) tail(lines int) (report.Tail, error) {
+func (l *Log) tail(lines int) (plain.Tail, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	file, err := os.Open(l.path)
-	if err != nil {
-		return report.Tail{}, err
+	if l.dropped == 0 {
+		return plain.ReadTail(l.file, l.bytes, lines)
 	}
-	defer file.Close()
-	if !l.overflowed() {
-		return report.ReadTail(file, l.bytes, lines)
-	}
-	return l.tailOfRing(file, lines)
+	return l.tailAfterSeam(lines)
 }
 
-// tailOfRing reads the last lines of those that are whole in the file's tail. A last
-// line that is longer than the tail is cut at its start.
-func (l *Log) tailOfRing(file io.ReaderAt, lines int) (report.Tail, error) {
-	begins := l.bytes - l.ringSize() // the tail, in what was printed
-	from := int64(0)
-	if l.lastLine > begins {
-		whole, err := firstLine(io.NewSectionReader(file, l.ringStart(), l.ringSize()))
-		if err != nil {
-			return report.Tail{}, err
-		}
-		from = whole
-	} else {
+// tailAfterSeam reads the last of the lines that are whole after the seam. If even the last
+// line begins before the seam, its start is cut off.
+func (l *Log) tailAfterSeam(lines int) (plain.Tail, error) {
+	begins := l.headSize() + l.leftOut() // the tail, in what was printed
+	kept := io.NewSectionReader(l.file, l.headSize()+seamSize, l.bytes-begins)
+	cut := begins - l.lastLine
+	if cut >= 0 {
 		lines = min(lines, 1)
+	} else {
+		whole, err := firstLine(kept)
+		if err != nil {
+			return plain.Tail{}, err
+		}
+		kept = io.NewSectionReader(kept, whole, kept.Size()-whole)
 	}
-	size := l.ringSize() - from
-	tail, err := report.ReadTail(io.NewSectionReader(file, l.ringStart()+from, size), size, lines)
-	if before := begins - l.lastLine; before > 0 && len(tail.Lines) == 1 {
+	tail, err := plain.ReadTail(kept, kept.Size(), lines)
+	if cut > 0 && len(tail.Lines) == 1 {
 		if tail.Cut == nil {
 			tail.Cut = map[int]int64{}
 		}
-		tail.Cut[0] += before
+		tail.Cut[0] += cut
 	}
 	return tail, err
 }
 
-// firstLine returns where the first line begins that is whole in r, of which some line is.
+// firstLine returns the offset of the first whole line in r, which may begin within a line.
 func firstLine(r io.Reader) (at int64, err error) {
-	block := make([]byte, copyBlock)
-	for {
-		n, err := r.Read(block)
-		if end := bytes.IndexByte(block[:n], '\n'); end >= 0 {
-			return at + int64(end) + 1, nil
-		}
-		if at += int64(n); err != nil {
+	for b := bufio.NewReader(r); ; {
+		piece, err := b.ReadSlice('\n')
+		if at += int64(len(piece)); !errors.Is(err, bufio.ErrBufferFull) {
 			return at, err
 		}
 	}
 }
 
 // Path is where the file is.
-func (l *Log) Path() string { return l.path }
+func (l *Log) Path() string { return filepath.Join(l.folder.Path, l.name) }
 
 // Size returns how many bytes and lines were printed, and how many of the bytes are
 // left out of the file. A last line without a newline counts.
@@ -236,18 +288,18 @@ func (l *Log) LastLine() string {
 	return string(end[bytes.LastIndexAny(end, "\r\n")+1:])
 }
 
-// Watch returns how many bytes of the file stay as they are, whether there will be
-// no more, and a channel that is closed when either changes. What may be written
-// over is not among them until the end.
+// Watch returns how many bytes are in the file, whether there will be no more, and a
+// channel that is closed when either changes. What follows the head is there at the end.
 func (l *Log) Watch() (size int64, ended bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size = l.bytes
-	if l.limit > 0 {
-		size = min(size, l.limit)
-		if !l.ended {
-			size = min(size, l.headSize())
-		}
+	switch {
+	case l.ended:
+		size = l.size
+	case l.limit > 0:
+		size = min(l.bytes, l.headSize())
+	default:
+		size = l.bytes
 	}
 	return size, l.ended, l.grown
 }

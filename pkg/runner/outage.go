@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 )
 
@@ -79,7 +79,7 @@ func (o *outages) isActive(name string) bool {
 
 // notice takes note of err when it says that the engine is away.
 func (r *Runner) notice(step string, err error) {
-	if !errors.Is(err, engine.ErrGone) {
+	if !errors.Is(err, container.ErrGone) {
 		return
 	}
 	o := &r.outages
@@ -144,7 +144,7 @@ func (r *Runner) untilAnswer(ctx context.Context) (tries int, err error) {
 	pause := firstPause
 	for {
 		tries++
-		silence := r.Engine.Ping(ctx)
+		silence := r.Executor.Ping(ctx)
 		if silence == nil {
 			return tries, nil
 		}
@@ -164,7 +164,7 @@ func (r *Runner) untilAnswer(ctx context.Context) (tries int, err error) {
 
 // clearUp removes the containers of this run that belong to no step that is going on.
 func (r *Runner) clearUp(ctx context.Context) error {
-	ours, err := r.Engine.Containers(ctx, map[string]string{LabelMachine: r.Machine, LabelRun: r.Folder.Path})
+	ours, err := r.Executor.Containers(ctx, map[string]string{LabelMachine: r.Machine, LabelRun: r.Folder.Path})
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (r *Runner) clearUp(ctx context.Context) error {
 		if r.outages.isActive(c.Name) {
 			continue
 		}
-		if _, err := sweepOne(ctx, r.Engine, c, over); err != nil {
+		if _, err := sweepOne(ctx, r.Executor, r.Keeper, c, over); err != nil {
 			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 		}
 	}

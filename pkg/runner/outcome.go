@@ -10,7 +10,7 @@ import (
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -18,7 +18,7 @@ import (
 // judge sets the outcome of an attempt, with its reason, from what the engine
 // said. A step is passed only when its container ended by itself, with exit
 // status 0, and the engine knows of nothing else.
-func judge(ctx context.Context, step suite.Step, exit engine.Exit, err error, result *report.Result) {
+func judge(ctx context.Context, step suite.Step, exit container.Exit, err error, result *report.Result) {
 	late := "no end within its timeout of " + report.Duration(step.Timeout).String()
 	switch {
 	case errors.Is(err, errTimeout):
@@ -83,7 +83,7 @@ func notStarted(cause error) string {
 }
 
 // stopped says how a container was brought to its end.
-func stopped(step suite.Step, exit engine.Exit) string {
+func stopped(step suite.Step, exit container.Exit) string {
 	if exit.Killed {
 		return fmt.Sprintf("killed because it did not end within %s of SIGTERM", report.Duration(step.Container.StopGrace))
 	}
@@ -93,13 +93,13 @@ func stopped(step suite.Step, exit engine.Exit) string {
 // explain adds to the engine's error what only the step knows: which interpreter
 // it is that the image does not have.
 func explain(step suite.Step, err error) error {
-	if interpreter := step.Interpreter(); interpreter != "" && errors.Is(err, engine.ErrInterpreter) {
+	if interpreter := step.Interpreter(); interpreter != "" && errors.Is(err, container.ErrInterpreter) {
 		return fmt.Errorf("test.sh asks for %s: %w", interpreter, err)
 	}
 	return err
 }
 
-func outOfMemory(step suite.Step, exit engine.Exit) (reason, hint string) {
+func outOfMemory(step suite.Step, exit container.Exit) (reason, hint string) {
 	reason = "out of memory: the kernel killed a process in it"
 	if limit := step.Container.Memory; limit > 0 {
 		return fmt.Sprintf("%s at its mem_limit of %s (exit status %d)", reason, units.BytesSize(float64(limit)), exit.Code), "raise its mem_limit, or make it need less"

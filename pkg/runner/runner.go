@@ -10,27 +10,15 @@ package runner
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
 )
-
-// Engine is what a run needs of a container engine.
-type Engine interface {
-	Run(ctx context.Context, c engine.Container, output io.Writer) (engine.Exit, error)
-	Remove(ctx context.Context, id string) error
-	Rename(ctx context.Context, id, name string) error
-	Containers(ctx context.Context, labels map[string]string) ([]engine.Summary, error)
-	ContainerNamed(ctx context.Context, name string) (engine.Summary, bool, error)
-	Image(ctx context.Context, ref string) (engine.Image, error)
-	Pull(ctx context.Context, ref, platform string, progress io.Writer) error
-	Ping(ctx context.Context) error
-}
 
 // Observer is told what happens while it happens. Its methods are called from
 // several goroutines, and must not wait for a person or a terminal.
@@ -49,8 +37,10 @@ type Observer interface {
 
 // Runner runs the steps of one run.
 type Runner struct {
-	Engine   Engine
-	Folder   *report.Folder
+	Executor Executor
+	Keeper   Keeper     // gives containers the names to keep them by; nil: none can be kept
+	Images   ImageStore // of the executor; nil: it sees to its images itself
+	Folder   *history.Folder
 	Observer Observer
 	Now      func() time.Time
 	Machine  string                    // tells this machine's containers from those of others on the same engine
@@ -58,9 +48,9 @@ type Runner struct {
 	Remote   bool                      // the engine is on another machine: test directories may be there only
 	Jobs     int                       // steps at a time, at least 1
 	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
-	Mask     report.Mask               // takes the suite's secrets out of the results
+	Mask     plain.Mask                // takes the suite's secrets out of the results
 	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
-	History  *report.History           // of the runs before, which each result is compared with; nil: with none
+	History  *history.History          // of the runs before, which each result is compared with; nil: with none
 	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
 	UseStale bool                      // a test whose image failed runs on the image of before
 	// KeepPassed names the container of a step that is kept when it passed, and only then;
@@ -141,7 +131,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 
 // finish records the end of a step, on disk first and then to whoever watches.
 func (r *Runner) finish(index int, result report.Result) {
-	r.Mask.Result(&result)
+	result.Mask(r.Mask)
 	r.History.Judge(r.run, &result)
 	_ = r.record(index, result).wait() // Run returns the error of the last save
 	r.Observer.Finished(index, result)

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/suite"
 )
 
@@ -24,18 +24,18 @@ func TestClash(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := filepath.Join(dir, "a")
-	mount := func(source string, readOnly bool) engine.Container {
-		return engine.Container{Mounts: []engine.Mount{{Source: source, Target: "/test", ReadOnly: readOnly}}}
+	mount := func(source string, readOnly bool) container.Container {
+		return container.Container{Mounts: []container.Mount{{Source: source, Target: "/test", ReadOnly: readOnly}}}
 	}
-	mac := func(address, network string) engine.Container {
-		return engine.Container{MacAddress: address, NetworkMode: network}
+	mac := func(address, network string) container.Container {
+		return container.Container{MacAddress: address, NetworkMode: network}
 	}
 	for _, test := range []struct {
 		name string
-		c, d engine.Container
+		c, d container.Container
 		want bool
 	}{
-		{"nothing in common", engine.Container{}, engine.Container{}, false},
+		{"nothing in common", container.Container{}, container.Container{}, false},
 		{"one directory, both writable", mount(a, false), mount(a, false), true},
 		{"one directory, one writable", mount(a, false), mount(a, true), true},
 		{"one directory, both read-only", mount(a, true), mount(a, true), false},

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -48,7 +47,7 @@ func (r *Runner) step(ctx context.Context, index int, step suite.Step) report.Re
 // prepare is ready, again when the engine went away meanwhile: nothing was run yet.
 func (r *Runner) prepare(ctx context.Context, step suite.Step) error {
 	err := r.ready(ctx, step)
-	if !errors.Is(err, engine.ErrGone) {
+	if !errors.Is(err, container.ErrGone) {
 		return err
 	}
 	r.notice(step.Name, err)
@@ -77,7 +76,10 @@ func (r *Runner) ready(ctx context.Context, step suite.Step) error {
 			return err
 		}
 	}
-	return r.images.ensure(ctx, r.Engine, step)
+	if r.Images == nil {
+		return nil
+	}
+	return r.images.ensure(ctx, r.Images, step)
 }
 
 // elsewhere says that the step's directory is one of the engine's machine, which
@@ -97,11 +99,11 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	defer log.close()
 	r.Observer.Started(index, *result, log)
 
-	container := r.container(step)
-	r.outages.begin(container.Name)
-	defer r.outages.end(container.Name)
+	c := r.container(step)
+	r.outages.begin(c.Name)
+	defer r.outages.end(c.Name)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
-	exit, err := r.Engine.Run(stepCtx, container, log)
+	exit, err := r.Executor.Run(stepCtx, c, log)
 	judge(stepCtx, step, exit, err, result)
 	cancel()
 	if err := log.end(); err != nil {
@@ -109,7 +111,7 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 	}
 	result.ImageID = exit.ImageID
 	describe(log, r.run.Lines, result)
-	if errors.Is(err, engine.ErrNoImage) {
+	if errors.Is(err, container.ErrNoImage) {
 		r.images.forget(step) // somebody removed it: the next step looks again
 	}
 	r.notice(step.Name, err)
@@ -119,23 +121,17 @@ func (r *Runner) attempt(ctx context.Context, index int, step suite.Step, result
 // createLog makes the log of an attempt. It has the step's own name: the log of
 // the attempt before it, if any, steps aside.
 func (r *Runner) createLog(step string, attempt int) (*Log, error) {
-	name := r.Folder.LogFile(step)
-	path := filepath.Join(r.Folder.Path, name)
 	if attempt > 1 {
 		if err := r.Folder.PutAside(step, attempt-1); err != nil {
 			return nil, err
 		}
 	}
-	file, err := r.Folder.CreateLog(name)
-	if err != nil {
-		return nil, err
-	}
-	return newLog(file, path, r.MaxLog), nil
+	return newLog(r.Folder, r.Folder.LogFile(step), r.MaxLog)
 }
 
 // container is the step's container with a name of its own and our labels, to be kept if
 // the run is to keep one.
-func (r *Runner) container(step suite.Step) engine.Container {
+func (r *Runner) container(step suite.Step) container.Container {
 	c := r.labelled(step)
 	if name := r.keepAs(step); name != "" {
 		c.Labels[LabelKeep] = name
@@ -150,9 +146,9 @@ func (r *Runner) container(step suite.Step) engine.Container {
 }
 
 // labelled is the step's container with a name of its own and our labels.
-func (r *Runner) labelled(step suite.Step) engine.Container {
+func (r *Runner) labelled(step suite.Step) container.Container {
 	c := step.Container
-	c.Name = "runtests-" + safeName(step.Test) + "-" + random()
+	c.Name = "runtests-" + container.SafeName(step.Test) + "-" + random()
 	c.Labels = map[string]string{
 		LabelRun:     r.Folder.Path,
 		LabelMachine: r.Machine,
@@ -178,7 +174,7 @@ func (r *Runner) dispose(ctx context.Context, id string, step suite.Step, result
 		r.keep(ctx, id, name, result)
 		return
 	}
-	if err := r.Engine.Remove(ctx, id); err != nil {
+	if err := r.Executor.Remove(ctx, id); err != nil {
 		r.notice(result.Name, err)
 		result.Notes = append(result.Notes, fmt.Sprintf("its container was still there at its end, it is removed by the next run at the latest: %v", err))
 	}
@@ -208,16 +204,6 @@ func noteAttempts(result *report.Result, retries int) {
 		verb = "ended with"
 	}
 	result.Notes = append(result.Notes, fmt.Sprintf("%s attempt %d of %d", verb, result.Attempts, retries+1))
-}
-
-// safeName is name with what a container's name cannot hold replaced.
-func safeName(name string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x80 && (c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-			return c
-		}
-		return '_'
-	}, name)
 }
 
 func random() string {

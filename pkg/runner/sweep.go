@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // The labels on every container that a run creates. Nothing without LabelRun is
@@ -22,8 +22,8 @@ const (
 // Leftovers lists the containers of this machine that dead runs left: those whose run is
 // not alive any more. Kept containers are not among them, nor is one that waits, put
 // aside, for its name.
-func Leftovers(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (left []engine.Summary, errs []error) {
-	return visit(ctx, e, machine, func(c engine.Summary) (bool, error) {
+func Leftovers(ctx context.Context, e Executor, machine string, alive func(folder string) (bool, error)) (left []container.Summary, errs []error) {
+	return visit(ctx, e, machine, func(c container.Summary) (bool, error) {
 		_, aside := putAside(c)
 		dead, err := leftover(c, alive)
 		return dead && !aside, err
@@ -33,12 +33,12 @@ func Leftovers(ctx context.Context, e Engine, machine string, alive func(folder 
 // Sweep removes the containers that dead runs of this machine left (see Leftovers); one
 // that was put aside for a successor that never took its name gets it back. It returns
 // what it removed and what went wrong, after which it goes on.
-func Sweep(ctx context.Context, e Engine, machine string, alive func(folder string) (bool, error)) (removed []engine.Summary, errs []error) {
-	return visit(ctx, e, machine, func(c engine.Summary) (bool, error) { return sweepOne(ctx, e, c, alive) })
+func Sweep(ctx context.Context, e Executor, k Keeper, machine string, alive func(folder string) (bool, error)) (removed []container.Summary, errs []error) {
+	return visit(ctx, e, machine, func(c container.Summary) (bool, error) { return sweepOne(ctx, e, k, c, alive) })
 }
 
 // visit returns the containers of this machine for which do says so.
-func visit(ctx context.Context, e Engine, machine string, do func(engine.Summary) (bool, error)) (done []engine.Summary, errs []error) {
+func visit(ctx context.Context, e Executor, machine string, do func(container.Summary) (bool, error)) (done []container.Summary, errs []error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine})
 	if err != nil {
 		return nil, []error{fmt.Errorf("look for what earlier runs left: %w", err)}
@@ -56,7 +56,7 @@ func visit(ctx context.Context, e Engine, machine string, do func(engine.Summary
 }
 
 // leftover says that c is the container of a run that is not alive, and not kept.
-func leftover(c engine.Summary, alive func(string) (bool, error)) (bool, error) {
+func leftover(c container.Summary, alive func(string) (bool, error)) (bool, error) {
 	folder, ours := c.Labels[LabelRun]
 	if !ours || kept(c) {
 		return false, nil
@@ -65,15 +65,18 @@ func leftover(c engine.Summary, alive func(string) (bool, error)) (bool, error) 
 	return !living && err == nil, err
 }
 
-func sweepOne(ctx context.Context, e Engine, c engine.Summary, alive func(string) (bool, error)) (removed bool, err error) {
+func sweepOne(ctx context.Context, e Executor, k Keeper, c container.Summary, alive func(string) (bool, error)) (removed bool, err error) {
 	if dead, err := leftover(c, alive); !dead || err != nil {
 		return false, err
 	}
 	if name, ok := putAside(c); ok {
-		if _, taken, err := e.ContainerNamed(ctx, name); err != nil {
+		if k == nil {
+			return false, errKeepsNone
+		}
+		if _, taken, err := k.ContainerNamed(ctx, name); err != nil {
 			return false, err
 		} else if !taken {
-			return false, e.Rename(ctx, c.ID, name)
+			return false, k.Rename(ctx, c.ID, name)
 		}
 	}
 	if err := e.Remove(ctx, c.ID); err != nil {
@@ -83,13 +86,13 @@ func sweepOne(ctx context.Context, e Engine, c engine.Summary, alive func(string
 }
 
 // kept says that c has the name that it was to be kept by.
-func kept(c engine.Summary) bool {
+func kept(c container.Summary) bool {
 	name, ok := c.Labels[LabelKeep]
 	return ok && (c.Name == name || c.Name == name+failedSuffix)
 }
 
 // putAside returns the name that c had before another one was about to take it.
-func putAside(c engine.Summary) (name string, ok bool) {
+func putAside(c container.Summary) (name string, ok bool) {
 	keep, labelled := c.Labels[LabelKeep]
 	if name, ok = strings.CutSuffix(c.Name, previousSuffix); !labelled || !ok {
 		return "", false

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -44,11 +43,10 @@ func (r *Runner) Try(ctx context.Context, t Trial) (report.Trial, error) {
 // try runs the container, and sets what trial says of it.
 func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	name := r.Folder.TrialFile(t.Step.Name, t.Number)
-	file, err := r.Folder.CreateLog(name)
+	log, err := newLog(r.Folder, name, r.MaxLog)
 	if err != nil {
 		return err
 	}
-	log := newLog(file, filepath.Join(r.Folder.Path, name), r.MaxLog)
 	defer log.close()
 	trial.Log = name
 	r.Observer.Trying(t.Index, r.result(t.Index), t.How, log)
@@ -59,7 +57,7 @@ func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	stepCtx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, errTimeout)
 	defer cancel()
 	started := r.Now()
-	exit, err := r.Engine.Run(stepCtx, container, log)
+	exit, err := r.Executor.Run(stepCtx, container, log)
 	trial.Duration = report.Duration(r.Now().Sub(started))
 	trial.ImageID = exit.ImageID
 	var result report.Result
@@ -101,7 +99,7 @@ func (r *Runner) discard(ctx context.Context, id string, t Trial) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
 		defer cancel()
-		err = r.Engine.Remove(ctx, id)
+		err = r.Executor.Remove(ctx, id)
 	}
 	if err != nil {
 		r.notice(t.Step.Name, err)
@@ -114,7 +112,7 @@ func (r *Runner) discard(ctx context.Context, id string, t Trial) {
 func (r *Runner) Conclude(index int, verdict report.Verdict) error {
 	result := r.result(index)
 	result.Verdict = &verdict
-	r.Mask.Result(&result)
+	result.Mask(r.Mask)
 	err := r.record(index, result).wait()
 	r.Observer.Diagnosed(index, result)
 	return err

@@ -10,79 +10,72 @@ import (
 	"testing"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
+	"runtests/pkg/history"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
+	"runtests/pkg/runner/executortest"
 	"runtests/pkg/suite"
 )
 
-// answers is an engine whose containers end as is said.
-type answers struct {
-	cutOff
-	exit    engine.Exit
-	err     error
-	during  func()
-	ran     []engine.Container
-	removed []string
-}
-
-func (a *answers) Run(_ context.Context, c engine.Container, output io.Writer) (engine.Exit, error) {
-	a.ran = append(a.ran, c)
-	_, _ = io.WriteString(output, "what it printed\n")
-	if a.during != nil {
-		a.during()
-	}
-	return a.exit, a.err
-}
-
-func (a *answers) Remove(_ context.Context, id string) error {
-	a.removed = append(a.removed, id)
-	return nil
-}
-
 func TestTry(t *testing.T) {
+	const limit = 1 << 20
 	ended := errors.New("the time is over")
+	exits := func(status int) executortest.Program { return func(*executortest.Process) int { return status } }
 	for _, test := range []struct {
 		name    string
-		engine  answers
-		ends    bool // the diagnosis, while the container runs
+		image   string
+		program executortest.Program // after it has printed
+		ends    string               // when the time of the diagnosis is over: in its course, at its end, never
 		outcome report.Outcome
 		reason  string
 		proves  bool
 	}{
-		{"passes", answers{exit: engine.Exit{ID: "c"}}, false, report.Passed, "", true},
-		{"fails", answers{exit: engine.Exit{ID: "c", Code: 3}}, false, report.Failed, "exit status 3", true},
-		{"out of memory", answers{exit: engine.Exit{ID: "c", Code: 137, OOMKilled: true}}, false, report.Broken, "out of memory", true},
-		{"no such image", answers{err: engine.ErrNoImage}, false, report.Broken, "no such image", false},
-		{"stopped", answers{exit: engine.Exit{ID: "c", Code: 143, Stopped: true}}, true, report.Interrupted, "the time is over", false},
-		{"ended by itself just before", answers{exit: engine.Exit{ID: "c"}}, true, report.Passed, "", true},
+		{"passes", "image", exits(0), "never", report.Passed, "", true},
+		{"fails", "image", exits(3), "never", report.Failed, "exit status 3", true},
+		{"out of memory", "image", func(p *executortest.Process) int { p.Use(2 * limit); return 0 }, "never", report.Broken, "out of memory", true},
+		{"no such image", "no such image", exits(0), "never", report.Broken, "no such image", false},
+		{"stopped", "image", func(p *executortest.Process) int { <-p.Term; return 143 }, "in its course", report.Interrupted, "the time is over", false},
+		{"ended by itself just before", "image", exits(0), "at its end", report.Passed, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			folder, err := report.Create(t.TempDir(), time.Now())
+			folder, err := history.Create(t.TempDir(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer folder.Close()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			e := test.engine
-			if test.ends {
-				e.during = func() { cancel(ended) }
+			e, printed := executortest.New("image"), ""
+			e.Ended = func(string) {
+				if test.ends == "at its end" {
+					cancel(ended)
+				}
 			}
+			e.Program("test", func(p *executortest.Process) int {
+				printed = "what it printed\n"
+				_, _ = io.WriteString(p.Stdout, printed)
+				if c := p.Container; c.Labels[LabelKeep] != "" || c.KeepLog || c.Labels[LabelRun] != folder.Path || c.Labels[LabelStep] != "t@i" {
+					t.Errorf("%+v", c)
+				}
+				if test.ends == "in its course" {
+					cancel(ended)
+				}
+				return test.program(p)
+			})
 			run := &report.Run{ID: folder.ID, Folder: folder.Path, Suite: "s", Steps: []report.Result{{Name: "t@i", Outcome: report.Failed}}}
-			r := &Runner{Engine: &e, Folder: folder, Observer: &watched{}, Now: time.Now, Machine: "m", Keep: "kept", run: run}
-			trial, err := r.Try(ctx, Trial{Number: 2, How: "again", Command: "docker run x", Step: suite.Step{Name: "t@i", Test: "t", Timeout: time.Minute, Container: engine.Container{Image: "sha256:1"}}})
+			r := &Runner{Executor: e, Keeper: e, Images: e, Folder: folder, Observer: &watched{}, Now: time.Now, Machine: "m", Keep: "kept", run: run}
+			trial, err := r.Try(ctx, Trial{Number: 2, How: "again", Command: "docker run x", Step: suite.Step{
+				Name: "t@i", Test: "t", Timeout: time.Minute, Container: container.Container{Image: test.image, Command: []string{"test"}, Memory: limit},
+			}})
 			if trial.Outcome != test.outcome || !strings.Contains(trial.Reason, test.reason) || (err == nil) != test.proves || trial.What != "again" || trial.Command != "docker run x" {
 				t.Errorf("%+v, %v", trial, err)
 			}
-			if log, err := os.ReadFile(filepath.Join(folder.Path, "t@i."+folder.ID+".trial-2.log")); err != nil || string(log) != "what it printed\n" || trial.Log != "t@i."+folder.ID+".trial-2.log" {
+			if log, err := os.ReadFile(filepath.Join(folder.Path, "t@i."+folder.ID+".trial-2.log")); err != nil || string(log) != printed || trial.Log != "t@i."+folder.ID+".trial-2.log" {
 				t.Errorf("the log %q: %q, %v", trial.Log, log, err)
 			}
-			c := e.ran[0]
-			if _, keep := c.Labels[LabelKeep]; keep || c.KeepLog || c.Labels[LabelRun] != folder.Path || c.Labels[LabelStep] != "t@i" || c.Image != "sha256:1" {
-				t.Errorf("%+v", c)
-			}
-			if test.engine.exit.ID != "" && (len(e.removed) != 1 || e.removed[0] != "c") {
-				t.Errorf("removed %v", e.removed)
+			if left := e.All(); len(left) > 0 {
+				t.Errorf("left: %+v", left)
 			}
 			if outcome := run.Steps[0].Outcome; outcome != report.Failed {
 				t.Errorf("the step is %s", outcome)
@@ -95,27 +88,28 @@ func TestTry(t *testing.T) {
 func TestTryTooLate(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the time is over"))
-	e := &answers{}
-	r := &Runner{Engine: e, Observer: &watched{}, Now: time.Now, run: &report.Run{}}
-	if trial, err := r.Try(ctx, Trial{}); err == nil || trial.Outcome != report.Interrupted || len(e.ran) > 0 {
+	e := executortest.New("image")
+	e.Program("test", func(*executortest.Process) int { t.Error("it was run"); return 0 })
+	r := &Runner{Executor: e, Observer: &watched{}, Now: time.Now, run: &report.Run{}}
+	if trial, err := r.Try(ctx, Trial{Step: suite.Step{Container: container.Container{Image: "image", Command: []string{"test"}}}}); err == nil || trial.Outcome != report.Interrupted {
 		t.Errorf("%+v, %v", trial, err)
 	}
 }
 
 // A verdict is recorded without the suite's secrets; the step keeps the failure it was.
 func TestConclude(t *testing.T) {
-	folder, err := report.Create(t.TempDir(), time.Now())
+	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
-	r := &Runner{Folder: folder, Observer: &watched{}, Mask: report.NewMask([]string{"swordfish"}), run: run}
+	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
 	r.saver.save = r.save
 	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := report.Open(filepath.Dir(folder.Path), folder.ID)
+	saved, err := history.Open(filepath.Dir(folder.Path), folder.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,19 +9,19 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // settings is what `defaults` and a test say of containers. A test's keys are read on
 // top of a copy of the defaults: that is all there is to merging. A setter replaces
 // its field; those of environment and volumes replace what has the same name or target.
 type settings struct {
-	engine.Container // but for its Image, Env and Mounts
+	container.Container // but for its Image, Env and Mounts
 
 	dir        string // as written; of a test only
 	images     []imageUse
-	variables  []engine.Variable // of environment
-	fromFiles  []engine.Variable // of env_file
+	variables  []container.Variable // of environment
+	fromFiles  []container.Variable // of env_file
 	volumes    []volume
 	mount      Mount
 	timeout    time.Duration
@@ -39,7 +39,7 @@ type imageUse struct {
 
 func initialSettings() settings {
 	return settings{
-		Container: engine.Container{StopGrace: 10 * time.Second},
+		Container: container.Container{StopGrace: 10 * time.Second},
 		mount:     ReadWrite, timeout: time.Hour, at: map[string]*yaml.Node{},
 	}
 }
@@ -318,7 +318,7 @@ func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string,
 		d.fail(n, "", "%s: the value of %s has a NUL in it", d.key, name)
 		return out
 	}
-	v := engine.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
+	v := container.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
 	if !given {
 		inherited, ok := d.lookup(name)
 		v.Value, v.Inherited = inherited, true
@@ -382,7 +382,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 		d.failEnvFile(file, err)
 		return
 	}
-	if slices.ContainsFunc(p.known, func(v engine.Variable) bool { return secretName.MatchString(v.Name) }) {
+	if slices.ContainsFunc(p.known, func(v container.Variable) bool { return secretName.MatchString(v.Name) }) {
 		d.warnIfOpen("env_file", file, 0o007)
 	}
 	s.EnvFiles = append(s.EnvFiles, file)
@@ -520,7 +520,7 @@ func (l longVolume) volume(from place) (volume, error) {
 	if l.kind == tmpfsVolume {
 		return l.tmpfs()
 	}
-	m := engine.Mount{Source: l.source, Target: l.target, ReadOnly: l.readOnly}
+	m := container.Mount{Source: l.source, Target: l.target, ReadOnly: l.readOnly}
 	if l.kind == bindVolume {
 		m.Source = from.abs(l.source)
 	} else if strings.HasPrefix(l.source, "/") {
@@ -556,5 +556,5 @@ func (l longVolume) tmpfs() (volume, error) {
 	if len(options) > 0 {
 		text += ":" + strings.Join(options, ",")
 	}
-	return volume{mount: engine.Mount{Target: target}, tmpfs: text}, nil
+	return volume{mount: container.Mount{Target: target}, tmpfs: text}, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v4"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // Deployment is an application in production, made of the container of a test that
@@ -37,7 +37,7 @@ type Deployment struct {
 
 	// Container is complete but for its name, its image, its labels, and a choice among
 	// host ports. Its mounts are paths of the production machine.
-	Container engine.Container
+	Container container.Container
 }
 
 // File is a file that a deployment copies.
@@ -119,7 +119,7 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 
 func (d *decoder) deployment(p pair) deployment {
 	one := deployment{
-		settings:   settings{Container: engine.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
+		settings:   settings{Container: container.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
 		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
 	deployKeys.decode(d, &one, p.value)
@@ -132,7 +132,7 @@ func (d *decoder) deployment(p pair) deployment {
 }
 
 // container is what the settings say, without a test's directory.
-func (p *deployment) container() engine.Container {
+func (p *deployment) container() container.Container {
 	c := p.settings.Container
 	given := make([]assignment, len(p.variables))
 	for i, v := range p.variables {
@@ -205,11 +205,9 @@ func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
 // The suffixes of the names of a deployment's other containers.
 var deploymentSuffixes = []string{"-next", "-outgoing", "-previous"}
 
-var containerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]+$`)
-
 // deploymentName is the rule for what becomes the name of a container and of an image.
 func deploymentName(text string) (string, string) {
-	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || !containerName.MatchString(text) || len(text) > maxName {
+	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || container.CheckName(text) != nil || len(text) > maxName {
 		return "must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them", ""
 	}
 	for _, suffix := range deploymentSuffixes {

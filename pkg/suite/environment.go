@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // secretName matches the names of keys and variables whose values are not printed.
@@ -31,7 +31,7 @@ func (e *lineError) Unwrap() error { return e.err }
 // sees the variables of the earlier ones; those of the environment go first.
 type dotenv struct {
 	env   func(string) (string, bool)
-	known []engine.Variable // of this file and of those before it
+	known []container.Variable // of this file and of those before it
 	line  int
 }
 
@@ -101,8 +101,8 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 }
 
 func (p *dotenv) set(name, value string) {
-	v := engine.Variable{Name: name, Value: value, Secret: true, FromFile: true}
-	i := slices.IndexFunc(p.known, func(have engine.Variable) bool { return have.Name == name })
+	v := container.Variable{Name: name, Value: value, Secret: true, FromFile: true}
+	i := slices.IndexFunc(p.known, func(have container.Variable) bool { return have.Name == name })
 	if i < 0 {
 		p.known = append(p.known, v)
 	} else {
@@ -164,13 +164,13 @@ func unquote(text string, quote byte) (value, rest string, ok bool) {
 
 // assignment is a variable that is given, or one that is taken away.
 type assignment struct {
-	engine.Variable
+	container.Variable
 	unset bool
 }
 
 // assign returns base with the assignments made, each in the place of the variable of
 // its name or at the end.
-func assign(base []engine.Variable, more []assignment) []engine.Variable {
+func assign(base []container.Variable, more []assignment) []container.Variable {
 	merged := slices.Clone(base)
 	index, unset := map[string]int{}, map[string]bool{}
 	for i, v := range merged {
@@ -185,5 +185,5 @@ func assign(base []engine.Variable, more []assignment) []engine.Variable {
 		index[a.Name] = len(merged)
 		merged = append(merged, a.Variable)
 	}
-	return slices.DeleteFunc(merged, func(v engine.Variable) bool { return unset[v.Name] })
+	return slices.DeleteFunc(merged, func(v container.Variable) bool { return unset[v.Name] })
 }

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // maxSteps bounds tests × images.
@@ -277,7 +277,7 @@ func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 	if s.mount == Copied {
 		return
 	}
-	if err := checkSocket(engine.Mount{Source: dir}, sockets, e.d.files); err != nil {
+	if err := checkSocket(container.Mount{Source: dir}, sockets, e.d.files); err != nil {
 		e.d.fail(at("dir"), hintOf(err), "%v", err)
 	}
 }
@@ -325,9 +325,9 @@ func mountAll(step *Step, volumes []volume) {
 	c := &step.Container
 	c.Tmpfs = slices.Clone(c.Tmpfs)
 	if step.Mount == Copied {
-		c.Copies = []engine.Copy{{Source: step.Dir, Target: testDir}}
+		c.Copies = []container.Copy{{Source: step.Dir, Target: testDir}}
 	} else {
-		c.Mounts = []engine.Mount{{Source: step.Dir, Target: testDir, ReadOnly: step.Mount == ReadOnly}}
+		c.Mounts = []container.Mount{{Source: step.Dir, Target: testDir, ReadOnly: step.Mount == ReadOnly}}
 	}
 	for _, v := range volumes {
 		if v.tmpfs != "" {

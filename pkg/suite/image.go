@@ -9,7 +9,7 @@ import (
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v4"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // labelPrefix is that of the labels which runtests itself puts on images and containers.
@@ -234,7 +234,7 @@ func buildSecrets(images []Image) (secrets []string) {
 	return secrets
 }
 
-func secretValues(variables []engine.Variable) (values []string) {
+func secretValues(variables []container.Variable) (values []string) {
 	for _, v := range variables {
 		if v.Secret {
 			values = append(values, v.Value)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // What an entry of images says is what is built; DIR stands for the suite's directory.
@@ -31,9 +31,9 @@ func TestBuiltImages(t *testing.T) {
 		}},
 		{`{build: {labels: {a: b, "c.d": 1.10}}}`, "x", func(_ string, b *Build) { b.Labels = map[string]string{"a": "b", "c.d": "1.10"} }},
 		{`{build: {args: {V: 1.10, HOME: , NOPE: , TOKEN: abcdef}}}`, "x", func(_ string, b *Build) {
-			b.Args = []engine.Variable{{Name: "V", Value: "1.10"}, {Name: "HOME", Value: "/home/ci", Inherited: true}, {Name: "TOKEN", Value: "abcdef", Secret: true}}
+			b.Args = []container.Variable{{Name: "V", Value: "1.10"}, {Name: "HOME", Value: "/home/ci", Inherited: true}, {Name: "TOKEN", Value: "abcdef", Secret: true}}
 		}},
-		{`{build: {args: [V=1, V=2]}}`, "x", func(_ string, b *Build) { b.Args = []engine.Variable{{Name: "V", Value: "2"}} }},
+		{`{build: {args: [V=1, V=2]}}`, "x", func(_ string, b *Build) { b.Args = []container.Variable{{Name: "V", Value: "2"}} }},
 		{"{rebuild: always, build: .}", "x", func(_ string, b *Build) { b.Rebuild = Rebuild{Always: true} }},
 		{"{build: ., rebuild: daily}", "x", func(_ string, b *Build) { b.Rebuild = Rebuild{Days: 1} }},
 		{"{build: ., rebuild: weekly}", "x", func(_ string, b *Build) { b.Rebuild = Rebuild{Days: 7} }},

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -122,9 +122,9 @@ func TestSampleOfTheContract(t *testing.T) {
 		return Step{
 			Name: test + "@" + image, Test: test, Image: image, Dir: filepath.Join(dir, "tests", test),
 			Mount: ReadWrite, Script: true, Timeout: 2 * time.Hour, PullPolicy: pull,
-			Container: engine.Container{
+			Container: container.Container{
 				Image: reference, Command: []string{"/test/test.sh"}, MacAddress: "aa:bb:cc:dd:ee:ff",
-				Mounts: []engine.Mount{{Source: filepath.Join(dir, "tests", test), Target: "/test"}, {Source: "/maple", Target: "/maple", ReadOnly: true}},
+				Mounts: []container.Mount{{Source: filepath.Join(dir, "tests", test), Target: "/test"}, {Source: "/maple", Target: "/maple", ReadOnly: true}},
 				DNS:    []string{"8.8.8.8", "172.21.8.87"}, StopGrace: 10 * time.Second, SecurityOpt: []string{"no-new-privileges"},
 			},
 		}
@@ -161,78 +161,78 @@ func TestSampleOfTheContract(t *testing.T) {
 func TestContainerKeys(t *testing.T) {
 	for _, c := range []struct {
 		yaml string
-		want func(c *engine.Container)
+		want func(c *container.Container)
 	}{
-		{"command: make check 'a b'", func(c *engine.Container) { c.Command = []string{"make", "check", "a b"} }},
-		{"command: [sh, -c, 'make && make check']", func(c *engine.Container) { c.Command = []string{"sh", "-c", "make && make check"} }},
-		{"user: 1000:1000", func(c *engine.Container) { c.User = "1000:1000" }},
-		{"working_dir: /test", func(c *engine.Container) { c.WorkingDir = "/test" }},
-		{"mem_limit: 1.5g", func(c *engine.Container) { c.Memory = 3 << 29 }},
-		{"mem_limit: 6291456", func(c *engine.Container) { c.Memory = 6 << 20 }},
-		{"shm_size: 64m", func(c *engine.Container) { c.ShmSize = 64 << 20 }},
-		{"cpus: 1.5", func(c *engine.Container) { c.CPUs = 1.5 }},
-		{"cpus: '.5'", func(c *engine.Container) { c.CPUs = .5 }},
-		{"pids_limit: -1", func(c *engine.Container) { c.PidsLimit = -1 }},
-		{"tmpfs: /tmp", func(c *engine.Container) { c.Tmpfs = []string{"/tmp"} }},
-		{"tmpfs: ['/run:size=1m,mode=755']", func(c *engine.Container) { c.Tmpfs = []string{"/run:size=1m,mode=755"} }},
-		{"network_mode: none", func(c *engine.Container) { c.NetworkMode = "none" }},
-		{"network_mode: container:db", func(c *engine.Container) { c.NetworkMode = "container:db" }},
-		{"extra_hosts: ['a=10.0.0.1', 'b:::1', 'c=[::1]', 'd:host-gateway']", func(c *engine.Container) {
+		{"command: make check 'a b'", func(c *container.Container) { c.Command = []string{"make", "check", "a b"} }},
+		{"command: [sh, -c, 'make && make check']", func(c *container.Container) { c.Command = []string{"sh", "-c", "make && make check"} }},
+		{"user: 1000:1000", func(c *container.Container) { c.User = "1000:1000" }},
+		{"working_dir: /test", func(c *container.Container) { c.WorkingDir = "/test" }},
+		{"mem_limit: 1.5g", func(c *container.Container) { c.Memory = 3 << 29 }},
+		{"mem_limit: 6291456", func(c *container.Container) { c.Memory = 6 << 20 }},
+		{"shm_size: 64m", func(c *container.Container) { c.ShmSize = 64 << 20 }},
+		{"cpus: 1.5", func(c *container.Container) { c.CPUs = 1.5 }},
+		{"cpus: '.5'", func(c *container.Container) { c.CPUs = .5 }},
+		{"pids_limit: -1", func(c *container.Container) { c.PidsLimit = -1 }},
+		{"tmpfs: /tmp", func(c *container.Container) { c.Tmpfs = []string{"/tmp"} }},
+		{"tmpfs: ['/run:size=1m,mode=755']", func(c *container.Container) { c.Tmpfs = []string{"/run:size=1m,mode=755"} }},
+		{"network_mode: none", func(c *container.Container) { c.NetworkMode = "none" }},
+		{"network_mode: container:db", func(c *container.Container) { c.NetworkMode = "container:db" }},
+		{"extra_hosts: ['a=10.0.0.1', 'b:::1', 'c=[::1]', 'd:host-gateway']", func(c *container.Container) {
 			c.ExtraHosts = []string{"a:10.0.0.1", "b:::1", "c:::1", "d:host-gateway"}
 		}},
-		{"extra_hosts: {a: 10.0.0.1}", func(c *engine.Container) { c.ExtraHosts = []string{"a:10.0.0.1"} }},
-		{"init: yes", func(c *engine.Container) { c.Init = true }},
-		{"privileged: ${PRIVILEGED:-true}", func(c *engine.Container) { c.Privileged, c.SecurityOpt = true, nil }},
-		{"read_only: true", func(c *engine.Container) { c.ReadOnly = true }},
-		{"cap_add: [NET_ADMIN]", func(c *engine.Container) { c.CapAdd = []string{"NET_ADMIN"} }},
-		{"cap_drop: [ALL]", func(c *engine.Container) { c.CapDrop = []string{"ALL"} }},
-		{"security_opt: [no-new-privileges]", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges"} }},
-		{"security_opt: ['no-new-privileges:false']", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges:false"} }},
-		{"security_opt: ['no-new-privileges=true']", func(c *engine.Container) { c.SecurityOpt = []string{"no-new-privileges=true"} }},
-		{"security_opt: [seccomp=unconfined]", func(c *engine.Container) {
+		{"extra_hosts: {a: 10.0.0.1}", func(c *container.Container) { c.ExtraHosts = []string{"a:10.0.0.1"} }},
+		{"init: yes", func(c *container.Container) { c.Init = true }},
+		{"privileged: ${PRIVILEGED:-true}", func(c *container.Container) { c.Privileged, c.SecurityOpt = true, nil }},
+		{"read_only: true", func(c *container.Container) { c.ReadOnly = true }},
+		{"cap_add: [NET_ADMIN]", func(c *container.Container) { c.CapAdd = []string{"NET_ADMIN"} }},
+		{"cap_drop: [ALL]", func(c *container.Container) { c.CapDrop = []string{"ALL"} }},
+		{"security_opt: [no-new-privileges]", func(c *container.Container) { c.SecurityOpt = []string{"no-new-privileges"} }},
+		{"security_opt: ['no-new-privileges:false']", func(c *container.Container) { c.SecurityOpt = []string{"no-new-privileges:false"} }},
+		{"security_opt: ['no-new-privileges=true']", func(c *container.Container) { c.SecurityOpt = []string{"no-new-privileges=true"} }},
+		{"security_opt: [seccomp=unconfined]", func(c *container.Container) {
 			c.SecurityOpt = []string{"no-new-privileges", "seccomp=unconfined"}
 		}},
-		{"devices: ['/dev/fuse', '/dev/a:/dev/b:r']", func(c *engine.Container) { c.Devices = []string{"/dev/fuse", "/dev/a:/dev/b:r"} }},
-		{"platform: linux/arm64", func(c *engine.Container) { c.Platform = "linux/arm64" }},
-		{"stop_grace_period: 1m30s", func(c *engine.Container) { c.StopGrace = 90 * time.Second }},
-		{"mac_address: 02:42:ac:11:00:02", func(c *engine.Container) { c.MacAddress = "02:42:ac:11:00:02" }},
-		{"dns: 1.1.1.1", func(c *engine.Container) { c.DNS = []string{"1.1.1.1"} }},
-		{"volumes: ['data:/data', './a:/b:z,ro', '~/x:/x', '/anonymous']", func(c *engine.Container) {
-			c.Mounts = append(c.Mounts, engine.Mount{Source: "data", Target: "/data"},
-				engine.Mount{Source: "DIR/a", Target: "/b", ReadOnly: true, Options: []string{"z"}},
-				engine.Mount{Source: "/home/ci/x", Target: "/x"}, engine.Mount{Target: "/anonymous"})
+		{"devices: ['/dev/fuse', '/dev/a:/dev/b:r']", func(c *container.Container) { c.Devices = []string{"/dev/fuse", "/dev/a:/dev/b:r"} }},
+		{"platform: linux/arm64", func(c *container.Container) { c.Platform = "linux/arm64" }},
+		{"stop_grace_period: 1m30s", func(c *container.Container) { c.StopGrace = 90 * time.Second }},
+		{"mac_address: 02:42:ac:11:00:02", func(c *container.Container) { c.MacAddress = "02:42:ac:11:00:02" }},
+		{"dns: 1.1.1.1", func(c *container.Container) { c.DNS = []string{"1.1.1.1"} }},
+		{"volumes: ['data:/data', './a:/b:z,ro', '~/x:/x', '/anonymous']", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/data"},
+				container.Mount{Source: "DIR/a", Target: "/b", ReadOnly: true, Options: []string{"z"}},
+				container.Mount{Source: "/home/ci/x", Target: "/x"}, container.Mount{Target: "/anonymous"})
 		}},
-		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {propagation: rslave, selinux: z}}]", func(c *engine.Container) {
-			c.Mounts = append(c.Mounts, engine.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"rslave", "z"}})
+		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {propagation: rslave, selinux: z}}]", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"rslave", "z"}})
 		}},
-		{"volumes: [{type: volume, source: data, target: /a, volume: {nocopy: true}}]", func(c *engine.Container) {
-			c.Mounts = append(c.Mounts, engine.Mount{Source: "data", Target: "/a", Options: []string{"nocopy"}})
+		{"volumes: [{type: volume, source: data, target: /a, volume: {nocopy: true}}]", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/a", Options: []string{"nocopy"}})
 		}},
-		{"volumes: [{type: tmpfs, target: /a, tmpfs: {size: 1m, mode: 1777}}]", func(c *engine.Container) {
+		{"volumes: [{type: tmpfs, target: /a, tmpfs: {size: 1m, mode: 1777}}]", func(c *container.Container) {
 			c.Tmpfs = []string{"/a:size=1048576,mode=1777"}
 		}},
-		{"mount: ro", func(c *engine.Container) { c.Mounts[0].ReadOnly = true }},
-		{"mount: copy", func(c *engine.Container) {
-			c.Mounts, c.Copies = nil, []engine.Copy{{Source: "DIR/tests/t", Target: "/test"}}
+		{"mount: ro", func(c *container.Container) { c.Mounts[0].ReadOnly = true }},
+		{"mount: copy", func(c *container.Container) {
+			c.Mounts, c.Copies = nil, []container.Copy{{Source: "DIR/tests/t", Target: "/test"}}
 		}},
-		{"dir: 'with:colon,comma'", func(c *engine.Container) { c.Mounts[0].Source = "DIR/with:colon,comma" }},
-		{"environment: {A: 1.10, B: 012, C: yes, D: 3:25, E: '', HOME:, NOT_SET:, F: $$x}", func(c *engine.Container) {
-			c.Env = []engine.Variable{{Name: "A", Value: "1.10"}, {Name: "B", Value: "012"}, {Name: "C", Value: "yes"}, {Name: "D", Value: "3:25"},
+		{"dir: 'with:colon,comma'", func(c *container.Container) { c.Mounts[0].Source = "DIR/with:colon,comma" }},
+		{"environment: {A: 1.10, B: 012, C: yes, D: 3:25, E: '', HOME:, NOT_SET:, F: $$x}", func(c *container.Container) {
+			c.Env = []container.Variable{{Name: "A", Value: "1.10"}, {Name: "B", Value: "012"}, {Name: "C", Value: "yes"}, {Name: "D", Value: "3:25"},
 				{Name: "E"}, {Name: "HOME", Value: "/home/ci", Inherited: true}, {Name: "F", Value: "$x"}}
 		}},
-		{"environment: [A=1=2, JOBS, 'API_TOKEN=x', 'X=${DB_PASSWORD}']", func(c *engine.Container) {
-			c.Env = []engine.Variable{{Name: "A", Value: "1=2"}, {Name: "JOBS", Value: "3", Inherited: true},
+		{"environment: [A=1=2, JOBS, 'API_TOKEN=x', 'X=${DB_PASSWORD}']", func(c *container.Container) {
+			c.Env = []container.Variable{{Name: "A", Value: "1=2"}, {Name: "JOBS", Value: "3", Inherited: true},
 				{Name: "API_TOKEN", Value: "x", Secret: true}, {Name: "X", Value: "hunter2-word", Secret: true}}
 		}},
-		{"environment: {A: {value: a-word, secret: true}, B: {secret: true}, HOME: {secret: yes}, A_TOKEN: {value: x, secret: false}, D: {value: 1}}", func(c *engine.Container) {
-			c.Env = []engine.Variable{{Name: "A", Value: "a-word", Secret: true}, {Name: "HOME", Value: "/home/ci", Secret: true, Inherited: true}, {Name: "A_TOKEN", Value: "x"}, {Name: "D", Value: "1", Secret: true}}
+		{"environment: {A: {value: a-word, secret: true}, B: {secret: true}, HOME: {secret: yes}, A_TOKEN: {value: x, secret: false}, D: {value: 1}}", func(c *container.Container) {
+			c.Env = []container.Variable{{Name: "A", Value: "a-word", Secret: true}, {Name: "HOME", Value: "/home/ci", Secret: true, Inherited: true}, {Name: "A_TOKEN", Value: "x"}, {Name: "D", Value: "1", Secret: true}}
 		}},
 	} {
 		t.Run(c.yaml, func(t *testing.T) {
 			s, dir := mustLoad(t, "tests:\n  t:\n    image: a:1.10\n    "+c.yaml+"\n", Overrides{})
-			want := engine.Container{
+			want := container.Container{
 				Image: "a:1.10", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, SecurityOpt: []string{"no-new-privileges"},
-				Mounts: []engine.Mount{{Source: "DIR/tests/t", Target: "/test"}},
+				Mounts: []container.Mount{{Source: "DIR/tests/t", Target: "/test"}},
 			}
 			c.want(&want)
 			got := s.Steps[0].Container
@@ -391,10 +391,10 @@ tests:
 	if s.Steps[0].Name != "own@c" || s.Steps[1].Name != "plain@a" || s.Steps[2].Name != "plain@b" || len(s.Steps) != 3 {
 		t.Errorf("steps: %v", s.Steps)
 	}
-	want := engine.Container{
+	want := container.Container{
 		Image: "c", Command: []string{"/test/test.sh"}, StopGrace: 10 * time.Second, DNS: []string{"3.3.3.3"}, CapAdd: []string{"SYS_PTRACE"}, SecurityOpt: []string{"no-new-privileges"},
-		Env:    []engine.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "own"}, {Name: "C", Value: "own"}},
-		Mounts: []engine.Mount{{Source: dir + "/tests/own", Target: "/test"}, {Source: "/one", Target: "/data"}, {Source: "/three", Target: "/more"}},
+		Env:    []container.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "own"}, {Name: "C", Value: "own"}},
+		Mounts: []container.Mount{{Source: dir + "/tests/own", Target: "/test"}, {Source: "/one", Target: "/data"}, {Source: "/three", Target: "/more"}},
 	}
 	if diff := cmp.Diff(want, own); diff != "" {
 		t.Error(diff)
@@ -414,7 +414,7 @@ func TestOverrides(t *testing.T) {
 	if len(s.Steps) != 1 || step.Name != "t@debian:12" || step.Timeout != time.Second || step.Container.MacAddress != "02:00:00:00:00:01" {
 		t.Errorf("step: %+v", step)
 	}
-	want := []engine.Mount{{Source: dir + "/tests/t", Target: "/test"}, {Source: dir + "/here", Target: "/data"}, {Source: "/b", Target: "/more"}}
+	want := []container.Mount{{Source: dir + "/tests/t", Target: "/test"}, {Source: dir + "/here", Target: "/data"}, {Source: "/b", Target: "/more"}}
 	if diff := cmp.Diff(want, step.Container.Mounts); diff != "" {
 		t.Error(diff)
 	}

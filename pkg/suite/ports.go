@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // maxRange bounds a range of ports.
@@ -41,7 +41,7 @@ func setPorts(d *decoder, p *deployment, n *yaml.Node) {
 
 // parsePorts reads [IP:]HOST:CONTAINER[/PROTOCOL]. A range of host ports for one port of the
 // container leaves the choice open; a range for a range of the same length is that many ports.
-func parsePorts(text string) ([]engine.Port, error) {
+func parsePorts(text string) ([]container.Port, error) {
 	const form = "the form is [IP:]HOST:CONTAINER[/udp], as in 10001:9080 or 10001-10002:9080"
 	wrong := func(why string) error { return fault(form, "%s", why) }
 	rest, protocol, given := strings.Cut(text, "/")
@@ -72,14 +72,14 @@ func parsePorts(text string) ([]engine.Port, error) {
 		return nil, wrong(err.Error())
 	}
 	if from == to {
-		return []engine.Port{{HostIP: ip, First: first, Last: last, Container: from, Protocol: protocol}}, nil
+		return []container.Port{{HostIP: ip, First: first, Last: last, Container: from, Protocol: protocol}}, nil
 	}
 	if last-first != to-from {
 		return nil, wrong("two ranges of ports must have the same length")
 	}
-	var ports []engine.Port
+	var ports []container.Port
 	for i := range to - from + 1 {
-		ports = append(ports, engine.Port{HostIP: ip, First: first + i, Last: first + i, Container: from + i, Protocol: protocol})
+		ports = append(ports, container.Port{HostIP: ip, First: first + i, Last: first + i, Container: from + i, Protocol: protocol})
 	}
 	return ports, nil
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // noNewPrivileges keeps setuid programs (sudo, su) and file capabilities from giving a
@@ -16,7 +16,7 @@ const noNewPrivileges = "no-new-privileges"
 // securityOptions are those of the container, with the default ones. A privileged
 // container gets none: it was given all there is, and what is meant to run in it, as
 // another engine or systemd, changes AppArmor profiles, which the option forbids.
-func securityOptions(c engine.Container) []string {
+func securityOptions(c container.Container) []string {
 	given := slices.ContainsFunc(c.SecurityOpt, func(o string) bool {
 		key, _, _ := strings.Cut(strings.Replace(o, ":", "=", 1), "=")
 		return key == noNewPrivileges
@@ -115,7 +115,7 @@ func nameSocket(volumes []volume, sockets []string) bool {
 }
 
 // checkSocket says that a mount has an engine's socket in it.
-func checkSocket(m engine.Mount, sockets []string, on files) error {
+func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !m.Bind() {
 		return nil
 	}

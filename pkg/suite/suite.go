@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // Suite is a suite file, read and checked: paths are absolute, defaults applied.
@@ -71,12 +71,12 @@ type Image struct {
 
 // Build says how an image is built from a Dockerfile.
 type Build struct {
-	Context    string            // the directory sent to the engine, absolute
-	Dockerfile string            // absolute; default: the file Dockerfile in Context
-	Args       []engine.Variable // build arguments, in the file's order; the values of secret ones are not printed
-	Target     string            // the stage to build; empty: the last one
-	Labels     map[string]string // of the image, besides our own
-	Platform   string            // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
+	Context    string               // the directory sent to the engine, absolute
+	Dockerfile string               // absolute; default: the file Dockerfile in Context
+	Args       []container.Variable // build arguments, in the file's order; the values of secret ones are not printed
+	Target     string               // the stage to build; empty: the last one
+	Labels     map[string]string    // of the image, besides our own
+	Platform   string               // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
 	Rebuild    Rebuild
 	Timeout    time.Duration // of a build, default 1h
 }
@@ -106,7 +106,7 @@ type Step struct {
 	// Container is complete but for its name, its labels and what becomes of its
 	// log: Image is the reference to give the engine, and the test's directory is
 	// among its Mounts or its Copies.
-	Container engine.Container
+	Container container.Container
 }
 
 // Mount is how a test's directory gets into its container, at /test.

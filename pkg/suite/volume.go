@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"runtests/pkg/engine"
+	"runtests/pkg/container"
 )
 
 // testDir is where a test's directory is in its container.
@@ -16,7 +16,7 @@ const testDir = "/test"
 
 // volume is one entry of `volumes`: a mount, or a tmpfs of Compose's long form.
 type volume struct {
-	mount engine.Mount
+	mount container.Mount
 	tmpfs string // PATH[:OPTIONS]; empty for a mount
 }
 
@@ -56,9 +56,9 @@ func parseVolume(text string, from place) (volume, error) {
 		return volume{}, fault("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
 	}
 	if len(parts) == 1 {
-		return checkVolume(engine.Mount{Target: parts[0]})
+		return checkVolume(container.Mount{Target: parts[0]})
 	}
-	m := engine.Mount{Source: parts[0], Target: parts[1]}
+	m := container.Mount{Source: parts[0], Target: parts[1]}
 	if strings.ContainsAny(m.Source[:1], "/.~") {
 		m.Source = from.abs(m.Source)
 	}
@@ -70,7 +70,7 @@ func parseVolume(text string, from place) (volume, error) {
 	return checkVolume(m)
 }
 
-func setMountOptions(m *engine.Mount, text string) error {
+func setMountOptions(m *container.Mount, text string) error {
 	for option := range strings.SplitSeq(text, ",") {
 		switch {
 		case option == "ro":
@@ -85,7 +85,7 @@ func setMountOptions(m *engine.Mount, text string) error {
 	return nil
 }
 
-func checkVolume(m engine.Mount) (volume, error) {
+func checkVolume(m container.Mount) (volume, error) {
 	target, err := checkTarget(m.Target)
 	if err != nil {
 		return volume{}, err

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Certificate makes an authority and a certificate that it signed for names (default
-// localhost and 127.0.0.1), valid for a year or, when expired, until yesterday. The
-// authority comes in PEM.
+// Certificate creates an authority and a certificate signed by it for names (default
+// localhost and 127.0.0.1), valid for a year or, if expired, until yesterday. It returns
+// the certificate, and the authority in PEM.
 func Certificate(names []string, expired bool) (tls.Certificate, []byte, error) {
 	if names == nil {
 		names = []string{"localhost", "127.0.0.1"}
@@ -23,7 +23,7 @@ func Certificate(names []string, expired bool) (tls.Certificate, []byte, error) 
 	now := time.Now()
 	authority := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "authority of a test"},
+		Subject:               pkix.Name{CommonName: "test authority"},
 		NotBefore:             now.AddDate(-1, 0, 0),
 		NotAfter:              now.AddDate(1, 0, 0),
 		IsCA:                  true,
@@ -60,7 +60,7 @@ func Certificate(names []string, expired bool) (tls.Certificate, []byte, error) 
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, inPEM, nil
 }
 
-// sign makes a key and a certificate for it; without a parent it signs itself.
+// sign creates a key and a certificate for it, self-signed when there is no parent.
 func sign(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package smtptest is a mail server for tests: a real one, on a port of loopback,
-// that keeps what it takes and misbehaves as it is told.
+// Package smtptest is a mail server for tests. It listens on a port of loopback, keeps
+// the messages that it accepts, and misbehaves as its Options say.
 //
 //	s, err := smtptest.Serve(smtptest.Options{TLS: smtptest.StartTLS})
 //	defer s.Close()
-//	… send a mail to s.URL(), with s.CAFile as authority …
+//	… send a message to s.URL(), with s.CAFile as authority …
 //	s.Messages()
 package smtptest
 
@@ -27,55 +27,55 @@ import (
 // TLS is how the server encrypts.
 type TLS int
 
-// What a server may do about TLS.
+// The ways to encrypt.
 const (
 	NoTLS       TLS = iota // STARTTLS is not offered
 	StartTLS               // STARTTLS is offered
 	ImplicitTLS            // TLS from the first byte
 )
 
-// Reply is what the server says in place of yes.
+// Reply is a reply of the server in place of a positive one.
 type Reply struct {
 	Code     int
-	Enhanced [3]int // zero: made from Code
+	Enhanced [3]int // zero: derived from Code
 	Text     string
 }
 
-// Error is the reply as an error.
+// Error returns the code and the text.
 func (r *Reply) Error() string { return fmt.Sprintf("%d %s", r.Code, r.Text) }
 
-// Options are how the server behaves. The zero value takes every message, without
-// TLS and without AUTH.
+// Options are the server's behaviour. The zero value accepts every message, without TLS
+// and without AUTH.
 type Options struct {
 	TLS        TLS
-	TLSVersion uint16   // the highest it speaks; 0: Go's
-	Names      []string // of its certificate; default localhost and 127.0.0.1
-	Expired    bool     // its certificate
+	TLSVersion uint16   // the highest version; 0: Go's default
+	Names      []string // in the certificate; default localhost and 127.0.0.1
+	Expired    bool     // the certificate has expired
 
-	User, Password string   // the only ones that AUTH takes; without a user AUTH is not offered
+	User, Password string   // the only login; without a user AUTH is not offered
 	Mechanisms     []string // default PLAIN and LOGIN
 	PlainAuth      bool     // AUTH is offered on an unencrypted connection
-	AuthReply      *Reply   // to any AUTH
+	AuthReply      *Reply   // to every AUTH
 
-	MaxSize int64 // of a message, announced as SIZE; 0: none
+	MaxSize int64 // of a message, offered as SIZE; 0: no limit
 
 	RefuseSender     *Reply
 	RefuseRecipients map[string]*Reply // by address
-	Greylist         int               // so many RCPT are answered by 450 first
-	RefuseData       *Reply            // after the message was read
+	Greylist         int               // how many RCPT get the reply 450 first
+	RefuseData       *Reply            // after reading the message
 
-	Banner      string        // in place of 220: "554 no service", or anything
-	Silent      bool          // accepts connections and says nothing
-	Slow        time.Duration // before each reply
-	StallData   bool          // reads nothing of a message after DATA
+	Banner      string        // a line in place of the greeting, such as "554 no service"
+	Silent      bool          // accepts connections and sends nothing
+	Slow        time.Duration // the delay before each reply
+	StallData   bool          // reads nothing after DATA
 	CloseInData bool          // closes the connection after the first bytes of a message
 }
 
-// Message is a message that the server took.
+// Message is a message that the server accepted.
 type Message struct {
-	Hello string // what the client called itself
+	Hello string // the client's name in EHLO
 	TLS   bool
-	User  string // who logged in
+	User  string // the user who logged in
 	From  string
 	To    []string
 	Data  []byte
@@ -84,7 +84,7 @@ type Message struct {
 // Server is a running server.
 type Server struct {
 	Addr   string // 127.0.0.1:PORT
-	CAFile string // the authority of its certificate; empty without TLS
+	CAFile string // the authority of the certificate; empty without TLS
 
 	options  Options
 	dir      string
@@ -97,11 +97,11 @@ type Server struct {
 	mu          sync.Mutex
 	messages    []Message
 	connections int
-	recipients  int // RCPT commands so far
-	quiet       []net.Conn
+	recipients  int        // RCPT commands so far
+	silenced    []net.Conn // connections without SMTP
 }
 
-// Start is Serve for a test: the server ends with it.
+// Start starts a server that stops when the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s, err := Serve(o)
@@ -112,12 +112,12 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-// Serve starts a server on a free port of 127.0.0.1. It must be closed.
+// Serve starts a server on a free port of 127.0.0.1. The caller must close it.
 func Serve(o Options) (*Server, error) {
 	s := &Server{options: o, closed: make(chan struct{})}
 	if err := s.start(); err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("start a mail server for a test: %w", err)
+		return nil, fmt.Errorf("start test mail server: %w", err)
 	}
 	return s, nil
 }
@@ -134,7 +134,7 @@ func (s *Server) start() (err error) {
 	s.smtp.Domain = "localhost"
 	s.smtp.MaxMessageBytes = s.options.MaxSize
 	s.smtp.AllowInsecureAuth = s.options.PlainAuth
-	s.smtp.ErrorLog = log.New(io.Discard, "", 0) // the faults are the purpose
+	s.smtp.ErrorLog = log.New(io.Discard, "", 0) // the faults are intended
 	accept := net.Listener(&listener{s.listener, s})
 	if s.options.TLS != NoTLS {
 		if accept, err = s.encrypt(accept); err != nil {
@@ -145,6 +145,7 @@ func (s *Server) start() (err error) {
 	return nil
 }
 
+// encrypt returns the listener with TLS as the options ask for.
 func (s *Server) encrypt(accept net.Listener) (net.Listener, error) {
 	certificate, authority, err := Certificate(s.options.Names, s.options.Expired)
 	if err != nil {
@@ -162,27 +163,27 @@ func (s *Server) encrypt(accept net.Listener) (net.Listener, error) {
 	return accept, nil
 }
 
-// URL is the server as a suite file names it.
+// URL returns the server's URL, as in a suite file.
 func (s *Server) URL() string {
 	scheme := map[TLS]string{NoTLS: "smtp", StartTLS: "smtp+starttls", ImplicitTLS: "smtps"}[s.options.TLS]
 	return scheme + "://" + s.Addr
 }
 
-// Messages are those taken so far, in order.
+// Messages returns the messages accepted so far, in order.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.messages...)
 }
 
-// Connections is how many were accepted so far.
+// Connections returns how many connections were accepted so far.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// Close ends the server and its connections, and removes its files.
+// Close stops the server, closes its connections and removes its files.
 func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.closed)
@@ -193,7 +194,7 @@ func (s *Server) Close() error {
 			_ = s.listener.Close()
 		}
 		s.mu.Lock()
-		for _, c := range s.quiet {
+		for _, c := range s.silenced {
 			_ = c.Close()
 		}
 		s.mu.Unlock()
@@ -202,8 +203,7 @@ func (s *Server) Close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// listener hands connections to the SMTP server, but for those that get another
-// answer than SMTP.
+// listener passes connections to the SMTP server, except those that do not get SMTP.
 type listener struct {
 	net.Listener
 	server *Server
@@ -218,12 +218,12 @@ func (l *listener) Accept() (net.Conn, error) {
 		s := l.server
 		s.mu.Lock()
 		s.connections++
-		other := s.options.Silent || s.options.Banner != ""
-		if other {
-			s.quiet = append(s.quiet, c)
+		noSMTP := s.options.Silent || s.options.Banner != ""
+		if noSMTP {
+			s.silenced = append(s.silenced, c)
 		}
 		s.mu.Unlock()
-		if !other {
+		if !noSMTP {
 			return &conn{Conn: c, server: s}, nil
 		}
 		if s.options.Banner != "" {
@@ -232,7 +232,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// conn answers slowly, if told so.
+// conn delays each write, if the options ask for it.
 type conn struct {
 	net.Conn
 	server *Server
@@ -250,7 +250,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// session is one client's.
+// session is the session of one client.
 type session struct {
 	server  *Server
 	conn    *smtp.Conn
@@ -276,19 +276,19 @@ func (x *session) Logout() error { return nil }
 func (x *session) Mail(from string, _ *smtp.MailOptions) error {
 	x.message.Hello = x.conn.Hostname()
 	x.message.From = from
-	return said(x.server.options.RefuseSender)
+	return asError(x.server.options.RefuseSender)
 }
 
 func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s := x.server
 	s.mu.Lock()
 	s.recipients++
-	grey := s.recipients <= s.options.Greylist
+	greylisted := s.recipients <= s.options.Greylist
 	s.mu.Unlock()
-	if grey {
-		return said(&Reply{Code: 450, Enhanced: [3]int{4, 2, 0}, Text: "greylisted, come back later"})
+	if greylisted {
+		return asError(&Reply{Code: 450, Enhanced: [3]int{4, 2, 0}, Text: "greylisted, come back later"})
 	}
-	if err := said(s.options.RefuseRecipients[to]); err != nil {
+	if err := asError(s.options.RefuseRecipients[to]); err != nil {
 		return err
 	}
 	x.message.To = append(x.message.To, to)
@@ -309,7 +309,7 @@ func (x *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := said(s.options.RefuseData); err != nil {
+	if err := asError(s.options.RefuseData); err != nil {
 		return err
 	}
 	x.message.Data = data
@@ -319,7 +319,7 @@ func (x *session) Data(r io.Reader) error {
 	return nil
 }
 
-// authSession is a session that AUTH is offered in.
+// authSession is a session with AUTH.
 type authSession struct{ *session }
 
 func (x *authSession) AuthMechanisms() []string {
@@ -340,7 +340,7 @@ func (x *authSession) Auth(mechanism string) (sasl.Server, error) {
 }
 
 func (x *authSession) logIn(user, password string) error {
-	if err := said(x.server.options.AuthReply); err != nil {
+	if err := asError(x.server.options.AuthReply); err != nil {
 		return err
 	}
 	if user != x.server.options.User || password != x.server.options.Password {
@@ -350,7 +350,8 @@ func (x *authSession) logIn(user, password string) error {
 	return nil
 }
 
-// loginServer is the server's side of AUTH LOGIN.
+// loginServer is the server's side of AUTH LOGIN. Its challenges are those of
+// draft-murchison-sasl-login; most servers send others.
 type loginServer struct {
 	logIn func(user, password string) error
 	user  *string
@@ -359,17 +360,17 @@ type loginServer struct {
 func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
 	switch {
 	case response == nil:
-		return []byte("Username:"), false, nil
+		return []byte("User Name\x00"), false, nil
 	case l.user == nil:
 		user := string(response)
 		l.user = &user
-		return []byte("Password:"), false, nil
+		return []byte("Password\x00"), false, nil
 	}
 	return nil, true, l.logIn(*l.user, string(response))
 }
 
-// said is r as the SMTP server takes it.
-func said(r *Reply) error {
+// asError returns r as an error of the SMTP server.
+func asError(r *Reply) error {
 	if r == nil {
 		return nil
 	}

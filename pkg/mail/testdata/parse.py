@@ -1,4 +1,4 @@
-# Reads a message on stdin with Python's email package, and prints what it makes of it as JSON.
+# Parses a message on stdin with Python's email package and prints the result as JSON.
 import email, email.policy, json, sys
 
 m = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.default)

@@ -12,7 +12,7 @@ let structures : Yojson.Safe.t =
            ])
        Structures.all)
 
-(* Size by size, with a pause after each. *)
+(* One size after the other, with a pause after each. *)
 let count structure size =
   let rec from n =
     let count = Structures.count structure n in

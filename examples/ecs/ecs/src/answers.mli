@@ -1,10 +1,10 @@
-(** What both servers answer, as JSON. *)
+(** The answers of both servers, as JSON. *)
 
 val structures : Yojson.Safe.t
-(** All of them: [{"name": …, "title": …, "oeis": …}]. *)
+(** All structures: [{"name": …, "title": …, "oeis": …}]. *)
 
 val count : Structures.t -> int -> Yojson.Safe.t Lwt.t
-(** [{"structure": …, "size": …, "count": "…"}]: the count is a text, because it is larger than what other
+(** [{"structure": …, "size": …, "count": "…"}]: the count is a string, because it is larger than what other
     languages take for a number. Others are served while a large size is counted. *)
 
 val error : string -> Yojson.Safe.t

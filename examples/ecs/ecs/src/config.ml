@@ -23,7 +23,7 @@ let address value =
   | address -> address
   | exception Failure _ -> invalid "must be an IP address"
 
-(* [fields] with [key] set to what [value] says. *)
+(* [fields] with [key] set from [value]. *)
 let set config (key, value) =
   try
     match key with

@@ -18,7 +18,7 @@ type t = {
 }
 
 exception Invalid of string
-(** In words, with the file and the key. *)
+(** The reason in words, with the file and the key. *)
 
 val read : string -> t
-(** @raise Invalid as said above. *)
+(** @raise Invalid if the file cannot be read or a key is wrong. *)

@@ -43,7 +43,7 @@ let rec talk config connection =
   in
   talk config connection
 
-(* Proxies end connections on which nothing happens, Apache after a minute. *)
+(* Proxies close idle connections, Apache after a minute. *)
 let rec keep_alive connection =
   let* () = Lwt_unix.sleep 25. in
   let* () = Websocket.ping connection in

@@ -1,4 +1,4 @@
-(** What is answered over the WebSocket. A message asks for a range of sizes:
+(** The answers over the WebSocket. A message asks for a range of sizes:
     [{"structure": "binary-trees", "from": 0, "to": 30}]; each count is a message of its own, sent as soon as it is
     known, as {!Answers.count} has it, and then [{"structure": …, "done": 31}] says how many there were. A
     message that is not understood is answered by {!Answers.error}. *)

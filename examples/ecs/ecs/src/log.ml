@@ -1,7 +1,7 @@
 let channel = ref stderr
 let to_file path = channel := open_out_gen [ Open_append; Open_creat; Open_wronly ] 0o644 path
 
-(* What peers sent may be in it: a line stays one line. *)
+(* Replace control characters, so that an entry stays one line whatever a peer sent. *)
 let printable = String.map (fun c -> if c < ' ' || c = '\127' then '?' else c)
 
 let line format =

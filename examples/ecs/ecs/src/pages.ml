@@ -7,7 +7,7 @@ let respond ?(headers = []) kind status body =
 
 let json ?headers status value = respond ?headers "application/json" status (Yojson.Safe.to_string value ^ "\n")
 
-(* A size as people write it: digits alone. *)
+(* A size has digits only: no sign, no prefix. *)
 let size_of_string s =
   let is_digit c = '0' <= c && c <= '9' in
   if s <> "" && String.length s <= 9 && List.for_all is_digit (List.of_seq (String.to_seq s)) then int_of_string_opt s

@@ -1,3 +1,3 @@
-(** What is answered over HTTP: the page, [/structures], [/count/NAME/SIZE]. *)
+(** The answers over HTTP: the page, [/structures], [/count/NAME/SIZE]. *)
 
 val callback : Config.t -> 'connection -> Cohttp.Request.t -> 'body -> (Cohttp.Response.t * Cohttp_lwt.Body.t) Lwt.t

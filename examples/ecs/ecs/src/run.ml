@@ -1,4 +1,4 @@
-(* run --config FILE: the two servers, until a TERM or INT. Exit status: 0, or 2 when it cannot start. *)
+(* run --config FILE: run the two servers until a TERM or INT. The exit status is 0, or 2 if it cannot start. *)
 
 open Lwt.Syntax
 
@@ -16,7 +16,7 @@ let open_log config =
 
 let socket_address config port = Unix.ADDR_INET (config.Config.address, port)
 
-(* [listening port start]: what [start] gives; it is said which port could not be had. *)
+(* [listening port start] is the result of [start]; an error names the port. *)
 let listening port start =
   Lwt.catch start (function
     | Unix.Unix_error (error, _, _) ->
@@ -43,7 +43,7 @@ let serve_websocket config ~stop =
         (socket_address config config.websocket)
         (fun _ channels -> Live.session config ~stop channels))
 
-(* As the first process of a container a program gets no signal that it does not handle. *)
+(* The first process of a container gets only the signals that it handles. *)
 let on_signals stop =
   List.iter (fun signal -> ignore (Lwt_unix.on_signal signal (fun _ -> stop ()))) [ Sys.sigterm; Sys.sigint ]
 

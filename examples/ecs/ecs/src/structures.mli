@@ -1,17 +1,17 @@
-(** The encyclopedia: kinds of combinatorial structures, and how many there are of each size, exactly. *)
+(** The encyclopedia: kinds of combinatorial structures, and exactly how many there are of each size. *)
 
 type t
 
 val all : t list
 
 val find : string -> t option
-(** By its name. *)
+(** Find a structure by its name. *)
 
 val name : t -> string
-(** As requests have it: lower case, with hyphens. *)
+(** The name in requests: lower case, with hyphens. *)
 
 val title : t -> string
-(** What is counted, and what a size is, for people. *)
+(** A title for people: what is counted, by which size. *)
 
 val oeis : t -> string
 (** The sequence's number in the On-Line Encyclopedia of Integer Sequences. *)

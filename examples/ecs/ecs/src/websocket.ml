@@ -5,7 +5,7 @@ type t = { input : Lwt_io.input_channel; output : Lwt_io.output_channel }
 exception Refused of string
 exception Closed
 
-(* A fault of the peer, with the status code that it is told (RFC 6455, section 7.4.1). *)
+(* The peer broke the protocol; the status code to answer (RFC 6455, section 7.4.1). *)
 exception Fault of int * string
 
 let longest_request = 8 * 1024
@@ -31,7 +31,7 @@ let read_request input =
   in
   read ()
 
-(* What stands in the header of that name, in lower case; several of them are one list. *)
+(* The value of the header of that name, in lower case; several such headers make one list. *)
 let header name lines =
   let prefix = name ^ ":" in
   let value line =
@@ -110,7 +110,7 @@ let read_exactly input n =
   let+ () = Lwt_io.read_into_exactly input bytes 0 n in
   bytes
 
-(* A client's frames are masked (section 5.3): what comes is the payload xor the mask, over and over. *)
+(* A client's frames are masked (section 5.3): the payload is xored with the mask, which repeats. *)
 let unmask mask bytes =
   Bytes.mapi (fun i c -> Char.chr (Char.code c lxor Char.code (Bytes.get mask (i land 3)))) bytes
 
@@ -131,7 +131,7 @@ let read_frame input ~room =
     let+ payload = read_exactly input length in
     { final; opcode; payload = Bytes.unsafe_to_string (unmask mask payload) }
 
-(* The head of a frame of ours: one frame for a message, never masked. *)
+(* The header of a frame to send: one frame for each message, never masked. *)
 let head opcode length =
   let head = Buffer.create 10 in
   Buffer.add_uint8 head (0x80 lor code opcode);
@@ -184,7 +184,7 @@ let valid_utf_8 s =
 let may_be_sent status =
   (1000 <= status && status <= 1003) || (1007 <= status && status <= 1014) || (3000 <= status && status <= 4999)
 
-(* The peer closes: it gets its own words back. *)
+(* The peer closes: send its own frame back. *)
 let closed_by_peer connection payload =
   let n = String.length payload in
   let status = if n >= 2 then String.get_uint16_be payload 0 else 1000 in

@@ -4,7 +4,7 @@ type t
 (** A connection after its handshake. *)
 
 exception Refused of string
-(** The peer's request was no handshake; it was answered with an HTTP error. *)
+(** The peer's request was not a handshake, and was answered with an HTTP error. *)
 
 exception Closed
 (** The connection is over: the peer closed it, or broke the protocol and was told so by a status code. *)
@@ -15,7 +15,7 @@ val accept : Lwt_io.input_channel -> Lwt_io.output_channel -> t Lwt.t
     @raise End_of_file when the peer goes away. *)
 
 val receive : t -> string Lwt.t
-(** The next message, put together from its fragments, at most 64 KiB. Pings are answered meanwhile.
+(** The next message, joined from its fragments, at most 64 KiB. Answers pings meanwhile.
     @raise Closed as said above. *)
 
 val send : t -> string -> unit Lwt.t
@@ -24,9 +24,9 @@ val send : t -> string -> unit Lwt.t
 val ping : t -> unit Lwt.t
 
 val close : t -> int -> string -> unit Lwt.t
-(** [close connection status reason] says that nothing more will come. The caller then ends the connection. *)
+(** [close connection status reason] tells the peer that nothing more will come. The caller then ends the connection. *)
 
 val key_answer : string -> string
-(** What a server answers to a Sec-WebSocket-Key. *)
+(** The server's answer to a Sec-WebSocket-Key. *)
 
 val valid_utf_8 : string -> bool

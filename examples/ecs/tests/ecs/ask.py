@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""ask.py HOST PORT [PID]: ask the WebSocket of the application, as a browser does (with a library that has nothing
-of the application's) and as no browser would. With the PID of the server: be connected while it is stopped."""
+"""ask.py HOST PORT [PID]: test the WebSocket of the application, first with valid requests (by an independent
+library), then with invalid ones. With the PID of the server: stay connected while the server is stopped."""
 
 import asyncio
 import json

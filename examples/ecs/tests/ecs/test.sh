@@ -1,7 +1,7 @@
 #!/bin/sh
-# Compile the application into /ecs of this container, run its own tests, start it, ask it over HTTP and over its
-# WebSocket, stop it. A container that is kept has the application in /ecs, ready for /ecs/run --config FILE, and
-# nothing else from here.
+# Compile the application, install it to /ecs, run its own tests, start it, send requests over HTTP and the
+# WebSocket, and stop it. A kept container has the application in /ecs, ready for /ecs/run --config FILE, and
+# nothing else from this test.
 set -eu
 
 work=$(mktemp -d)
@@ -28,7 +28,7 @@ expect() {
   fi
 }
 
-# Not 127.0.0.1: the proxy of production asks from another machine, so every address must be listened on.
+# Not 127.0.0.1: in production the proxy connects from outside the container, so the server must listen on every address.
 here=$(hostname -i | cut -d' ' -f1)
 
 http() { curl --silent --show-error --max-time 60 "http://$here:9080$1"; }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fails on purpose, so that a first run shows what a failure looks like: it claims
-# that there are 128 Motzkin paths of 7 steps. There are 127.
+# Fails on purpose, to show what a failure looks like: it claims that there
+# are 128 Motzkin paths of 7 steps. There are 127.
 set -eu
 cp -r /structures /tmp/structures
 cd /tmp/structures

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Does the compiled program say what the books say, and refuse what it does not know?
+# Does the program print the numbers in the books, and refuse a structure it does not know?
 set -eu
 cp -r /structures /tmp/structures
 cd /tmp/structures

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Does the project compile, and do its own tests pass? It is compiled from a copy:
+# Does the project compile, and do its own tests pass? This compiles a copy, because
 # the sources are mounted read-only.
 set -eu
 cp -r /structures /tmp/structures

@@ -1,0 +1,105 @@
+package buildcontext
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"runtests/pkg/regular"
+)
+
+// ignoreFile is the name of the file that says what of a context is not sent.
+const IgnoreFile = ".dockerignore"
+
+// ignoreRules are the lines of a .dockerignore.
+type ignoreRules struct {
+	*patternmatcher.PatternMatcher
+	own bool // they are those of the context, not those of a Dockerfile alone
+}
+
+// readIgnore reads the .dockerignore that counts. None ignores nothing.
+func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
+	file, own := dockerfile+IgnoreFile, false
+	content, err := regular.Read(file, MaxDockerfile)
+	if errors.Is(err, fs.ErrNotExist) {
+		file, own = filepath.Join(dir, IgnoreFile), true
+		content, err = regular.Read(file, MaxDockerfile)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		own, err = false, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rules, err := parseIgnore(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &ignoreRules{rules, own}, nil
+}
+
+// parseIgnore reads the lines. Some faults of a pattern show only when it is used.
+func parseIgnore(content []byte) (*patternmatcher.PatternMatcher, error) {
+	lines, err := ignorefile.ReadAll(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range lines {
+		alone, err := patternmatcher.New([]string{strings.TrimPrefix(line, "!")})
+		if err == nil {
+			_, err = alone.MatchesOrParentMatches("x")
+		}
+		if err == nil && line == "!" {
+			err = errors.New("it excepts nothing")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", line, err)
+		}
+	}
+	return patternmatcher.New(lines)
+}
+
+// matches says whether an entry is ignored; above is what matched its directory.
+func (r *ignoreRules) matches(name string, above patternmatcher.MatchInfo) (bool, patternmatcher.MatchInfo, error) {
+	return r.MatchesUsingParentResults(name, above)
+}
+
+// exceptionBelow says whether an exception (!) can match something below an ignored
+// directory. It may say so in vain, never the contrary.
+func (r *ignoreRules) exceptionBelow(folder string) bool {
+	for _, p := range r.Patterns() {
+		if p.Exclusion() && matchesBelow(p.String(), folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesBelow says whether a pattern can match something below a directory. What
+// matches the directory itself or one above it is no reason to look below: it did not save
+// the directory, so it saves nothing there.
+func matchesBelow(pattern, folder string) bool {
+	if strings.ContainsAny(pattern, `[\`) { // a class may match the slash too
+		return true
+	}
+	parts := strings.Split(pattern, "/")
+	for i, name := range strings.Split(folder, "/") {
+		if i == len(parts) {
+			return false
+		}
+		if strings.Contains(parts[i], "**") {
+			return true
+		}
+		if ok, err := path.Match(parts[i], name); err == nil && !ok {
+			return false
+		}
+	}
+	return len(parts) > strings.Count(folder, "/")+1
+}

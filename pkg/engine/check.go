@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	docker "github.com/fsouza/go-dockerclient"
+
+	"runtests/pkg/container"
+)
+
+// known is an answer of the engine that is asked for once.
+type known[T any] struct {
+	mu     sync.Mutex
+	asked  bool
+	answer T
+}
+
+// get returns the answer; ask may say that it is not known yet.
+func (k *known[T]) get(ask func() (answer T, ok bool, err error)) (T, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.asked {
+		return k.answer, nil
+	}
+	answer, ok, err := ask()
+	if ok && err == nil {
+		k.answer, k.asked = answer, true
+	}
+	return answer, err
+}
+
+// abilities are what /info says of the engine and of its machine's kernel. What an engine does
+// not mention is nil.
+type abilities struct {
+	NCPU            int
+	MemoryLimit     *bool
+	CPUCfsQuota     *bool
+	PidsLimit       *bool
+	SecurityOptions []string
+}
+
+// Check returns the settings of c that this engine cannot honour: those that it was seen to
+// ignore, and those with which it was seen to refuse a container. It asks the engine only
+// where a setting depends on its machine.
+func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.Unsupported, error) {
+	found := e.notInAPI(c)
+	if dependsOnMachine(c) {
+		a, err := e.abilities.get(func() (abilities, bool, error) { return e.askAbilities(ctx) })
+		if err != nil {
+			return nil, fmt.Errorf("ask the engine what it can do: %w", err)
+		}
+		found = append(found, a.limits(c, e.info.Name)...)
+		found = append(found, a.security(c, e.info.Name)...)
+	}
+	if c.Init && e.info.Name == podman {
+		noInit, err := e.noInit.get(func() (bool, bool, error) { return e.lacksInit(ctx, c.Image) })
+		if err != nil {
+			return nil, fmt.Errorf("ask the engine for its init program: %w", err)
+		}
+		if noInit {
+			found = append(found, container.Unsupported{
+				Setting: "init", Reason: "Podman has no program for it: there is no catatonit on its machine", Remedy: "install catatonit there, or remove init: true",
+			})
+		}
+	}
+	return found, nil
+}
+
+func dependsOnMachine(c container.Container) bool {
+	return c.Memory > 0 || c.CPUs > 0 || c.PidsLimit > 0 || len(c.SecurityOpt) > 0
+}
+
+func (e *Engine) askAbilities(ctx context.Context) (a abilities, ok bool, err error) {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	response, err := e.send(ctx, http.MethodGet, "/info", nil)
+	if err != nil {
+		return a, false, explain(ctx, err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
+		return a, false, explain(ctx, err)
+	}
+	return a, true, nil
+}
+
+// limits returns the limits of c that the engine's machine does not have.
+func (a abilities) limits(c container.Container, engineName string) (found []container.Unsupported) {
+	for _, limit := range []struct {
+		setting string
+		asked   bool
+		has     *bool
+	}{
+		{"mem_limit", c.Memory > 0, a.MemoryLimit},
+		{"cpus", c.CPUs > 0, a.CPUCfsQuota},
+		{"pids_limit", c.PidsLimit > 0, a.PidsLimit},
+	} {
+		if limit.asked && limit.has != nil && !*limit.has {
+			found = append(found, container.Unsupported{
+				Setting: limit.setting, Ignored: true,
+				Reason: "the control groups of the engine's machine do not have this limit",
+				Remedy: "mount the control groups there; an engine without root needs version 2 of them and systemd",
+			})
+		}
+	}
+	if engineName != podman && a.NCPU > 0 && c.CPUs > float64(a.NCPU) {
+		found = append(found, container.Unsupported{
+			Setting: "cpus", Reason: fmt.Sprintf("%g are more than the %d processors of the engine's machine", c.CPUs, a.NCPU), Remedy: fmt.Sprintf("set it to %d or less", a.NCPU),
+		})
+	}
+	return found
+}
+
+// security returns the security options of c for which the engine's machine has no module.
+func (a abilities) security(c container.Container, engineName string) (found []container.Unsupported) {
+	for _, option := range c.SecurityOpt {
+		name, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
+		switch {
+		case name == "apparmor" && value != "unconfined" && !a.has("apparmor"):
+			found = append(found, container.Unsupported{
+				Setting: "security_opt", Reason: option + " needs AppArmor, which is not enabled on the engine's machine",
+				Remedy: "enable AppArmor there, or remove the option", Ignored: engineName != podman,
+			})
+		case name == "label" && value != "disable" && !a.has("selinux"):
+			found = append(found, container.Unsupported{
+				Setting: "security_opt", Reason: option + " needs SELinux, which is not enabled on the engine's machine",
+				Remedy: "enable SELinux there, or remove the option", Ignored: true,
+			})
+		}
+	}
+	return found
+}
+
+// has reports whether the engine lists a security module: name=seccomp,profile=default.
+func (a abilities) has(module string) bool {
+	for _, option := range a.SecurityOptions {
+		name, _, _ := strings.Cut(option, ",")
+		if strings.TrimPrefix(name, "name=") == module {
+			return true
+		}
+	}
+	return false
+}
+
+// notInAPI returns the settings of c that the engine's API has no words for.
+func (e *Engine) notInAPI(c container.Container) []container.Unsupported {
+	if e.info.Name == podman {
+		return notInPodman(c, e.info.Local)
+	}
+	var found []container.Unsupported
+	for _, option := range c.SecurityOpt {
+		switch name, _, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "="); name {
+		case "systempaths":
+			found = append(found, container.Unsupported{
+				Setting: "security_opt", Reason: option + " is an option of the docker command, not of Docker's API", Remedy: "use privileged: true, or Podman",
+			})
+		case "mask", "unmask", "proc-opts":
+			found = append(found, container.Unsupported{
+				Setting: "security_opt", Reason: option + " is an option of Podman, and Docker refuses it", Remedy: "remove the option, or use Podman",
+			})
+		}
+	}
+	return found
+}
+
+func notInPodman(c container.Container, local bool) (found []container.Unsupported) {
+	for _, m := range c.AllMounts() {
+		if strings.ContainsAny(m.Source+m.Target, notForPodman) && (m.NeedsLongForm() || m.Source == "") {
+			found = append(found, container.Unsupported{
+				Setting: "volumes", Reason: fmt.Sprintf("Podman's API cannot mount %q at %q: its paths may not have both a colon and a comma, a quote or a line end", m.Source, m.Target),
+				Remedy: "rename the directory, or use mount: copy for the test's own",
+			})
+		}
+	}
+	for _, option := range c.SecurityOpt {
+		if file, ok := seccompProfile(option); ok && !local {
+			found = append(found, container.Unsupported{
+				Setting: "security_opt", Reason: fmt.Sprintf("Podman reads the seccomp profile %s on its own machine, which is not this one", file),
+				Remedy: "run the suite on that machine",
+			})
+		}
+	}
+	for _, tmpfs := range c.Tmpfs {
+		_, options, _ := strings.Cut(tmpfs, ":")
+		for option := range strings.SplitSeq(options, ",") {
+			switch name, _, _ := strings.Cut(option, "="); name {
+			case "uid", "gid", "nr_inodes", "nr_blocks", "mpol":
+				found = append(found, container.Unsupported{
+					Setting: "tmpfs", Reason: fmt.Sprintf("Podman has no option %s of a tmpfs", name), Remedy: "remove the option: Podman has size and mode",
+				})
+			}
+		}
+	}
+	return found
+}
+
+// lacksInit asks Podman whether it has a program for init: true, which no other answer of its
+// API tells: it is asked for a container that it refuses whatever the answer is, but later for
+// the unknown option of a tmpfs than for want of an init. It takes an image that is there: ok
+// is false when this is not.
+func (e *Engine) lacksInit(ctx context.Context, image string) (lacks, ok bool, err error) {
+	ctx, cancel := within(ctx, e.options.CallTimeout)
+	defer cancel()
+	created, err := e.client(ctx).CreateContainer(docker.CreateContainerOptions{
+		Config:     &docker.Config{Image: image, Cmd: []string{"true"}},
+		HostConfig: &docker.HostConfig{Init: true, Tmpfs: map[string]string{"/tmp": "runtests-asks"}},
+		Context:    ctx,
+	})
+	if err == nil { // an engine that takes any option
+		return false, true, e.Remove(context.WithoutCancel(ctx), created.ID)
+	}
+	switch err = explain(ctx, err); {
+	case errors.Is(err, container.ErrGone) || ctx.Err() != nil:
+		return false, false, err
+	case strings.Contains(err.Error(), "lookup init binary"):
+		return true, true, nil
+	}
+	return false, strings.Contains(err.Error(), "mount option"), nil
+}

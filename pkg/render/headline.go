@@ -1,0 +1,28 @@
+package render
+
+import (
+	"bufio"
+	"strings"
+
+	"runtests/pkg/report"
+)
+
+// VerdictLine returns the step's verdict in one line, for whoever watches the run: "verdict
+// ecs@debian: flaky, it passed when it was run again as it was". It is empty without a verdict.
+func VerdictLine(s report.Result) string {
+	if s.Verdict == nil {
+		return ""
+	}
+	return "verdict  " + s.Title() + ": " + newVerdictView(&report.Run{}, s.Verdict).Title
+}
+
+// Headline returns the first line of the step in a report, for whoever watches the run:
+// "failed   ecs@debian   exit status 2 after 12m3s".
+func Headline(s report.Result) string {
+	var line strings.Builder
+	step := newStepView(&report.Run{}, &s)
+	out := textWriter{bufio.NewWriter(&line), outcomeColumn(view{Passed: []stepView{step}})}
+	out.title(step)
+	_ = out.Flush() // a strings.Builder takes everything
+	return strings.TrimSuffix(line.String(), "\n")
+}

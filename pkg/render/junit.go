@@ -1,0 +1,191 @@
+package render
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"runtests/pkg/plain"
+	"runtests/pkg/report"
+)
+
+// The elements of JUnit's XML, as Jenkins reads it: the schema of its xunit plugin
+// (junit-10.xsd) is the strictest description of that there is.
+type (
+	junitSuites struct {
+		XMLName  xml.Name `xml:"testsuites"`
+		Name     string   `xml:"name,attr"`
+		Tests    int      `xml:"tests,attr"`
+		Failures int      `xml:"failures,attr"`
+		Errors   int      `xml:"errors,attr"`
+		Time     seconds  `xml:"time,attr"`
+		Suite    junitSuite
+	}
+	junitSuite struct {
+		XMLName    xml.Name        `xml:"testsuite"`
+		Name       string          `xml:"name,attr"`
+		Tests      int             `xml:"tests,attr"`
+		Failures   int             `xml:"failures,attr"`
+		Errors     int             `xml:"errors,attr"`
+		Skipped    int             `xml:"skipped,attr"`
+		Time       seconds         `xml:"time,attr"`
+		Timestamp  string          `xml:"timestamp,attr"` // without a zone, as the format wants it: the local time of the launch
+		Hostname   string          `xml:"hostname,attr"`
+		ID         string          `xml:"id,attr"`
+		Properties []junitProperty `xml:"properties>property"`
+		Cases      []junitCase
+	}
+	junitProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
+	}
+	junitCase struct {
+		XMLName   xml.Name `xml:"testcase"`
+		Name      string   `xml:"name,attr"`
+		Classname string   `xml:"classname,attr"`
+		Time      seconds  `xml:"time,attr"`
+		Failure   *junitFault
+		Error     *junitFault
+		SystemOut string `xml:"system-out,omitempty"`
+	}
+	junitFault struct {
+		XMLName xml.Name
+		Type    string `xml:"type,attr"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// seconds is a duration as JUnit has it: to the millisecond, without thousands separators.
+type seconds time.Duration
+
+// MarshalText writes the number of seconds.
+func (s seconds) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%.3f", max(time.Duration(s), 0).Seconds()), nil
+}
+
+// JUnit writes r for other programs: one testsuite with a testcase per step. What
+// failed or took too long is a failure; what could not be carried out is an error.
+func JUnit(w io.Writer, r *report.Run) error {
+	suite := junitSuite{
+		Name:      plain.Clean(r.Suite),
+		Tests:     len(r.Steps),
+		Time:      seconds(elapsed(r)),
+		Timestamp: r.Started.Format("2006-01-02T15:04:05"),
+		Hostname:  plain.Clean(r.Host),
+		ID:        plain.Clean(r.ID),
+		Properties: []junitProperty{
+			{"engine", plain.Clean(r.Engine.String())},
+			{"program", plain.Clean(r.Program)},
+			{"folder", plain.Clean(r.Folder)},
+		},
+	}
+	if changes := r.Changes(); changes != "" {
+		suite.Properties = append(suite.Properties, junitProperty{"changes", changes})
+	}
+	for _, name := range cleanAll(r.Gone) {
+		suite.Properties = append(suite.Properties, junitProperty{"gone", name})
+	}
+	for _, note := range cleanAll(r.Notes) {
+		suite.Properties = append(suite.Properties, junitProperty{"note", note})
+	}
+	for i := range r.Steps {
+		step := newJUnitCase(r, &r.Steps[i])
+		if step.Failure != nil {
+			suite.Failures++
+		}
+		if step.Error != nil {
+			suite.Errors++
+		}
+		suite.Cases = append(suite.Cases, step)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	enc := xml.NewEncoder(w)
+	enc.Indent("", "  ")
+	err := enc.Encode(junitSuites{
+		Name: suite.Name, Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Time: suite.Time, Suite: suite,
+	})
+	if err != nil {
+		return fmt.Errorf("write JUnit's XML: %w", err)
+	}
+	_, err = io.WriteString(w, "\n")
+	return err
+}
+
+// elapsed is how long r took; of a run without an end, how long its steps took.
+func elapsed(r *report.Run) time.Duration {
+	if !r.Finished.IsZero() {
+		return r.Finished.Sub(r.Started)
+	}
+	var sum time.Duration
+	for i := range r.Steps {
+		sum += time.Duration(r.Steps[i].Duration)
+	}
+	return sum
+}
+
+func newJUnitCase(r *report.Run, step *report.Result) junitCase {
+	v := newStepView(r, step)
+	c := junitCase{
+		Name:      v.Name,
+		Classname: plain.Clean(r.Suite),
+		Time:      seconds(step.Duration),
+		SystemOut: tailText(v),
+	}
+	if step.Outcome == report.Passed {
+		return c
+	}
+	fault := &junitFault{Type: v.Outcome, Message: v.Reason, Text: details(v)}
+	switch step.Outcome {
+	case report.Failed, report.Timeout:
+		fault.XMLName.Local = "failure"
+		c.Failure = fault
+	default:
+		fault.XMLName.Local = "error"
+		c.Error = fault
+	}
+	return c
+}
+
+// details are the facts about a step that are not its output, a line each.
+func details(v stepView) string {
+	var s strings.Builder
+	if v.Trend != "" {
+		s.WriteString(v.Trend + "\n")
+	}
+	for _, line := range verdictLines(v.Verdict) {
+		s.WriteString(line + "\n")
+	}
+	if v.Hint != "" {
+		s.WriteString("hint: " + v.Hint + "\n")
+	}
+	for _, note := range v.Notes {
+		s.WriteString("note: " + note + "\n")
+	}
+	if v.Commit != "" {
+		s.WriteString("commit: " + v.Commit + "\n")
+	}
+	if v.Command != "" {
+		s.WriteString("$ " + v.Command + "\n")
+	}
+	if v.Container != "" {
+		s.WriteString("container: " + v.Container + " (kept)\n")
+	}
+	if v.Log != "" {
+		s.WriteString("log: " + v.Log + " (" + v.LogLines + ")\n")
+	}
+	return s.String()
+}
+
+// tailText is the end of a step's output in one text.
+func tailText(v stepView) string {
+	var s strings.Builder
+	for _, line := range v.Tail {
+		s.WriteString(line.Cut + line.Text + "\n")
+	}
+	return s.String()
+}

@@ -1,0 +1,69 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/history"
+	"runtests/pkg/report"
+)
+
+// renderings are the formats by name; Formats has their order.
+var renderings = map[string]func(io.Writer, *report.Run) error{
+	"text":  Text,
+	"json":  report.Encode,
+	"junit": JUnit,
+	"tap":   TAP,
+	"html":  HTML,
+}
+
+// Formats returns the names of the renderings, the default first.
+func Formats() []string { return []string{"text", "json", "junit", "tap", "html"} }
+
+// Render writes r in one of Formats.
+func Render(w io.Writer, format string, r *report.Run) error {
+	render, ok := renderings[format]
+	if !ok {
+		return hint.Wrap(fmt.Errorf("render a report: no format %q", format), "the formats are "+strings.Join(Formats(), ", "))
+	}
+	return render(w, r)
+}
+
+// WriteReports writes into a run's folder what people and other programs read: report.txt,
+// report.html and junit.xml.
+func WriteReports(f *history.Folder, r *report.Run) error {
+	var errs []error
+	for name, render := range map[string]func(io.Writer, *report.Run) error{history.TextFile: Text, history.HTMLFile: HTML, history.JUnitFile: JUnit} {
+		errs = append(errs, f.Replace(name, func(w io.Writer) error { return render(w, r) }))
+	}
+	return errors.Join(errs...)
+}
+
+// Shorten returns a copy of r of whose tails only the last lines are left, with a
+// note that says so. A run with no longer tail is copied as it is.
+func Shorten(r *report.Run, lines int) *report.Run {
+	short := *r
+	short.Steps = make([]report.Result, len(r.Steps))
+	shortened := false
+	for i, step := range r.Steps {
+		if len(step.Log.Tail.Lines) > max(lines, 0) {
+			step.Log.Tail = step.Log.Tail.Last(lines)
+			shortened = true
+		}
+		short.Steps[i] = step
+	}
+	if shortened {
+		short.Notes = append(append([]string(nil), r.Notes...), shortenedNote(lines))
+	}
+	return &short
+}
+
+func shortenedNote(lines int) string {
+	if lines <= 0 {
+		return "To keep this report small, the ends of the logs are left out."
+	}
+	return "To keep this report small, no more than the last " + report.Count(int64(lines), "line") + " of each log " + isAre(lines) + " shown."
+}

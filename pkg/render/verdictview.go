@@ -1,0 +1,126 @@
+package render
+
+import (
+	"path/filepath"
+
+	"runtests/pkg/plain"
+	"runtests/pkg/report"
+)
+
+// verdictView is a verdict in a person's words, cleaned.
+type verdictView struct {
+	Word     string // empty: none was reached
+	Title    string // "dependencies, it passes on the image that it last passed on"
+	Tried    []trialView
+	Packages []string
+	Commits  []string
+}
+
+type trialView struct {
+	Text    string // "passed   on the image of 2026-11-21, 3.2s"
+	Outcome string
+	What    string
+	Reason  string
+	Log     string // the path of its log
+	Link    string // to it, from the run's folder
+	Command string
+}
+
+// causes are the words of a verdict with what they mean.
+var causes = map[report.Cause]string{
+	report.Flaky:        "it passed when it was run again as it was",
+	report.Dependencies: "it passes on the image that it last passed on",
+	report.Code:         "it passes with the files that it last passed with",
+	report.Environment:  "the image and the files that it last passed with fail too; something around it has changed, or the time",
+}
+
+func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
+	if v == nil {
+		return nil
+	}
+	view := &verdictView{Word: plain.Clean(string(v.Word))}
+	why := plain.Clean(v.Reason)
+	if why == "" {
+		why = causes[v.Word]
+	}
+	switch {
+	case view.Word == "":
+		view.Title = why
+	case why == "":
+		view.Title = view.Word
+	default:
+		view.Title = view.Word + ", " + why
+	}
+	for i := range v.Tried {
+		view.Tried = append(view.Tried, newTrialView(r, &v.Tried[i]))
+	}
+	for _, p := range v.Packages {
+		view.Packages = append(view.Packages, p.String())
+	}
+	for _, c := range v.Commits {
+		view.Commits = append(view.Commits, commitText(c))
+	}
+	return view
+}
+
+func newTrialView(r *report.Run, t *report.Trial) trialView {
+	v := trialView{
+		Outcome: plain.Clean(string(t.Outcome)),
+		What:    plain.Clean(t.What),
+		Command: commandLine(t.Command),
+	}
+	v.Reason = t.Duration.String()
+	if t.Outcome != report.Passed && t.Reason != "" {
+		v.Reason = plain.Clean(t.Reason) + " after " + v.Reason
+	}
+	if t.Log != "" {
+		v.Log = plain.Clean(filepath.Join(r.Folder, t.Log))
+		v.Link = relative(t.Log)
+	}
+	v.Text = v.Outcome + " " + v.What + ", " + v.Reason
+	return v
+}
+
+func commitText(c report.Commit) string {
+	text := shortID(c.ID) + " " + plain.Clean(c.Subject)
+	if author := plain.Clean(c.Author); author != "" {
+		text += " (" + author + ")"
+	}
+	return text
+}
+
+// verdictLines are a verdict as lines of text.
+func verdictLines(v *verdictView) []string {
+	if v == nil {
+		return nil
+	}
+	lines := []string{"verdict: " + v.Title}
+	for _, trial := range v.Tried {
+		lines = append(lines, "  "+trial.Text)
+		if trial.Command != "" {
+			lines = append(lines, "    $ "+trial.Command)
+		}
+		if trial.Log != "" {
+			lines = append(lines, "    log: "+trial.Log)
+		}
+	}
+	return append(append(lines, listed("package", v.Packages)...), listed("commit", v.Commits)...)
+}
+
+// maxListed is how many packages or commits the text lists; the page and the record have all.
+const maxListed = 20
+
+// listed are things with a line that counts them.
+func listed(thing string, things []string) []string {
+	if len(things) == 0 {
+		return nil
+	}
+	lines := []string{"  " + report.Count(int64(len(things)), thing) + " between:"}
+	for _, t := range things[:min(len(things), maxListed)] {
+		lines = append(lines, "    "+t)
+	}
+	if more := len(things) - maxListed; more > 0 {
+		lines = append(lines, "    and "+report.Thousands(int64(more))+" more")
+	}
+	return lines
+}

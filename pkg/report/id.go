@@ -1,0 +1,40 @@
+package report
+
+import (
+	"cmp"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// IDLayout is the layout of a run's ID, which is the name of its folder: the local time of its
+// launch. A number is appended (-2, -3) for runs launched within the same second.
+const IDLayout = "2006-01-02T15-04-05"
+
+var idPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,4}))?$`)
+
+// ValidID reports whether id can be the ID of a run.
+func ValidID(id string) bool { return idPattern.MatchString(id) }
+
+// CompareIDs compares two valid IDs by launch: -1 if a was launched before b.
+func CompareIDs(a, b string) int {
+	launchedA, nA := splitID(a)
+	launchedB, nB := splitID(b)
+	return cmp.Or(cmp.Compare(launchedA, launchedB), cmp.Compare(nA, nB))
+}
+
+func splitID(id string) (launched string, n int) {
+	m := idPattern.FindStringSubmatch(id)
+	n, _ = strconv.Atoi(m[2]) // empty for the first of its second: 0
+	return m[1], n
+}
+
+// LaunchText returns the launch of the run with that valid ID, as a person reads it.
+func LaunchText(id string) string {
+	launched, _ := splitID(id)
+	at, err := time.Parse(IDLayout, launched)
+	if err != nil {
+		return id
+	}
+	return at.Format(TimeLayout)
+}

@@ -1,0 +1,33 @@
+package report
+
+import (
+	"slices"
+
+	"runtests/pkg/plain"
+)
+
+// Mask removes the secrets from what the result says in words, and from its tail.
+func (r *Result) Mask(m plain.Mask) {
+	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
+	r.Notes = m.All(r.Notes)
+	r.Log.Tail = m.Tail(r.Log.Tail)
+	if r.Verdict != nil {
+		verdict := r.Verdict.masked(m)
+		r.Verdict = &verdict
+	}
+}
+
+// masked returns v without secrets.
+func (v Verdict) masked(m plain.Mask) Verdict {
+	v.Reason = m.String(v.Reason)
+	v.Tried = slices.Clone(v.Tried)
+	for i := range v.Tried {
+		trial := &v.Tried[i]
+		trial.What, trial.Reason, trial.Command = m.String(trial.What), m.String(trial.Reason), m.String(trial.Command)
+	}
+	v.Commits = slices.Clone(v.Commits)
+	for i := range v.Commits {
+		v.Commits[i].Subject = m.String(v.Commits[i].Subject)
+	}
+	return v
+}

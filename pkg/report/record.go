@@ -1,0 +1,82 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"runtests/pkg/hint"
+)
+
+// Encode writes the record itself, as it is in run.json. Control characters and those
+// that turn the direction of text around are escaped: it may be shown on a terminal.
+func Encode(w io.Writer, r *Run) error {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write the record of the run: %w", err)
+	}
+	_, err := w.Write(EscapeJSON(data.Bytes()))
+	return err
+}
+
+// escapeJSON escapes what Clean would remove and encoding/json leaves as it is. In
+// JSON such characters can only be in strings.
+func EscapeJSON(data []byte) []byte {
+	var out []byte
+	done := 0
+	for i := 0; i < len(data); {
+		c, n := utf8.DecodeRune(data[i:])
+		if c >= 0x7f && c <= 0x9f || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
+			out = append(out, data[done:i]...)
+			out = fmt.Appendf(out, `\u%04x`, c)
+			done = i + n
+		}
+		i += n
+	}
+	if done == 0 {
+		return data
+	}
+	return append(out, data[done:]...)
+}
+
+// Decode reads a record. The version is looked at first: what a later one holds may be of other types.
+func Decode(data []byte) (*Run, error) {
+	var record struct {
+		Version int `json:"version"`
+	}
+	err := json.Unmarshal(data, &record)
+	if err := CheckVersion(record.Version, err, len(data)); err != nil {
+		return nil, err
+	}
+	r := new(Run)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// CheckVersion says what is wrong with a record of size bytes that was read with err. That it is of a later
+// version comes first: what such a one holds may be of other types.
+func CheckVersion(version int, err error, size int) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
+		return errors.New("it is cut off: its end is missing")
+	case errors.As(err, &syntax):
+		return err
+	case version > Version:
+		return hint.Wrap(fmt.Errorf("its version is %d; this program reads %d", version, Version),
+			"read it with the runtests that wrote it, or a newer one")
+	case err != nil:
+		return err
+	case version < 1:
+		return errors.New("it says no version: not a record of a run")
+	}
+	return nil
+}

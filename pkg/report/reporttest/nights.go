@@ -1,0 +1,56 @@
+package reporttest
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"runtests/pkg/report"
+)
+
+// Nights returns runs of a suite, a night after the other from 2026-11-01 on; each tells how
+// its steps ended, as in "a:p b:F". A step without one, "a:", was cut off.
+func Nights(t testing.TB, stories ...string) (logs string, runs []*report.Run) {
+	t.Helper()
+	logs = t.TempDir()
+	for i, story := range stories {
+		r := Night(i, story)
+		r.Folder = filepath.Join(logs, r.ID)
+		Save(t, logs, r)
+		runs = append(runs, r)
+	}
+	return logs, runs
+}
+
+// Night returns one of Nights: the one of that index.
+func Night(i int, story string) *report.Run {
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC).AddDate(0, 0, i)
+	r := &report.Run{Version: report.Version, ID: at.Format(report.IDLayout), Suite: "s", Program: "runtests test", Started: at, Finished: at.Add(time.Hour)}
+	for _, word := range strings.Fields(story) {
+		if word == "partial" {
+			r.Partial = true
+			continue
+		}
+		name, letter, _ := strings.Cut(word, ":")
+		step := report.Result{Name: name + "@i", Kind: report.Test, Test: name, Image: "i", Started: at, Duration: report.Duration(10 * time.Second)}
+		if letter != "" {
+			at := slices.IndexFunc(report.Outcomes, func(o report.Outcome) bool { return o.Letter() == letter[0] })
+			step.Outcome = report.Outcomes[at]
+		}
+		r.Steps = append(r.Steps, step)
+	}
+	return r
+}
+
+// Save writes the record of r into its folder below logs.
+func Save(t testing.TB, logs string, r *report.Run) {
+	t.Helper()
+	data, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	WriteFile(t, filepath.Join(logs, r.ID, "run.json"), string(data))
+}
