@@ -8,7 +8,7 @@ import (
 )
 
 type buildCommand struct {
-	Images []string `arg:"" optional:"" name:"image" help:"An image of the suite, or a glob over their names (default: all that have a build). Parents are built first."`
+	Images []string `arg:"" optional:"" name:"image" help:"Images, or globs over their names (default: all)."`
 	flags
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 type checkCommand struct {
-	SendTestMail bool `help:"Send a mail to the suite's recipients, to see that it arrives."`
+	SendTestMail bool `help:"Send a mail to the suite's recipients."`
 }
 
 // Run implements the command.

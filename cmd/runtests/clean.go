@@ -22,9 +22,9 @@ import (
 )
 
 type cleanCommand struct {
-	DryRun     bool `help:"Print what would be removed, with its size; remove nothing."`
-	KeepRuns   *int `placeholder:"N" help:"Keep the N newest runs (default: the suite's keep_runs, or 30)."`
-	KeepImages *int `placeholder:"N" help:"Keep, of each image, the N newest superseded builds (default: the suite's keep_images, or 2)."`
+	DryRun     bool `help:"Print what would be removed; remove nothing."`
+	KeepRuns   *int `placeholder:"N" help:"Keep the N newest runs."`
+	KeepImages *int `placeholder:"N" help:"Keep the N newest superseded builds of an image."`
 }
 
 // Run implements the command.

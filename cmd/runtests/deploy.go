@@ -14,12 +14,12 @@ import (
 )
 
 type deployCommand struct {
-	Names    []string `arg:"" optional:"" name:"name" help:"A deployment of the suite (with --status: all by default)."`
-	Last     bool     `xor:"what" help:"Do not run the test: promote the container that was kept last of those in which it passed."`
-	Rollback bool     `xor:"what" help:"Go back to the version before the one that runs."`
-	Status   bool     `xor:"what" help:"Print what runs where, since when, and from which run; change nothing."`
-	DryRun   bool     `help:"Print the steps as commands that a person could type; do nothing."`
-	Report   string   `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format of the report on stdout: ${enum}."`
+	Names    []string `arg:"" optional:"" name:"name" help:"Deployments of the suite."`
+	Last     bool     `xor:"what" help:"Promote the container kept last; run no test."`
+	Rollback bool     `xor:"what" help:"Go back to the previous version."`
+	Status   bool     `xor:"what" help:"Print what runs where, since when; change nothing."`
+	DryRun   bool     `help:"Print the commands to type by hand; do nothing."`
+	Report   string   `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"Print the report as ${enum}."`
 }
 
 // Run implements the command.

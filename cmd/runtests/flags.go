@@ -13,12 +13,12 @@ import (
 
 // flags are those that run and build have in common.
 type flags struct {
-	Jobs    int           `short:"j" placeholder:"N" env:"RUNTESTS_JOBS" help:"Run up to N steps at a time (default: the suite's jobs, or 1)."`
-	Lines   int           `short:"n" placeholder:"N" env:"RUNTESTS_LINES" help:"Show the last N lines of a failed step's log (default: the suite's lines, or 40)."`
-	Rebuild bool          `env:"RUNTESTS_REBUILD" help:"Build all images without cache, also those that are current."`
-	Mail    bool          `env:"RUNTESTS_MAIL" help:"Mail the report; print nothing unless something is wrong."`
-	Report  string        `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format of the report on stdout: ${enum}."`
-	Wait    time.Duration `placeholder:"DURATION" env:"RUNTESTS_WAIT" help:"Wait this long for another run of the suite to end (default: 0s)."`
+	Jobs    int           `short:"j" placeholder:"N" env:"RUNTESTS_JOBS" help:"Run up to N steps at a time."`
+	Lines   int           `short:"n" placeholder:"N" env:"RUNTESTS_LINES" help:"Show the last N lines of a failed step."`
+	Rebuild bool          `env:"RUNTESTS_REBUILD" help:"Build all images, without cache."`
+	Mail    bool          `env:"RUNTESTS_MAIL" help:"Mail the report; print only what is wrong."`
+	Report  string        `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"Print the report as ${enum}."`
+	Wait    time.Duration `placeholder:"D" env:"RUNTESTS_WAIT" help:"Wait this long for another run to end."`
 	DryRun  bool          `help:"Print the steps and their commands; run nothing."`
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 type historyCommand struct {
-	Step string `arg:"" optional:"" name:"step" help:"A step, a test, or a glob over their names (default: all that the last run had)."`
+	Step string `arg:"" optional:"" name:"step" help:"Steps, tests, or globs over their names."`
 }
 
 // Run implements the command.

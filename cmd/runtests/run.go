@@ -21,16 +21,16 @@ const defaultSuiteFile = "runtests.yaml"
 const defaultLogs = "logs"
 
 type runCommand struct {
-	Targets []string `arg:"" optional:"" name:"target" help:"A test's name, a glob over names, or a directory holding test.sh (default: all tests)."`
+	Targets []string `arg:"" optional:"" name:"target" help:"Tests, globs over their names, directories (default: all)."`
 
-	Image      string        `placeholder:"IMAGE" env:"RUNTESTS_IMAGE" help:"Run the tests on this image, in place of the suite's."`
-	Keep       string        `placeholder:"CID" env:"CID" help:"Keep the test's container: as CID if it passes, else as CID-failed."`
-	Volume     []string      `placeholder:"HOST:CONTAINER[:ro]" sep:"none" env:"RUNTESTS_VOLUME" help:"Mount a directory or volume as well; can be repeated."`
-	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"The MAC address of the containers."`
-	Timeout    time.Duration `placeholder:"DURATION" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time, as in 90s or 2h (default: the suite's timeout, or 1h)."`
-	Failed     bool          `help:"Run only the steps that did not pass in their last run."`
-	Diagnose   *bool         `negatable:"" env:"RUNTESTS_DIAGNOSE" help:"Diagnose new failures by re-running them on the previous image and with the previous files."`
-	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Run the tests of an image whose build failed on its previous image."`
+	Image      string        `placeholder:"IMAGE" env:"RUNTESTS_IMAGE" help:"Run the tests on this image instead."`
+	Keep       string        `placeholder:"CID" env:"CID" help:"Keep the test's container: as CID or CID-failed."`
+	Volume     []string      `placeholder:"VOLUME" sep:"none" env:"RUNTESTS_VOLUME" help:"Mount SOURCE:TARGET as well; can be repeated."`
+	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"Give the containers this MAC address."`
+	Timeout    time.Duration `placeholder:"D" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time: 90s, 2h."`
+	Failed     bool          `help:"Run only what did not pass in its last run."`
+	Diagnose   *bool         `negatable:"" env:"RUNTESTS_DIAGNOSE" help:"Diagnose new failures by re-running them."`
+	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Test on the previous image if a build failed."`
 	flags
 }
 

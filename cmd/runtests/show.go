@@ -16,9 +16,9 @@ import (
 )
 
 type showCommand struct {
-	ID     string `arg:"" optional:"" name:"run" help:"The run: its ID (the name of its folder), the beginning of one, or a path (default: the latest)."`
-	Mail   bool   `help:"Mail the run's report again, as a new message, to the suite's recipients, in place of printing it."`
-	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format: ${enum}."`
+	ID     string `arg:"" optional:"" name:"run" help:"An ID, its beginning, or a path (default: latest)."`
+	Mail   bool   `help:"Mail the report again instead of printing it."`
+	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"Print the run as ${enum}."`
 }
 
 // Run implements the command.
