@@ -96,14 +96,15 @@ func (a abilities) limits(c container.Container, engineName string) (found []con
 		setting string
 		asked   bool
 		has     *bool
+		ignored bool
 	}{
-		{"mem_limit", c.Memory > 0, a.MemoryLimit},
-		{"cpus", c.CPUs > 0, a.CPUCfsQuota},
-		{"pids_limit", c.PidsLimit > 0, a.PidsLimit},
+		{"mem_limit", c.Memory > 0, a.MemoryLimit, true},
+		{"cpus", c.CPUs > 0, a.CPUCfsQuota, engineName == podman},
+		{"pids_limit", c.PidsLimit > 0, a.PidsLimit, true},
 	} {
 		if limit.asked && limit.has != nil && !*limit.has {
 			found = append(found, container.Unsupported{
-				Setting: limit.setting, Ignored: true,
+				Setting: limit.setting, Ignored: limit.ignored,
 				Reason: "the control groups of the engine's machine do not have this limit",
 				Remedy: "mount the control groups there; an engine without root needs version 2 of them and systemd",
 			})

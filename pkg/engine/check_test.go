@@ -29,7 +29,8 @@ func TestCheck(t *testing.T) {
 		want      string // settings, with a ! when a container does not start with them
 	}{
 		{"nothing", Info{}, bare, container.Container{}, ""},
-		{"limits", Info{}, bare, limits, "mem_limit cpus pids_limit"},
+		{"limits", Info{}, bare, limits, "mem_limit cpus! pids_limit"},
+		{"limits on Podman", Info{Name: podman}, bare, limits, "mem_limit cpus pids_limit"},
 		{"limits that are there", Info{}, full, limits, ""},
 		{"limits that the engine does not mention", Info{}, abilities{}, limits, ""},
 		{"no limit", Info{}, bare, container.Container{PidsLimit: -1}, ""},
