@@ -46,6 +46,8 @@ func TestCheck(t *testing.T) {
 		{"the docker command's option", Info{}, full, options("systempaths=unconfined"), "security_opt!"},
 		{"the docker command's option on Podman", Info{Name: podman}, full, options("systempaths=unconfined"), ""},
 		{"Podman's option", Info{}, full, options("mask=/proc/version"), "security_opt!"},
+		{"user namespace", Info{}, abilities{SecurityOptions: []string{"name=userns"}}, container.Container{Privileged: true, NetworkMode: "host"}, "privileged! network_mode!"},
+		{"no user namespace", Info{}, full, container.Container{Privileged: true, NetworkMode: "host"}, ""},
 		{"profile", Info{}, full, options("seccomp=/p.json"), ""},
 		{"profile on Podman here", Info{Name: podman, Local: true}, full, options("seccomp=/p.json"), ""},
 		{"profile on Podman elsewhere", Info{Name: podman}, full, options("seccomp=/p.json"), "security_opt!"},
