@@ -193,6 +193,7 @@ func (p *packing) write(name string, size int64, content io.Reader) error {
 // identify finds out which layer is in a directory of an archive of Docker's before 25. They
 // come in the order of their names, and what says which is which comes last; but a name is the
 // SHA-256 of the description in the directory, together with the chain of layers below it.
+// A second pass would find out too, but Docker 20.10 takes 11 s to save 1 GiB once more.
 func (p *packing) identify(dir string, description []byte) digest.Digest {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(description, &fields) != nil {

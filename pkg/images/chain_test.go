@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/images/imagestest"
 	"runtests/pkg/suite"
 )
 
@@ -25,10 +26,10 @@ func suiteOf(t testing.TB, pairs ...string) (dir string, all []suite.Image) {
 			ref = name
 		}
 		folder := filepath.Join(dir, name)
-		must(t, os.Mkdir(folder, 0o755))
+		imagestest.Must(t, os.Mkdir(folder, 0o755))
 		file := filepath.Join(folder, "Dockerfile")
 		if pairs[i+1] != "" {
-			must(t, os.WriteFile(file, []byte(pairs[i+1]), 0o644))
+			imagestest.Must(t, os.WriteFile(file, []byte(pairs[i+1]), 0o644))
 		}
 		all = append(all, suite.Image{Name: name, Reference: ref, Build: &suite.Build{Context: folder, Dockerfile: file}})
 	}
@@ -59,7 +60,7 @@ func TestPlan(t *testing.T) {
 		"not built":          {[]string{"ready"}, nil},
 	} {
 		chain, err := Plan(all, c.wanted, nil)
-		must(t, err)
+		imagestest.Must(t, err)
 		if diff := cmp.Diff(c.want, drawn(chain)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -85,7 +86,7 @@ func TestPlanMatchesReferences(t *testing.T) {
 	} {
 		_, all := suiteOf(t, "parent="+c.ours, "FROM scratch", "child", "FROM "+c.from)
 		chain, err := Plan(all, []string{"child"}, nil)
-		must(t, err)
+		imagestest.Must(t, err)
 		if got := len(chain.Images) == 2; got != c.match {
 			t.Errorf("%s for FROM %s: %v", c.ours, c.from, got)
 		}
@@ -177,8 +178,8 @@ func TestPlanFaults(t *testing.T) {
 // TestPlanContext: what is wrong with the files is said with their names.
 func TestPlanContext(t *testing.T) {
 	dir, all := suiteOf(t, "a", "FROM x", "b", "", "c", "", "d", "")
-	must(t, os.Mkdir(all[1].Build.Dockerfile, 0o755))
-	must(t, syscall.Mkfifo(all[2].Build.Dockerfile, 0o600))
+	imagestest.Must(t, os.Mkdir(all[1].Build.Dockerfile, 0o755))
+	imagestest.Must(t, syscall.Mkfifo(all[2].Build.Dockerfile, 0o600))
 	all[0].Build.Context = filepath.Join(dir, "nowhere")
 	all[3].Build.Context = all[0].Build.Dockerfile
 	_, err := Plan(all, []string{"a", "b", "c", "d"}, nil)
@@ -186,7 +187,7 @@ func TestPlanContext(t *testing.T) {
 	if !errors.As(err, &faults) || len(faults) != 4 {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"nowhere: no such file", "b/Dockerfile: it is not a file", "c/Dockerfile: it is not a file", "a/Dockerfile is not a directory"} {
+	for i, want := range []string{"nowhere: no such file", "b/Dockerfile: not a regular file", "c/Dockerfile: not a regular file", "a/Dockerfile is not a directory"} {
 		if !strings.Contains(faults[i].Error(), want) {
 			t.Errorf("%v\nwithout %q", faults[i], want)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
+	"runtests/pkg/buildcontext"
 	"runtests/pkg/engine"
 	"runtests/pkg/regular"
 	"runtests/pkg/suite"
@@ -80,7 +81,7 @@ func at(line int, err error) error {
 // readDockerfile reads the Dockerfile of a build. The error is a *lineError where the file
 // is at fault, else one of the operating system's.
 func readDockerfile(build suite.Build) (*dockerfile, error) {
-	content, err := regular.Read(build.Dockerfile, maxDockerfile)
+	content, err := regular.Read(build.Dockerfile, buildcontext.MaxDockerfile)
 	if err != nil {
 		return nil, err
 	}

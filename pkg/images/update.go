@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"runtests/pkg/buildcontext"
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -24,7 +26,7 @@ type Engine interface {
 	Build(ctx context.Context, b engine.Build, log io.Writer) (id string, err error)
 	Tag(ctx context.Context, image, ref string) error
 	RemoveTag(ctx context.Context, ref string) error
-	ContainerRunner
+	inventory.ContainerRunner
 }
 
 // Updater brings the images of a chain up to date in one run. It is used by pointer, for
@@ -75,7 +77,7 @@ type update struct {
 	name    string           // the image's, familiar
 	before  *container.Image // that has the name; nil: none
 	was     *record          // of before; nil: it is none of ours
-	content *Context
+	content *buildcontext.Context
 	file    *dockerfile
 	now     record // of the image as it would be built
 }
@@ -126,15 +128,15 @@ func (w *update) look(ctx context.Context) error {
 // but it must stand on the same images: their order was made from them.
 func (w *update) open(ctx context.Context) (err error) {
 	b := w.image.Build
-	w.content, err = OpenContext(ctx, b.Context, b.Dockerfile)
-	var moved *changedError
-	if errors.As(err, &moved) && w.Logs != "" && belowIn(b.Context, w.Logs)(moved.path) { // this very run has changed it
-		return w.logsSent(moved.path)
+	w.content, err = buildcontext.Open(ctx, b.Context, b.Dockerfile)
+	var moved *buildcontext.ChangedError
+	if errors.As(err, &moved) && w.Logs != "" && buildcontext.BelowIn(b.Context, w.Logs)(moved.Path) { // this very run has changed it
+		return w.logsSent(moved.Path)
 	}
 	if err != nil {
 		return err
 	}
-	if sent := w.content.sendsFrom(w.Logs); w.Logs != "" && sent != "" {
+	if sent := w.content.SendsFrom(w.Logs); w.Logs != "" && sent != "" {
 		return w.logsSent(sent)
 	}
 	if w.file, err = parseDockerfile(w.content.Dockerfile(), *b); err != nil {
@@ -158,7 +160,7 @@ func (w *update) logsSent(path string) error {
 	dir := w.image.Build.Context
 	return &Fault{
 		Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", dir, path),
-		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, ignoreFile)),
+		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, buildcontext.IgnoreFile)),
 	}
 }
 

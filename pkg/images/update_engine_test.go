@@ -17,8 +17,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"runtests/pkg/buildcontext"
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/images/imagestest"
 	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -65,7 +67,7 @@ func newWorkshop(t testing.TB, variables map[string]string, pairs ...string) *wo
 }
 
 func (w *workshop) text(text string) string {
-	return strings.NewReplacer("SUITE", w.suite, "BASE", contextTestImage()).Replace(text)
+	return strings.NewReplacer("SUITE", w.suite, "BASE", imagestest.BaseImage()).Replace(text)
 }
 
 // clear removes, by name, all that the test built.
@@ -110,7 +112,7 @@ func (w *workshop) run(wanted ...string) map[string]outcome {
 		}
 	}
 	chain, err := Plan(w.images, wanted, nil)
-	must(w.t, err)
+	imagestest.Must(w.t, err)
 	u := w.updater()
 	all := map[string]outcome{}
 	for _, image := range chain.Images {
@@ -151,7 +153,7 @@ func (w *workshop) expect(want map[string]string) {
 
 func (w *workshop) write(name, content string) {
 	w.t.Helper()
-	must(w.t, os.WriteFile(filepath.Join(w.dir, name), []byte(w.text(content)), 0o644))
+	imagestest.Must(w.t, os.WriteFile(filepath.Join(w.dir, name), []byte(w.text(content)), 0o644))
 }
 
 // id is the ID of the image that has a name; empty: none.
@@ -161,7 +163,7 @@ func (w *workshop) id(ref string) string {
 	if errors.Is(err, container.ErrNoImage) {
 		return ""
 	}
-	must(w.t, err)
+	imagestest.Must(w.t, err)
 	return i.ID
 }
 
@@ -169,7 +171,7 @@ func (w *workshop) id(ref string) string {
 func (w *workshop) names() (all []string) {
 	w.t.Helper()
 	built, err := w.engine.Images(w.t.Context(), map[string]string{labelSuite: w.suite})
-	must(w.t, err)
+	imagestest.Must(w.t, err)
 	for _, i := range built {
 		for _, tag := range i.Tags {
 			all = append(all, strings.TrimPrefix(tag, w.suite+"-"))
@@ -257,8 +259,8 @@ func TestWhy(t *testing.T) {
 		do  func()
 	}{
 		{"its Dockerfile has changed", func() { w.write("a/Dockerfile", "ARG IMAGE=BASE\nFROM $IMAGE\nCOPY file /y\n") }},
-		{"its context has changed", func() { must(t, os.Chmod(file, 0o600)) }},
-		{"", func() { must(t, os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour))) }},
+		{"its context has changed", func() { imagestest.Must(t, os.Chmod(file, 0o600)) }},
+		{"", func() { imagestest.Must(t, os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour))) }},
 		{"", func() { build.Rebuild = suite.Rebuild{}; build.Timeout = time.Minute }},
 		{"its build arguments have changed", func() { build.Args = args("V", "1", "W", "2") }},
 		{"", func() { build.Args = args("W", "2", "V", "1") }},
@@ -279,7 +281,7 @@ func TestFacts(t *testing.T) {
 	second := w.run()["a"]
 	third := w.run()["a"]
 	for _, o := range []outcome{first, second, third} {
-		must(t, o.err)
+		imagestest.Must(t, o.err)
 	}
 	if b := first.Build; b.Builder != w.engine.Builder() || b.PreviousID != "" || b.Size == 0 || !b.Built.Equal(w.day) {
 		t.Errorf("first: %+v", b)
@@ -291,11 +293,11 @@ func TestFacts(t *testing.T) {
 		t.Errorf("third: %+v", b)
 	}
 	i, err := w.engine.Image(t.Context(), second.ImageID)
-	must(t, err)
+	imagestest.Must(t, err)
 	for name, want := range map[string]string{
 		labelImage: w.suite + "-a:latest", labelRun: "2026-11-02T03-00-00", labelSuite: w.suite, labelFresh: "",
 		labelBuilt:   w.day.AddDate(0, 0, 1).Format(time.RFC3339),
-		labelParents: fmt.Sprintf("{%q:%q}", contextTestImage()+":latest", w.id(contextTestImage())),
+		labelParents: fmt.Sprintf("{%q:%q}", imagestest.BaseImage()+":latest", w.id(imagestest.BaseImage())),
 	} {
 		if i.Labels[name] != want {
 			t.Errorf("%s is %q, not %q", name, i.Labels[name], want)
@@ -311,12 +313,12 @@ func TestInventory(t *testing.T) {
 	w.write("a/installed", "P:m4\nV:1.4-r0\n\nP:gmp\nV:6.2-r0\n\n")
 	first := w.run()
 	logs := filepath.Join(w.dir, "logs")
-	inventory, err := inventory.Load(logs, first["a"].ImageID)
-	must(t, err)
-	if len(inventory.Packages) == 0 || first["a"].Build.Packages != len(inventory.Packages) || len(first["a"].Build.Changes) > 0 {
-		t.Errorf("%+v %+v", inventory, first["a"].Build)
+	found, err := inventory.Load(logs, first["a"].ImageID)
+	imagestest.Must(t, err)
+	if len(found.Packages) == 0 || first["a"].Build.Packages != len(found.Packages) || len(first["a"].Build.Changes) > 0 {
+		t.Errorf("%+v %+v", found, first["a"].Build)
 	}
-	if notes := strings.Join(first["bare"].Notes, "\n"); !strings.Contains(notes, ErrNoShell.Error()) {
+	if notes := strings.Join(first["bare"].Notes, "\n"); !strings.Contains(notes, inventory.ErrNoShell.Error()) {
 		t.Errorf("of an image without a shell: %q", notes)
 	}
 	w.write("a/installed", "P:m4\nV:1.4-r0\n\nP:gmp\nV:6.3-r0\n\n")
@@ -328,7 +330,7 @@ func TestInventory(t *testing.T) {
 	if len(second["bare"].Notes) > 0 || !second["bare"].Build.Current {
 		t.Errorf("asked again: %+v", second["bare"])
 	}
-	must(t, os.RemoveAll(logs))
+	imagestest.Must(t, os.RemoveAll(logs))
 	if third := w.run()["a"]; third.Build.Packages != first["a"].Build.Packages || len(third.Build.Changes) > 0 {
 		t.Errorf("the inventory of a current image was not taken again: %+v", third.Build)
 	}
@@ -365,7 +367,7 @@ func TestKilledBuild(t *testing.T) {
 		before := w.id(w.suite + "-a")
 		w.write("a/Dockerfile", "FROM BASE\nRUN echo it runs; sleep 600\n")
 		chain, err := Plan(w.images, []string{"a"}, nil)
-		must(t, err)
+		imagestest.Must(t, err)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var log syncBuffer
 		runs := log.until("\nit runs")
@@ -396,7 +398,7 @@ func TestRebuild(t *testing.T) {
 	w := newWorkshop(t, nil, "a", "FROM BASE\nRUN head -c 8 /dev/urandom >/random\n")
 	layers := func() []string {
 		i, err := w.engine.Image(t.Context(), w.suite+"-a")
-		must(t, err)
+		imagestest.Must(t, err)
 		return i.Layers
 	}
 	w.must()
@@ -431,11 +433,11 @@ func TestNotOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM BASE\n", "b", "FROM SUITE-a\n")
 	w.must("a")
-	dir := makeTree(t, map[string]string{"Dockerfile": w.text("FROM SUITE-a\nLABEL by=hand\n")})
-	dockerCommand(t, nil, "build", "-q", "-t", w.suite+"-b", dir)
+	dir := imagestest.Tree(t, map[string]string{"Dockerfile": w.text("FROM SUITE-a\nLABEL by=hand\n")})
+	imagestest.Docker(t, nil, "build", "-q", "-t", w.suite+"-b", dir)
 	byHand := w.id(w.suite + "-b")
 	o := w.run("b")["b"]
-	must(t, o.err)
+	imagestest.Must(t, o.err)
 	if o.Build.Why != "the image of that name was not built by runtests" {
 		t.Errorf("%q", o.Build.Why)
 	}
@@ -443,7 +445,7 @@ func TestNotOurs(t *testing.T) {
 		t.Errorf("nothing is said of the image that lost its name: %q", o.Notes)
 	}
 	w.expect(map[string]string{"a": "", "b": ""})
-	must(t, w.engine.Tag(t.Context(), byHand, w.suite+"-hand"))
+	imagestest.Must(t, w.engine.Tag(t.Context(), byHand, w.suite+"-hand"))
 	old, err := Superseded(t.Context(), w.engine, w.suite, 0, nil)
 	if err != nil || len(old) > 0 {
 		t.Errorf("%v %v", old, err)
@@ -467,7 +469,7 @@ func TestParentMovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM BASE\nRUN echo a >/a\n", "b", "FROM SUITE-a\n", "other", "FROM BASE\nRUN echo other >/a\n")
 	w.must("a", "other")
-	w.with = meddler{w.engine, func() { must(t, w.engine.Tag(t.Context(), w.suite+"-other", w.suite+"-a")) }}
+	w.with = meddler{w.engine, func() { imagestest.Must(t, w.engine.Tag(t.Context(), w.suite+"-other", w.suite+"-a")) }}
 	o := w.run("b")["b"]
 	if o.err == nil || !strings.Contains(o.err.Error(), "does not stand on the "+w.suite+"-a:latest") {
 		t.Errorf("%v", o.err)
@@ -484,7 +486,7 @@ func TestContextChangedMeanwhile(t *testing.T) {
 	w.write("a/before", strings.Repeat("x", 4<<20)) // the file after it is not read ahead
 	w.write("a/file", "one")
 	w.with = meddler{w.engine, func() { w.write("a/file", "two") }}
-	if o := w.run()["a"]; !errors.Is(o.err, ErrContextChanged) {
+	if o := w.run()["a"]; !errors.Is(o.err, buildcontext.ErrContextChanged) {
 		t.Errorf("%v\n%s", o.err, o.log)
 	}
 	if names := w.names(); len(names) > 0 {
@@ -498,7 +500,7 @@ func TestDockerfileEditedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM BASE\n", "b", "FROM BASE\n")
 	chain, err := Plan(w.images, []string{"a", "b"}, nil)
-	must(t, err)
+	imagestest.Must(t, err)
 	w.write("a/Dockerfile", "FROM BASE\nLABEL x=y\n")
 	w.write("b/Dockerfile", "FROM SUITE-a\n")
 	u := w.updater()
@@ -520,8 +522,8 @@ func TestNoRegistry(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t, nil, "a", "FROM "+nowhere+"/SUITE-base\n", "b", "FROM "+nowhere+"/SUITE-none\n", "c", "FROM "+nowhere+"/SUITE-base\n")
 	base := nowhere + "/" + w.suite + "-base"
-	must(t, w.engine.Tag(t.Context(), contextTestImage(), base))
-	t.Cleanup(func() { must(t, w.engine.RemoveTag(context.WithoutCancel(t.Context()), base)) })
+	imagestest.Must(t, w.engine.Tag(t.Context(), imagestest.BaseImage(), base))
+	t.Cleanup(func() { imagestest.Must(t, w.engine.RemoveTag(context.WithoutCancel(t.Context()), base)) })
 	w.images[0].Build.Rebuild = suite.Rebuild{Days: 1}
 	w.images[2].PullPolicy = suite.PullAlways
 	all := w.run()
@@ -537,7 +539,7 @@ func TestNoRegistry(t *testing.T) {
 	if err := w.run("b")["b"].err; !errors.Is(err, container.ErrNoImage) {
 		t.Errorf("b, never pulled: %v", err)
 	}
-	must(t, w.engine.RemoveTag(t.Context(), base)) // it has another name: it stays
+	imagestest.Must(t, w.engine.RemoveTag(t.Context(), base)) // it has another name: it stays
 	w.images[0].Build.Rebuild = suite.Rebuild{}
 	if o := w.run("a")["a"]; o.err != nil || !o.Build.Current {
 		t.Errorf("what it was built on is gone, and that changes nothing: %v %q", o.err, o.Build.Why)
@@ -554,9 +556,9 @@ func TestSuperseded(t *testing.T) {
 	}
 	day := func(n int) string { return w.day.AddDate(0, 0, n).Format("2006-01-02T15-04-05") }
 	ctx := t.Context()
-	used := strings.TrimSpace(dockerCommand(t, nil, "create", w.suite+"-a:"+day(0)))
-	t.Cleanup(func() { must(t, w.engine.Remove(context.WithoutCancel(ctx), used)) })
-	must(t, w.engine.Tag(ctx, w.suite+"-b:"+day(0), w.suite+"-mine"))
+	used := strings.TrimSpace(imagestest.Docker(t, nil, "create", w.suite+"-a:"+day(0)))
+	t.Cleanup(func() { imagestest.Must(t, w.engine.Remove(context.WithoutCancel(ctx), used)) })
+	imagestest.Must(t, w.engine.Tag(ctx, w.suite+"-b:"+day(0), w.suite+"-mine"))
 
 	tags := func(builds []Old) (all []string) {
 		for _, o := range builds {
@@ -574,13 +576,13 @@ func TestSuperseded(t *testing.T) {
 		t.Errorf("3 are kept: %v %v", old, err)
 	}
 	found, err := w.engine.Image(ctx, w.suite+"-c:dev-"+day(0))
-	must(t, err)
+	imagestest.Must(t, err)
 	old, err := Superseded(ctx, w.engine, w.suite, 1, map[string]bool{found.ID: true})
-	if must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Old) bool { return o.ID == found.ID }) {
+	if imagestest.Must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Old) bool { return o.ID == found.ID }) {
 		t.Errorf("one is needed: %v", tags(old))
 	}
 	old, err = Superseded(ctx, w.engine, w.suite, 1, nil)
-	must(t, err)
+	imagestest.Must(t, err)
 	want := []string{"a:" + day(1), "b:" + day(0), "b:" + day(1), "c:dev-" + day(0), "c:dev-" + day(1)}
 	if diff := cmp.Diff(want, tags(old)); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)

@@ -1,4 +1,4 @@
-package images
+package inventory
 
 import (
 	"cmp"
@@ -9,14 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"runtests/pkg/inventory"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
 // parseInventory reads what inventoryScript printed.
-func parseInventory(output []byte, mark string) (inventory.Inventory, error) {
-	var inventory inventory.Inventory
+func parseInventory(output []byte, mark string) (Inventory, error) {
+	var inventory Inventory
 	text := string(output)
 	if !strings.HasSuffix(text, "\n"+mark+" done\n") {
 		return inventory, errors.New("it did not answer: its /bin/sh is none")

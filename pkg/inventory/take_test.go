@@ -1,4 +1,4 @@
-package images
+package inventory
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/images/imagestest"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/tests/needs"
@@ -26,9 +27,9 @@ import (
 // virtual environment for Python and a package for npm.
 func TestParseInventory(t *testing.T) {
 	output, err := os.ReadFile("testdata/inventory.txt")
-	must(t, err)
+	imagestest.Must(t, err)
 	inventory, err := parseInventory(output, "MARK")
-	must(t, err)
+	imagestest.Must(t, err)
 	if len(inventory.Failed) > 0 {
 		t.Errorf("failed: %v", inventory.Failed)
 	}
@@ -103,7 +104,7 @@ func TestManagersThatFail(t *testing.T) {
 	}
 	output.WriteString("\nM done\n")
 	inventory, err := parseInventory([]byte(output.String()), "M")
-	must(t, err)
+	imagestest.Must(t, err)
 	want := map[string]string{
 		"apk": "it took more than 30 seconds", "rpm": "it failed with exit status 3",
 		"opam": "it printed more than 2 MiB", "pip": "it failed with exit status ",
@@ -118,7 +119,7 @@ func TestManagersThatFail(t *testing.T) {
 
 func FuzzParseInventory(f *testing.F) {
 	output, err := os.ReadFile("testdata/inventory.txt")
-	must(f, err)
+	imagestest.Must(f, err)
 	f.Add(string(output[len(output)-3000:]))
 	for _, m := range managers {
 		f.Add("\nMARK begin " + m.name + "\na.b\t1\tx\n\nMARK end " + m.name + " 0\n\nMARK done\n")
@@ -150,7 +151,7 @@ func TestTakeInventory(t *testing.T) {
 		t.Fatalf("this test needs a container engine: %v", err)
 	}
 	id := buildImage(t, map[string]string{
-		"Dockerfile":                "FROM " + contextTestImage() + "\nCOPY root /\nENV OPAMROOT=/opam\nUSER nobody\nWORKDIR /tmp\nENTRYPOINT [\"/bin/sleep\", \"99\"]\n",
+		"Dockerfile":                "FROM " + imagestest.BaseImage() + "\nCOPY root /\nENV OPAMROOT=/opam\nUSER nobody\nWORKDIR /tmp\nENTRYPOINT [\"/bin/sleep\", \"99\"]\n",
 		"root/lib/apk/db/installed": "C:Q1x=\nP:musl\nV:1.2.4-r2\nF:lib\nR:ld\n\nP:zlib\nV:1.2.13-r1\n\n",
 		"root/usr/bin/dpkg-query":   "#!/bin/sh\nid -u >&2\nprintf 'ii \\tlibc6\\t2.36\\nrc \\told\\t1\\n'\n",
 		"root/usr/bin/python3":      "#!/bin/sh\nprintf 'x\\033[2J\\t1\\t/\\n'\n",
@@ -160,8 +161,8 @@ func TestTakeInventory(t *testing.T) {
 		"root/opam/4.02.3/.opam-switch/packages/cache":             "",
 		"root/my/proj/_opam/.opam-switch/packages/dune.3.0/opam":   "",
 	})
-	inventory, err := TakeInventory(t.Context(), e, testContainer(t, e, id))
-	must(t, err)
+	inventory, err := Take(t.Context(), e, testContainer(t, e, id))
+	imagestest.Must(t, err)
 	want := []report.Package{
 		{Manager: "apk", Name: "musl", Version: "1.2.4-r2"}, {Manager: "apk", Name: "zlib", Version: "1.2.13-r1"}, {Manager: "dpkg", Name: "libc6", Version: "2.36"},
 		{Manager: "opam", Name: "dune", Version: "3.0"}, {Manager: "opam", Name: "zarith", Version: "1.4.1"},
@@ -186,13 +187,13 @@ func TestInventoryWithoutShell(t *testing.T) {
 		t.Fatalf("this test needs a container engine: %v", err)
 	}
 	id := buildImage(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY file /\n", "file": ""})
-	if _, err := TakeInventory(t.Context(), e, testContainer(t, e, id)); !errors.Is(err, ErrNoShell) {
+	if _, err := Take(t.Context(), e, testContainer(t, e, id)); !errors.Is(err, ErrNoShell) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the run was interrupted")
 	cancel(cause)
-	if _, err := TakeInventory(ctx, e, testContainer(t, e, id)); !errors.Is(err, cause) {
+	if _, err := Take(ctx, e, testContainer(t, e, id)); !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -204,10 +205,10 @@ func testContainer(t *testing.T, e *engine.Engine, id string) container.Containe
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		left, err := e.Containers(ctx, labels)
-		must(t, err)
+		imagestest.Must(t, err)
 		for _, c := range left {
 			t.Errorf("left behind: %s", c.Name)
-			must(t, e.Remove(ctx, c.ID))
+			imagestest.Must(t, e.Remove(ctx, c.ID))
 		}
 	})
 	return container.Container{Name: "runtests-inventorytest-" + rand.Text(), Image: id, Labels: labels}
@@ -217,14 +218,14 @@ func testContainer(t *testing.T, e *engine.Engine, id string) container.Containe
 // returns its ID. It is removed when the test ends.
 func buildImage(t *testing.T, files map[string]string) string {
 	t.Helper()
-	dir := makeTree(t, files)
+	dir := imagestest.Tree(t, files)
 	for name, content := range files {
 		if strings.HasPrefix(content, "#!") {
-			must(t, os.Chmod(filepath.Join(dir, name), 0o755))
+			imagestest.Must(t, os.Chmod(filepath.Join(dir, name), 0o755))
 		}
 	}
 	name := "runtests-inventorytest-" + strings.ToLower(rand.Text())
-	dockerCommand(t, nil, "build", "-q", "--force-rm", "-t", name, dir)
-	removeImage(t, name)
-	return strings.TrimSpace(dockerCommand(t, nil, "image", "inspect", "-f", "{{.Id}}", name))
+	imagestest.Docker(t, nil, "build", "-q", "--force-rm", "-t", name, dir)
+	imagestest.RemoveImage(t, name)
+	return strings.TrimSpace(imagestest.Docker(t, nil, "image", "inspect", "-f", "{{.Id}}", name))
 }

@@ -1,4 +1,4 @@
-package images
+package inventory
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package images
+package buildcontext
 
 import (
 	"archive/tar"
@@ -21,40 +21,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/patternmatcher"
 	"golang.org/x/sys/unix"
+
+	"runtests/pkg/images/imagestest"
 )
-
-// makeTree makes files by path and content. A path that ends in a slash is a directory;
-// content "-> TARGET" makes a symbolic link.
-func makeTree(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		file := filepath.Join(dir, name)
-		parent := filepath.Dir(file)
-		if strings.HasSuffix(name, "/") {
-			parent = file
-		}
-		must(t, os.MkdirAll(parent, 0o755))
-		if target, ok := strings.CutPrefix(content, "-> "); ok {
-			must(t, os.Symlink(target, file))
-		} else if parent != file {
-			must(t, os.WriteFile(file, []byte(content), 0o644))
-		}
-	}
-	return dir
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func openTree(t testing.TB, dir string) *Context {
 	t.Helper()
-	c, err := OpenContext(t.Context(), dir, filepath.Join(dir, "Dockerfile"))
-	must(t, err)
+	c, err := Open(t.Context(), dir, filepath.Join(dir, "Dockerfile"))
+	imagestest.Must(t, err)
 	return c
 }
 
@@ -69,10 +43,10 @@ func sent(t testing.TB, c *Context) (headers []tar.Header, contents map[string]s
 		if errors.Is(err, io.EOF) {
 			return headers, contents
 		}
-		must(t, err)
+		imagestest.Must(t, err)
 		headers = append(headers, *h)
 		data, err := io.ReadAll(archive)
-		must(t, err)
+		imagestest.Must(t, err)
 		contents[h.Name] = string(data)
 	}
 }
@@ -124,8 +98,8 @@ func TestWhatIsSent(t *testing.T) {
 		{"all", "**", []string{".dockerignore", "Dockerfile"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := makeTree(t, tree)
-			must(t, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(c.ignore), 0o644))
+			dir := imagestest.Tree(t, tree)
+			imagestest.Must(t, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(c.ignore), 0o644))
 			got := openTree(t, dir)
 			headers, _ := sent(t, got)
 			if diff := cmp.Diff(c.want, names(headers)); diff != "" {
@@ -136,11 +110,11 @@ func TestWhatIsSent(t *testing.T) {
 }
 
 func TestIgnoreFileOfADockerfile(t *testing.T) {
-	dir := makeTree(t, map[string]string{
+	dir := imagestest.Tree(t, map[string]string{
 		"docker/debian": "FROM scratch", "docker/debian.dockerignore": "a\n", ".dockerignore": "b\n.dockerignore\n", "a": "", "b": "",
 	})
-	c, err := OpenContext(t.Context(), dir, filepath.Join(dir, "docker/debian"))
-	must(t, err)
+	c, err := Open(t.Context(), dir, filepath.Join(dir, "docker/debian"))
+	imagestest.Must(t, err)
 	headers, _ := sent(t, c)
 	want := []string{".dockerignore", "b", "docker/", "docker/debian", "docker/debian.dockerignore"}
 	if diff := cmp.Diff(want, names(headers)); diff != "" {
@@ -153,7 +127,7 @@ func TestIgnoreFileOfADockerfile(t *testing.T) {
 
 // TestIgnoredTreeIsNotRead has the kernel tell what is opened.
 func TestIgnoredTreeIsNotRead(t *testing.T) {
-	dir := makeTree(t, map[string]string{
+	dir := imagestest.Tree(t, map[string]string{
 		"Dockerfile": "", ".dockerignore": "big\n**/cache\n!docs/*.md\n!big\nbig\n",
 		"big/data": "", "src/cache/x": "", "docs/a.md": "",
 	})
@@ -164,7 +138,7 @@ func TestIgnoredTreeIsNotRead(t *testing.T) {
 		t.Errorf("ignored directories were opened %d times", n)
 	}
 	_, err := os.ReadDir(filepath.Join(dir, "big"))
-	must(t, err)
+	imagestest.Must(t, err)
 	if opened() == 0 {
 		t.Error("the kernel tells nothing: this test shows nothing")
 	}
@@ -174,11 +148,11 @@ func TestIgnoredTreeIsNotRead(t *testing.T) {
 func watchOpen(t *testing.T, dirs ...string) func() int {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	must(t, err)
-	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	imagestest.Must(t, err)
+	t.Cleanup(func() { imagestest.Must(t, unix.Close(fd)) })
 	for _, dir := range dirs {
 		_, err := unix.InotifyAddWatch(fd, dir, unix.IN_OPEN)
-		must(t, err)
+		imagestest.Must(t, err)
 	}
 	return func() int {
 		events := make([]byte, 64<<10)
@@ -186,7 +160,7 @@ func watchOpen(t *testing.T, dirs ...string) func() int {
 		if errors.Is(err, unix.EAGAIN) {
 			return 0
 		}
-		must(t, err)
+		imagestest.Must(t, err)
 		return n / unix.SizeofInotifyEvent
 	}
 }
@@ -194,22 +168,22 @@ func watchOpen(t *testing.T, dirs ...string) func() int {
 func TestTar(t *testing.T) {
 	long := strings.Repeat("long/", 60) + "name"
 	odd := "odd\xff\x01 \n é"
-	dir := makeTree(t, map[string]string{
+	dir := imagestest.Tree(t, map[string]string{
 		"Dockerfile": "FROM x\n", "run.sh": "#!/bin/sh\n", long: "deep", odd: "odd",
 		"out": "-> /etc/passwd", "up": "-> ../../x", "nowhere": "-> gone", "loop": "-> loop", "dirlink": "-> long", "z": "linked",
 	})
 	in := func(name string) string { return filepath.Join(dir, name) }
-	must(t, os.Chmod(in("run.sh"), 0o755|fs.ModeSetuid))
-	must(t, os.Chmod(in("long"), 0o700|fs.ModeSticky))
-	must(t, os.Link(in("z"), in("zz")))
-	must(t, unix.Mkfifo(in("pipe"), 0o640))
+	imagestest.Must(t, os.Chmod(in("run.sh"), 0o755|fs.ModeSetuid))
+	imagestest.Must(t, os.Chmod(in("long"), 0o700|fs.ModeSticky))
+	imagestest.Must(t, os.Link(in("z"), in("zz")))
+	imagestest.Must(t, unix.Mkfifo(in("pipe"), 0o640))
 	socket, err := net.Listen("unix", in("socket"))
-	must(t, err)
+	imagestest.Must(t, err)
 	defer socket.Close()
 	if os.Getuid() == 0 {
-		must(t, os.Lchown(in("run.sh"), 1234, 1234))
-		must(t, os.Chmod(in("run.sh"), 0o755|fs.ModeSetuid)) // which the change of owner took away
-		must(t, unix.Mknod(in("null"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))))
+		imagestest.Must(t, os.Lchown(in("run.sh"), 1234, 1234))
+		imagestest.Must(t, os.Chmod(in("run.sh"), 0o755|fs.ModeSetuid)) // which the change of owner took away
+		imagestest.Must(t, unix.Mknod(in("null"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))))
 	}
 	c := openTree(t, dir)
 	headers, contents := sent(t, c)
@@ -243,7 +217,7 @@ func TestTar(t *testing.T) {
 		t.Error("content is not what it was")
 	}
 	info, err := os.Stat(in("run.sh"))
-	must(t, err)
+	imagestest.Must(t, err)
 	if !by["run.sh"].ModTime.Equal(info.ModTime().Truncate(time.Second)) {
 		t.Errorf("time %s, not %s", by["run.sh"].ModTime, info.ModTime())
 	}
@@ -261,7 +235,7 @@ func TestTar(t *testing.T) {
 }
 
 func TestDockerfile(t *testing.T) {
-	dir := makeTree(t, map[string]string{
+	dir := imagestest.Tree(t, map[string]string{
 		"ctx/sub/real": "FROM in", "ctx/link": "-> sub/real", "ctx/away": "-> ../outside", "outside": "FROM out", "alias": "-> ctx", "ctx/a": "",
 		"other/.dockerignore": "a", "other/.runtests.Dockerfile": "taken", "other/a": "",
 	})
@@ -273,8 +247,8 @@ func TestDockerfile(t *testing.T) {
 		{"ctx", "outside", ".runtests.Dockerfile", "FROM out", ".dockerignore\n.runtests.Dockerfile\n"},
 		{"other", "outside", ".runtests.Dockerfile-2", "FROM out", "a\n.runtests.Dockerfile-2\n"},
 	} {
-		got, err := OpenContext(t.Context(), filepath.Join(dir, c.dir), filepath.Join(dir, c.dockerfile))
-		must(t, err)
+		got, err := Open(t.Context(), filepath.Join(dir, c.dir), filepath.Join(dir, c.dockerfile))
+		imagestest.Must(t, err)
 		_, contents := sent(t, got)
 		if got.DockerfileName() != c.name || string(got.Dockerfile()) != c.content || contents[c.name] != c.content {
 			t.Errorf("%s, %s: got %q with %q, sent %q", c.dir, c.dockerfile, got.DockerfileName(), got.Dockerfile(), contents[c.name])
@@ -287,7 +261,7 @@ func TestDockerfile(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	tree := map[string]string{"Dockerfile": "FROM x", "a": "content", "b": "content", "sub/link": "-> ../a", ".dockerignore": "ignored", "ignored": "x"}
-	first := makeTree(t, tree)
+	first := imagestest.Tree(t, tree)
 	base := openTree(t, first)
 	for _, c := range []struct {
 		name       string
@@ -311,8 +285,8 @@ func TestDigest(t *testing.T) {
 		{"the Dockerfile", func(in func(string) string) error { return os.WriteFile(in("Dockerfile"), []byte("FROM y"), 0o600) }, false, true},
 		{"the mode of the Dockerfile", func(in func(string) string) error { return os.Chmod(in("Dockerfile"), 0o755) }, true, false},
 	} {
-		dir := makeTree(t, tree)
-		must(t, c.change(func(name string) string { return filepath.Join(dir, name) }))
+		dir := imagestest.Tree(t, tree)
+		imagestest.Must(t, c.change(func(name string) string { return filepath.Join(dir, name) }))
 		got := openTree(t, dir)
 		if (got.Digest() != base.Digest()) != c.digest || (got.DockerfileDigest() != base.DockerfileDigest()) != c.dockerfile {
 			t.Errorf("%s: digest changed: %v, the Dockerfile's: %v", c.name, got.Digest() != base.Digest(), got.DockerfileDigest() != base.DockerfileDigest())
@@ -341,12 +315,12 @@ func TestChangedWhileSent(t *testing.T) {
 		"rewritten":         func(in func(string) string) error { return os.WriteFile(in("a"), []byte(strings.ToUpper(big)), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := makeTree(t, tree)
+			dir := imagestest.Tree(t, tree)
 			stream := openTree(t, dir).Stream(t.Context())
 			defer stream.Close()
 			_, err := io.CopyN(io.Discard, stream, 4096) // into the file a
-			must(t, err)
-			must(t, change(func(name string) string { return filepath.Join(dir, name) }))
+			imagestest.Must(t, err)
+			imagestest.Must(t, change(func(name string) string { return filepath.Join(dir, name) }))
 			_, err = io.Copy(io.Discard, stream)
 			var hinted interface{ Hint() string }
 			if !errors.Is(err, ErrContextChanged) || !errors.As(err, &hinted) {
@@ -355,12 +329,12 @@ func TestChangedWhileSent(t *testing.T) {
 		})
 	}
 	t.Run("grows behind what is sent", func(t *testing.T) {
-		dir := makeTree(t, tree)
+		dir := imagestest.Tree(t, tree)
 		stream := openTree(t, dir).Stream(t.Context())
 		defer stream.Close()
 		_, err := io.CopyN(io.Discard, stream, 4096)
-		must(t, err)
-		must(t, os.WriteFile(filepath.Join(dir, "a"), []byte(big+"more"), 0o644))
+		imagestest.Must(t, err)
+		imagestest.Must(t, os.WriteFile(filepath.Join(dir, "a"), []byte(big+"more"), 0o644))
 		if _, err = io.Copy(io.Discard, stream); err != nil {
 			t.Errorf("what was hashed is what was sent, yet: %v", err)
 		}
@@ -378,16 +352,16 @@ func TestContextFaults(t *testing.T) {
 		{"no directory", map[string]string{}, "none", "none/Dockerfile", "none: no such file", "", true},
 		{"not a directory", map[string]string{"f": ""}, "f", "f/Dockerfile", "it is not a directory", "", false},
 		{"no Dockerfile", map[string]string{"c/": ""}, "c", "c/Dockerfile", "read the Dockerfile: ", "build.dockerfile", true},
-		{"a directory for a Dockerfile", map[string]string{"c/Dockerfile/": ""}, "c", "c/Dockerfile", "it is not a file", "", false},
+		{"a directory for a Dockerfile", map[string]string{"c/Dockerfile/": ""}, "c", "c/Dockerfile", "not a regular file", "", false},
 		{"a loop for a Dockerfile", map[string]string{"c/Dockerfile": "-> Dockerfile"}, "c", "c/Dockerfile", "too many links", "", false},
 		{"a bad pattern", map[string]string{"c/Dockerfile": "", "c/.dockerignore": "ok\n[\n"}, "c", "c/Dockerfile", `.dockerignore: pattern "["`, "", false},
 		{"a bad class", map[string]string{"c/Dockerfile": "", "c/.dockerignore": "a[z-b]"}, "c", "c/Dockerfile", `pattern "a[z-b]"`, "", false},
 		{"an exception of nothing", map[string]string{"c/Dockerfile": "", "c/.dockerignore": "!"}, "c", "c/Dockerfile", `pattern "!"`, "", false},
-		{"a directory for .dockerignore", map[string]string{"c/Dockerfile": "", "c/.dockerignore/": ""}, "c", "c/Dockerfile", ".dockerignore: it is not a file", "", false},
+		{"a directory for .dockerignore", map[string]string{"c/Dockerfile": "", "c/.dockerignore/": ""}, "c", "c/Dockerfile", ".dockerignore: not a regular file", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := makeTree(t, c.tree)
-			_, err := OpenContext(t.Context(), filepath.Join(dir, c.dir), filepath.Join(dir, c.file))
+			dir := imagestest.Tree(t, c.tree)
+			_, err := Open(t.Context(), filepath.Join(dir, c.dir), filepath.Join(dir, c.file))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v", err)
 			}
@@ -408,7 +382,7 @@ const unreadableDir = "RUNTESTS_UNREADABLE_DIR"
 
 func TestUnreadable(t *testing.T) {
 	if dir := os.Getenv(unreadableDir); dir != "" {
-		_, err := OpenContext(t.Context(), dir, filepath.Join(dir, "Dockerfile"))
+		_, err := Open(t.Context(), dir, filepath.Join(dir, "Dockerfile"))
 		var hinted interface{ Hint() string }
 		if errors.As(err, &hinted) {
 			fmt.Println("hint:", hinted.Hint())
@@ -428,9 +402,9 @@ func TestUnreadable(t *testing.T) {
 		{"an ignored directory with an exception", "key\nlocked\n!locked/x", "error: <nil>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := makeTree(t, map[string]string{"Dockerfile": "", ".dockerignore": c.ignore, "key": "", "locked/x": ""})
-			must(t, os.Chmod(filepath.Join(dir, "key"), 0o600))
-			must(t, os.Chmod(filepath.Join(dir, "locked"), 0o700))
+			dir := imagestest.Tree(t, map[string]string{"Dockerfile": "", ".dockerignore": c.ignore, "key": "", "locked/x": ""})
+			imagestest.Must(t, os.Chmod(filepath.Join(dir, "key"), 0o600))
+			imagestest.Must(t, os.Chmod(filepath.Join(dir, "locked"), 0o700))
 			output := asNobody(t, dir)
 			if !strings.Contains(output, c.want) || strings.Contains(c.want, "denied") && !strings.Contains(output, ".dockerignore") {
 				t.Errorf("got\n%s", output)
@@ -443,18 +417,18 @@ func TestUnreadable(t *testing.T) {
 func asNobody(t *testing.T, dir string) string {
 	t.Helper()
 	self, err := os.Executable()
-	must(t, err)
+	imagestest.Must(t, err)
 	binary, err := os.ReadFile(self)
-	must(t, err)
+	imagestest.Must(t, err)
 	place, err := os.MkdirTemp("", "runtests-nobody")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(place)) })
+	imagestest.Must(t, err)
+	t.Cleanup(func() { imagestest.Must(t, os.RemoveAll(place)) })
 	copied := filepath.Join(place, "test")
-	must(t, os.WriteFile(copied, binary, 0o755))
+	imagestest.Must(t, os.WriteFile(copied, binary, 0o755))
 	for d := dir; d != filepath.Clean(os.TempDir()); d = filepath.Dir(d) {
-		must(t, os.Chmod(d, 0o755))
+		imagestest.Must(t, os.Chmod(d, 0o755))
 	}
-	must(t, os.Chmod(place, 0o755))
+	imagestest.Must(t, os.Chmod(place, 0o755))
 	command := exec.CommandContext(t.Context(), copied, "-test.run=^TestUnreadable$")
 	command.Env = append(os.Environ(), unreadableDir+"="+dir)
 	command.Dir = place
@@ -467,7 +441,7 @@ func asNobody(t *testing.T, dir string) string {
 }
 
 func TestContextEnds(t *testing.T) {
-	dir := makeTree(t, map[string]string{"Dockerfile": "", "a": strings.Repeat("x", 1<<20)})
+	dir := imagestest.Tree(t, map[string]string{"Dockerfile": "", "a": strings.Repeat("x", 1<<20)})
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stream := openTree(t, dir).Stream(ctx)
@@ -476,22 +450,22 @@ func TestContextEnds(t *testing.T) {
 	if _, err := io.Copy(io.Discard, stream); !errors.Is(err, cause) {
 		t.Errorf("the stream ended with %v", err)
 	}
-	if _, err := OpenContext(ctx, dir, filepath.Join(dir, "Dockerfile")); !errors.Is(err, cause) {
+	if _, err := Open(ctx, dir, filepath.Join(dir, "Dockerfile")); !errors.Is(err, cause) {
 		t.Errorf("it was opened with %v", err)
 	}
 }
 
 // TestMemory opens and sends a file of 128 MiB, most of which is a hole.
 func TestMemory(t *testing.T) {
-	dir := makeTree(t, map[string]string{"Dockerfile": "", "a": "x"})
-	must(t, os.Truncate(filepath.Join(dir, "a"), 128<<20))
+	dir := imagestest.Tree(t, map[string]string{"Dockerfile": "", "a": "x"})
+	imagestest.Must(t, os.Truncate(filepath.Join(dir, "a"), 128<<20))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	c := openTree(t, dir)
 	stream := c.Stream(t.Context())
 	defer stream.Close()
 	n, err := io.Copy(io.Discard, stream)
-	must(t, err)
+	imagestest.Must(t, err)
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
 		t.Errorf("%d bytes were allocated for %d sent", allocated, n)
@@ -508,8 +482,8 @@ func FuzzIgnore(f *testing.F) {
 	}
 	dir := f.TempDir()
 	for _, file := range []string{"a/a/a", "a/a/b", "a/b/c", "a/b/a", "b/a/c", "b/b/a", "c", "ab/b", "a/c"} {
-		must(f, os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o755))
-		must(f, os.WriteFile(filepath.Join(dir, file), nil, 0o644))
+		imagestest.Must(f, os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o755))
+		imagestest.Must(f, os.WriteFile(filepath.Join(dir, file), nil, 0o644))
 	}
 	f.Fuzz(func(t *testing.T, ignore string) {
 		rules, err := parseIgnore([]byte(ignore))
@@ -517,7 +491,7 @@ func FuzzIgnore(f *testing.F) {
 			return
 		}
 		w := &walker{ctx: t.Context(), dir: dir, ignore: &ignoreRules{rules, false}, links: map[inode]*entry{}}
-		must(t, w.walk())
+		imagestest.Must(t, w.walk())
 		var got []string
 		for _, e := range w.entries {
 			if e.kind == 0 {
@@ -534,12 +508,12 @@ func FuzzIgnore(f *testing.F) {
 func matched(t *testing.T, rules *patternmatcher.PatternMatcher, dir, folder string, above patternmatcher.MatchInfo) []string {
 	t.Helper()
 	found, err := os.ReadDir(filepath.Join(dir, folder))
-	must(t, err)
+	imagestest.Must(t, err)
 	var files []string
 	for _, f := range found {
 		name := filepath.Join(folder, f.Name())
 		ignored, match, err := rules.MatchesUsingParentResults(name, above)
-		must(t, err)
+		imagestest.Must(t, err)
 		if f.IsDir() {
 			files = append(files, matched(t, rules, dir, name, match)...)
 		} else if !ignored {
@@ -555,13 +529,13 @@ func BenchmarkContext(b *testing.B) {
 	content := []byte(strings.Repeat("0123456789abcdef", 256))
 	for d := range 400 {
 		folder := filepath.Join(dir, fmt.Sprintf("d%d/src", d))
-		must(b, os.MkdirAll(folder, 0o755))
+		imagestest.Must(b, os.MkdirAll(folder, 0o755))
 		for f := range 50 {
-			must(b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("file%d.c", f)), content, 0o644))
+			imagestest.Must(b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("file%d.c", f)), content, 0o644))
 		}
 	}
-	must(b, os.WriteFile(filepath.Join(dir, "Dockerfile"), nil, 0o644))
-	must(b, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(".git\n**/*.o\n**/node_modules\nlogs\n!logs/x\n"), 0o644))
+	imagestest.Must(b, os.WriteFile(filepath.Join(dir, "Dockerfile"), nil, 0o644))
+	imagestest.Must(b, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(".git\n**/*.o\n**/node_modules\nlogs\n!logs/x\n"), 0o644))
 	b.Run("open", func(b *testing.B) {
 		for b.Loop() {
 			openTree(b, dir)
@@ -572,7 +546,7 @@ func BenchmarkContext(b *testing.B) {
 		for b.Loop() {
 			stream := c.Stream(b.Context())
 			_, err := io.Copy(io.Discard, stream)
-			must(b, errors.Join(err, stream.Close()))
+			imagestest.Must(b, errors.Join(err, stream.Close()))
 		}
 	})
 }

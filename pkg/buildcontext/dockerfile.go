@@ -1,4 +1,4 @@
-package images
+package buildcontext
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ const outsideName = ".runtests.Dockerfile"
 func (c *Context) readDockerfile(dockerfile string) error {
 	real, err := filepath.EvalSymlinks(dockerfile)
 	if err == nil {
-		c.dockerfile, err = regular.Read(real, maxDockerfile)
+		c.dockerfile, err = regular.Read(real, MaxDockerfile)
 	}
 	if err != nil {
 		return dockerfileFault(err)
@@ -68,17 +68,17 @@ func (c *Context) placeDockerfile() error {
 // ignoreDockerfile appends the name of the Dockerfile to the .dockerignore that is sent, or
 // sends one that ignores itself too.
 func (c *Context) ignoreDockerfile() error {
-	content := []byte(ignoreFile)
-	e := c.entry(ignoreFile)
+	content := []byte(IgnoreFile)
+	e := c.entry(IgnoreFile)
 	switch {
 	case e == nil:
-		e = &entry{path: ignoreFile, perm: 0o600}
+		e = &entry{path: IgnoreFile, perm: 0o600}
 		c.entries = append(c.entries, e)
 	case e.kind == fs.ModeDir:
 		return nil
 	default:
 		var err error
-		if content, err = regular.Read(filepath.Join(c.dir, ignoreFile), maxDockerfile); err != nil {
+		if content, err = regular.Read(filepath.Join(c.dir, IgnoreFile), MaxDockerfile); err != nil {
 			return unreadable(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package images
+package buildcontext
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 )
 
 // ignoreFile is the name of the file that says what of a context is not sent.
-const ignoreFile = ".dockerignore"
+const IgnoreFile = ".dockerignore"
 
 // ignoreRules are the lines of a .dockerignore.
 type ignoreRules struct {
@@ -26,11 +26,11 @@ type ignoreRules struct {
 
 // readIgnore reads the .dockerignore that counts. None ignores nothing.
 func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
-	file, own := dockerfile+ignoreFile, false
-	content, err := regular.Read(file, maxDockerfile)
+	file, own := dockerfile+IgnoreFile, false
+	content, err := regular.Read(file, MaxDockerfile)
 	if errors.Is(err, fs.ErrNotExist) {
-		file, own = filepath.Join(dir, ignoreFile), true
-		content, err = regular.Read(file, maxDockerfile)
+		file, own = filepath.Join(dir, IgnoreFile), true
+		content, err = regular.Read(file, MaxDockerfile)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		own, err = false, nil

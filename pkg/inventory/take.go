@@ -1,4 +1,4 @@
-package images
+package inventory
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"runtests/pkg/container"
-	"runtests/pkg/inventory"
 )
 
 // ErrNoShell is what TakeInventory's error wraps when the image has no /bin/sh: what is
@@ -39,15 +38,15 @@ type ContainerRunner interface {
 // that is removed afterwards, what is installed. c says the image's ID, and the name and
 // the labels of the container; the rest is set here. A manager that fails is in
 // Inventory.Failed and keeps no other from answering; what an image prints is never trusted.
-func TakeInventory(ctx context.Context, e ContainerRunner, c container.Container) (inventory.Inventory, error) {
+func Take(ctx context.Context, e ContainerRunner, c container.Container) (Inventory, error) {
 	found, err := takeInventory(ctx, e, c)
 	if err != nil {
-		return inventory.Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
+		return Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
 	}
 	return found, nil
 }
 
-func takeInventory(ctx context.Context, e ContainerRunner, c container.Container) (found inventory.Inventory, err error) {
+func takeInventory(ctx context.Context, e ContainerRunner, c container.Container) (found Inventory, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, inventoryTimeout, fmt.Errorf("it took more than %s", inventoryTimeout))
 	defer cancel()
 	mark := rand.Text()

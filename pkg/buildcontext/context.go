@@ -1,4 +1,4 @@
-package images
+package buildcontext
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 var ErrContextChanged = errors.New("the context changed while it was sent")
 
 // maxDockerfile bounds a Dockerfile, in bytes, as BuildKit does, and a .dockerignore.
-const maxDockerfile = 10 << 20
+const MaxDockerfile = 10 << 20
 
 // Context is a build's context: what of a directory is sent to the engine, after
 // .dockerignore, as OpenContext found it.
@@ -59,7 +59,7 @@ type entry struct {
 // does for BuildKit. The Dockerfile and the .dockerignore that counts are sent even when they
 // are ignored, as docker's client does: the engine reads them. Sockets are left out. An error
 // that names a file that cannot be read has a hint.
-func OpenContext(ctx context.Context, dir, dockerfile string) (*Context, error) {
+func Open(ctx context.Context, dir, dockerfile string) (*Context, error) {
 	c, err := openContext(ctx, dir, dockerfile)
 	if err != nil {
 		return nil, fmt.Errorf("read the context %s: %w", dir, err)
@@ -82,7 +82,7 @@ func openContext(ctx context.Context, dir, dockerfile string) (*Context, error) 
 	}
 	w := &walker{ctx: ctx, dir: real, ignore: ignore, keep: map[string]bool{c.name: true}, links: map[inode]*entry{}}
 	if ignore.own {
-		w.keep[ignoreFile] = true
+		w.keep[IgnoreFile] = true
 	}
 	if err := w.walk(); err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func (c *Context) Files() int { return c.files }
 
 // sendsFrom is something below the directory dir that is sent, relative to the context;
 // empty: nothing is.
-func (c *Context) sendsFrom(dir string) string {
-	below := belowIn(c.dir, dir)
+func (c *Context) SendsFrom(dir string) string {
+	below := BelowIn(c.dir, dir)
 	at := slices.IndexFunc(c.entries, func(e *entry) bool { return below(e.path) })
 	if at < 0 {
 		return ""
@@ -133,7 +133,7 @@ func (c *Context) sendsFrom(dir string) string {
 }
 
 // belowIn tells which paths of a context are below the directory dir.
-func belowIn(context, dir string) func(path string) bool {
+func BelowIn(context, dir string) func(path string) bool {
 	var real [2]string
 	for i, name := range []string{context, dir} {
 		var err error
@@ -186,17 +186,17 @@ func unreadable(err error) error {
 // had better not be in it.
 func changed(e *entry) error {
 	return &contextError{
-		&changedError{e.path},
+		&ChangedError{e.path},
 		"run it again; what changes by itself, as logs do, is left out of the build with a line in .dockerignore",
 	}
 }
 
 // changedError is ErrContextChanged, and where.
-type changedError struct{ path string }
+type ChangedError struct{ Path string }
 
-func (e *changedError) Error() string { return fmt.Sprintf("%v: %q", ErrContextChanged, e.path) }
+func (e *ChangedError) Error() string { return fmt.Sprintf("%v: %q", ErrContextChanged, e.Path) }
 
-func (e *changedError) Unwrap() error { return ErrContextChanged }
+func (e *ChangedError) Unwrap() error { return ErrContextChanged }
 
 // read hashes the content of the files, several at a time: where the disk is slow, they
 // wait for it together.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"runtests/pkg/buildcontext"
 	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -31,7 +32,7 @@ type inputs struct {
 
 // inputsOf sums up what a build is made of. The sum of the arguments tells those of a secret
 // no more than the engine does, which keeps build arguments in the image's history.
-func inputsOf(b *suite.Build, content *Context) inputs {
+func inputsOf(b *suite.Build, content *buildcontext.Context) inputs {
 	args := slices.Clone(b.Args)
 	slices.SortStableFunc(args, func(x, y container.Variable) int { return cmp.Compare(x.Name, y.Name) })
 	var pairs [][2]string

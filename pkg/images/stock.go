@@ -43,22 +43,22 @@ func (w *update) takeStock(ctx context.Context) {
 // where a run was killed before it could: the next build is compared with it.
 func (w *update) inventory(ctx context.Context, id string) (inventory.Inventory, error) {
 	found, err := Inventory(ctx, w.Engine, w.Logs, container.Container{Image: id, Platform: w.image.Build.Platform, Labels: w.Labels})
-	if !errors.Is(err, ErrNoShell) {
+	if !errors.Is(err, inventory.ErrNoShell) {
 		return found, err
 	}
-	w.note("what is installed in it is not known: %v", ErrNoShell)
+	w.note("what is installed in it is not known: %v", inventory.ErrNoShell)
 	empty := inventory.Inventory{ImageID: id, Taken: w.Started} // so that it is not asked again
 	return empty, inventory.Save(w.Logs, empty)
 }
 
 // Inventory is that of an image, the one that is kept in the folder logs, or else one that is
 // taken now, and kept there. c is as for TakeInventory, but for the name, which is made here.
-func Inventory(ctx context.Context, e ContainerRunner, logs string, c container.Container) (inventory.Inventory, error) {
+func Inventory(ctx context.Context, e inventory.ContainerRunner, logs string, c container.Container) (inventory.Inventory, error) {
 	if known, err := inventory.Load(logs, c.Image); err == nil {
 		return known, nil
 	}
 	c.Name = "runtests-inventory-" + strings.ToLower(rand.Text()[:8])
-	taken, err := TakeInventory(ctx, e, c)
+	taken, err := inventory.Take(ctx, e, c)
 	if err != nil {
 		return taken, err
 	}

@@ -4,15 +4,16 @@ import (
 	"testing"
 	"time"
 
+	"runtests/pkg/images/imagestest"
 	"runtests/pkg/suite"
 )
 
 func TestDue(t *testing.T) {
 	paris, err := time.LoadLocation("Europe/Paris")
-	must(t, err)
+	imagestest.Must(t, err)
 	at := func(text string) time.Time {
 		when, err := time.ParseInLocation("2006-01-02 15:04:05", text, paris)
-		must(t, err)
+		imagestest.Must(t, err)
 		return when
 	}
 	daily, weekly := suite.Rebuild{Days: 1}, suite.Rebuild{Days: 7}
@@ -82,7 +83,7 @@ func TestRecord(t *testing.T) {
 		parents: map[string]string{"debian:12": "sha256:1"}, built: time.Unix(1e9, 0).UTC(), fresh: time.Unix(9e8, 0).UTC(),
 	}
 	labels, err := made.labels(map[string]string{"own": "label", labelDigest: "not mine"})
-	must(t, err)
+	imagestest.Must(t, err)
 	if labels["own"] != "label" || labels[labelDigest] != "d" {
 		t.Errorf("%q", labels)
 	}

@@ -1,4 +1,4 @@
-package images
+package buildcontext
 
 import (
 	"archive/tar"
