@@ -117,8 +117,6 @@ field CapEff; field NoNewPrivs; field Seccomp; [ -c /dev/mine ] && echo x >/dev/
 				map[string]int{"no-new-privileges:true": 1}[c.SecurityOpt[0]], map[string]int{"": 0}[c.SecurityOpt[1]], strings.Split(c.Devices[0], ":")[1],
 			}
 		}, "0000000000000001 1 0 /dev/mine"},
-		{"privileged", "privileged", func(c *of) { c.Privileged = true },
-			"mkdir -p /mnt && mount -t tmpfs none /mnt && echo true", func(c of) any { return c.Privileged }, "true"},
 		{"no network", "", func(c *of) { c.NetworkMode = "none" },
 			"[ -e /sys/class/net/eth0 ] || echo none", func(c of) any { return c.NetworkMode }, "none"},
 		{"the machine's network", "network_mode", func(c *of) { c.NetworkMode = "host" }, "echo runs", constant("runs"), "runs"},
