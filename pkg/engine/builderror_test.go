@@ -36,7 +36,7 @@ func TestBuildErrors(t *testing.T) {
 				b.NoCache = true
 				var log strings.Builder
 				_, err := e.Build(t.Context(), b, &log)
-				var failed *BuildError
+				var failed *container.BuildError
 				if !errors.As(err, &failed) || failed.Code != tt.code || !containsFold(err.Error(), tt.told) {
 					t.Fatalf("got %v: %+v\n%s", err, failed, &log)
 				}

@@ -59,7 +59,7 @@ const finishBound = time.Minute
 // Update builds an image if it is not current. What it stands on must be up to date.
 // open makes the log, once, when there is something to print: a pull or a build.
 //
-// An *engine.BuildError says that the Dockerfile did not go through. Whatever the error,
+// An *container.BuildError says that the Dockerfile did not go through. Whatever the error,
 // the image's name is where it was.
 func (u *Updater) Update(ctx context.Context, image Image, open func() (io.Writer, error)) (Result, error) {
 	w := update{Updater: u, image: image, log: &lateLog{open: open}}

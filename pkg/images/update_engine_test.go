@@ -344,7 +344,7 @@ func TestFailedBuild(t *testing.T) {
 		before := w.id(w.suite + "-a")
 		w.write("a/Dockerfile", "FROM BASE\nRUN true\nRUN exit 3\n")
 		o := w.run()["a"]
-		var failed *engine.BuildError
+		var failed *container.BuildError
 		if !errors.As(o.err, &failed) || failed.Code != 3 || failed.Line != 3 {
 			t.Errorf("%#v", o.err)
 		}
