@@ -24,8 +24,8 @@ var (
 func (r *buildReport) fault(instructions []Instruction) error {
 	failed, full := r.culprit(instructions)
 	err := &container.BuildError{
-		Line: failed.Line, Instruction: r.log.masked(failed.Text), Code: r.code,
-		Message: r.log.masked(builderNoise.ReplaceAllString(r.failure, "")),
+		Line: failed.Line, Instruction: r.log.mask.String(failed.Text), Code: r.code,
+		Message: r.log.mask.String(builderNoise.ReplaceAllString(r.failure, "")),
 	}
 	if match := exitStatus.FindStringSubmatch(r.failure); match != nil && err.Code == 0 && failed.is("RUN") {
 		err.Code, _ = strconv.Atoi(match[1])
