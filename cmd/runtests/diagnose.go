@@ -76,7 +76,7 @@ func (l *laboratory) Packages(ctx context.Context, before, after string) ([]repo
 	var inventories [2]inventory.Inventory
 	for i, id := range []string{before, after} {
 		var err error
-		inventories[i], err = images.Inventory(ctx, l.engine, l.asked.suite.Logs, container.Container{Image: id, Labels: ourLabels(l.run)})
+		inventories[i], err = inventory.Of(ctx, l.engine, l.asked.suite.Logs, container.Container{Image: id, Labels: ourLabels(l.run)})
 		if err != nil {
 			return nil, err
 		}
