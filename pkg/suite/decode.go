@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agext/levenshtein"
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/nearest"
 )
 
 const (
@@ -72,30 +73,13 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			set(d, to, p.value)
 		case k.extensions && strings.HasPrefix(name, "x-"):
 		default:
-			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
+			hint := nearest.Hint(name, slices.Sorted(maps.Keys(k.set)))
 			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
 			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
 				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
 			}
 		}
 	}
-}
-
-// didYouMean is the hint that names the candidate nearest to name, or "".
-func didYouMean(name string, candidates []string) string {
-	best, distance := "", 1+max(len(name)/3, 1)
-	if len(name) > 100 {
-		return ""
-	}
-	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + quoted(best) + "?"
 }
 
 // quoted is text for a message: quoted, without controls, and not too long.
@@ -389,7 +373,7 @@ func choiceKey[T any, S ~string](field func(*T) *S, choices ...S) setter[T] {
 		if slices.Contains(words, text) {
 			return "", ""
 		}
-		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], didYouMean(text, words)
+		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], nearest.Hint(text, words)
 	}
 	return func(d *decoder, to *T, n *yaml.Node) {
 		if text, ok := d.text(n, keeps); ok {

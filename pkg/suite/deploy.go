@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/nearest"
 )
 
 // Deployment is an application in production, made of the container of a test that
@@ -169,7 +170,7 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 		d.fail(n, "say which: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
 	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
 	default:
-		d.fail(n, didYouMean(from, names), "from: there is no test or step %s", quoted(from))
+		d.fail(n, nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
 	}
 	return ""
 }
@@ -332,7 +333,7 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	var wrong TargetsError
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			wrong.add(name, fault(didYouMean(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
+			wrong.add(name, fault(nearest.Hint(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
 		}
 	}
 	if len(wrong.Targets) > 0 {

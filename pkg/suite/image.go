@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/nearest"
 )
 
 // labelPrefix is that of the labels which runtests itself puts on images and containers.
@@ -210,7 +211,7 @@ func setRebuild(d *decoder, i *image, n *yaml.Node) {
 		if after, err := parseDuration(text); err == nil && after > 0 && after <= maxDuration {
 			return "", ""
 		}
-		return "must be always, daily, weekly, on-change or a duration such as 3d", didYouMean(text, []string{"always", "daily", "weekly", "on-change"})
+		return "must be always, daily, weekly, on-change or a duration such as 3d", nearest.Hint(text, []string{"always", "daily", "weekly", "on-change"})
 	}
 	text, ok := d.text(n, keeps)
 	if !ok {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"runtests/pkg/nearest"
 )
 
 // TargetsError is all the targets that name nothing to run.
@@ -117,7 +119,7 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	var wrong TargetsError
 	for _, target := range targets {
 		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
-			wrong.add(target, fault(didYouMean(target, built), "target %s: the suite builds no image of that name", quoted(target)))
+			wrong.add(target, fault(nearest.Hint(target, built), "target %s: the suite builds no image of that name", quoted(target)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
@@ -161,5 +163,5 @@ func (s *Suite) noSuchTarget(target string) error {
 	for _, step := range s.Steps {
 		names = append(names, step.Test, step.Name)
 	}
-	return fault(didYouMean(target, names), "target %s: no test, step or directory has that name", quoted(target))
+	return fault(nearest.Hint(target, names), "target %s: no test, step or directory has that name", quoted(target))
 }
