@@ -235,8 +235,8 @@ func (d *decoder) environment(n *yaml.Node) (out []assignment) {
 	}
 	nodes, _ := d.items(n, false)
 	for _, item := range nodes {
-		name, _, _ := strings.Cut(deref(item).Value, "=")
-		text, ok := d.environmentValue(name, item)
+		name, _, given := strings.Cut(deref(item).Value, "=")
+		text, ok := d.environmentValue(name, item, given)
 		if !ok {
 			continue
 		}
@@ -254,7 +254,7 @@ func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	if deref(p.value).Kind == yaml.MappingNode {
 		return d.longVariable(out, p)
 	}
-	text, ok := d.environmentValue(name, p.value)
+	text, ok := d.environmentValue(name, p.value, true)
 	if !ok {
 		return out
 	}
@@ -281,7 +281,7 @@ func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	longVariableKeys.decode(d, &long, p.value)
 	d.secret = false
 	if len(d.problems) > before {
-		d.hide(p.value)
+		d.hasSecret = true
 		return out
 	}
 	if long.value != nil && !isNull(long.value) {
@@ -301,9 +301,9 @@ func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	return out
 }
 
-// environmentValue reads the value of a variable; the variable's name tells whether it is secret.
-func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
-	d.secret = secretName.MatchString(name)
+// environmentValue reads a variable of that name; its value is secret if the name is a secret's.
+func (d *decoder) environmentValue(name string, n *yaml.Node, hasValue bool) (scalar, bool) {
+	d.secret = hasValue && secretName.MatchString(name)
 	defer func() { d.secret = false }()
 	return d.scalar(n)
 }

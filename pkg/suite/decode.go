@@ -44,7 +44,9 @@ type decoder struct {
 	key      string   // the key whose value is being read
 	secret   bool     // that value is not to be printed
 	secrets  []string // values of secret variables that the file used so far
-	hidden   []string // texts of the file that no excerpt may show
+	// hasSecret: a value that is not to be printed stands in the file itself. No problem shows
+	// a line of it then.
+	hasSecret bool
 }
 
 // setter reads a key's value into what the key belongs to.
@@ -73,10 +75,11 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			set(d, to, p.value)
 		case k.extensions && strings.HasPrefix(name, "x-"):
 		default:
-			hint := nearest.Hint(name, slices.Sorted(maps.Keys(k.set)))
-			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
-			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
-				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
+			known := slices.Sorted(maps.Keys(k.set))
+			meant := nearest.Of(name, known)
+			d.fail(p.key, nearest.Hint(name, known), "unknown key %s in %s", quoted(name), k.what)
+			if secretName.MatchString(meant) || meant == "ping" {
+				d.markSecret(p.value)
 			}
 		}
 	}
@@ -95,23 +98,13 @@ func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 	d.failAt(n.Line, n.Column, hint, format, args...)
 }
 
-// failValue is fail for a value: a secret one may stand on a line without its key.
-func (d *decoder) failValue(n *yaml.Node, hidden bool, hint, format string, args ...any) {
-	before := len(d.problems)
-	d.fail(n, hint, format, args...)
-	if hidden && len(d.problems) > before {
-		p := &d.problems[before]
-		p.Excerpt = maskFrom(p.Excerpt, p.Column)
-	}
-}
-
 func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	line, column = d.source.clamp(line, column)
 	d.problems = append(d.problems, Problem{
-		File: d.file, Line: line, Column: column, Excerpt: d.source.excerpt(line),
+		File: d.file, Line: line, Column: column,
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
@@ -265,10 +258,10 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 		return scalar{}, false
 	}
 	if d.hides() {
-		d.hide(n)
+		d.markSecret(n)
 	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.failValue(n, d.hides(), "", "%s must have a single value, not %s", d.key, kindOf(n))
+		d.fail(n, "", "%s must have a single value, not %s", d.key, kindOf(n))
 		return scalar{}, false
 	}
 	if !d.tagged(n, "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge") {
@@ -277,7 +270,7 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	v := variables{lookup: d.env.Lookup}
 	text, err := v.expand(n.Value, 0)
 	if err != nil {
-		d.failValue(n, d.hides(), hintOf(err), "%s: %v", d.key, err)
+		d.fail(n, hintOf(err), "%s: %v", d.key, err)
 		return scalar{}, false
 	}
 	hidden := d.hides()
@@ -291,8 +284,10 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	return scalar{n, text, hidden}, true
 }
 
-// hides says that the value of the key is not to be printed.
-func (d *decoder) hides() bool { return d.secret || secretName.MatchString(d.key) }
+// hides reports whether the value of the key is not to be printed.
+func (d *decoder) hides() bool {
+	return d.secret || secretName.MatchString(d.key) && !strings.HasSuffix(d.key, "_file")
+}
 
 // rule says what is wrong with a text: the words that follow the key, as "must be an
 // absolute path"; "" when nothing is.
@@ -305,7 +300,7 @@ func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 		return "", false
 	}
 	if wrong, hint := keeps(s.text); wrong != "" {
-		d.failValue(s.node, s.hidden, hint, "%s %s%s", d.key, wrong, s.not())
+		d.fail(s.node, hint, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true

@@ -229,7 +229,7 @@ func setHost(d *decoder, p *deployment, n *yaml.Node) {
 		return
 	}
 	if wrong, hint := deployHost(s.text); wrong != "" {
-		d.failValue(s.node, strings.Contains(s.text, "@"), hint, "host %s", wrong)
+		d.fail(s.node, hint, "host %s", wrong)
 		return
 	}
 	p.Host = s.text

@@ -17,7 +17,7 @@ type Problem struct {
 	File    string // as the caller named it
 	Line    int    // from 1
 	Column  int    // in characters, from 1
-	Excerpt string // the line, passwords masked; empty where a line may hold nothing but secrets
+	Excerpt string // the line; empty if the file has a secret in it
 	Message string
 	Hint    string // the remedy, when there is one to tell
 }

@@ -59,7 +59,7 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
-		d.hideSecrets()
+		d.addExcerpts()
 		sortProblems(d.problems)
 		return nil, &Errors{d.problems}
 	}

@@ -321,6 +321,44 @@ func TestSecretsOfProblems(t *testing.T) {
 	}
 }
 
+// Problems show the lines of a file unless it has a secret in it, wherever that is.
+func TestExcerpts(t *testing.T) {
+	for text, shown := range map[string]bool{
+		"":                                                            true,
+		"mail: {password: \"${SMTP_PASSWORD}\"}":                      true,
+		"mail: {password_file: /etc/password}":                        true,
+		"ping: ${PING_URL:-}":                                         true,
+		"x-note: [https://example.org/passwd]":                        true,
+		"tests: {a: {environment: [DB_PASSWORD]}}":                    true,
+		"tests: {a: {environment: {X: \"a${DB_PASSWORD}b\"}}}":        true,
+		"mail: {password: word}":                                      false,
+		"mail: {password_file: x, password: word}":                    false,
+		"mail: {pasword: word}":                                       false,
+		"mail: {psasword: word}":                                      false,
+		"mail:\n  password:\n    word":                                false,
+		"mail: {server: smtp://u:word@h}":                             false,
+		"# password: word":                                            false,
+		"ping: https://example.org/word":                              false,
+		"pign: https://example.org/word":                              false,
+		"x-a: {API_TOKEN: word":                                       false, // not YAML
+		"tests: {a: {environment: [A_TOKEN=word]}}":                   false,
+		"tests: {a: {environment: {A: {value: word, secret: true}}}}": false,
+		"tests: {a: {environment: {A: \"${DB_PASSWORD-word}\"}}}":     false,
+	} {
+		_, _, err := load(t, "name: ..\n"+text+"\n", Overrides{})
+		var all *Errors
+		if !errors.As(err, &all) {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for _, p := range all.Problems {
+			if (p.Excerpt != "") != shown {
+				t.Errorf("%s: the excerpt of line %d is %q, want one: %v", text, p.Line, p.Excerpt, shown)
+			}
+		}
+	}
+}
+
 // The engine's socket is mounted by its name, and not by that of a directory above it.
 func TestEngineSocket(t *testing.T) {
 	environment["DOCKER_HOST"] = "unix:///srv/engine/docker.sock"

@@ -118,7 +118,7 @@ func mailServer(text string) (string, error) {
 // by hand mails nothing, and has not the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
-		d.hide(n)
+		d.hasSecret = true
 		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
 		return
 	}
