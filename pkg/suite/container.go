@@ -437,9 +437,7 @@ type longVolume struct {
 	kind           volumeType
 	source, target string
 	readOnly       bool
-	propagation    string
 	selinux        string
-	noCopy         bool
 	size           int64
 	mode           string
 }
@@ -452,24 +450,19 @@ const (
 	tmpfsVolume volumeType = "tmpfs"
 )
 
-var longVolumeKeys = keys[longVolume]{what: "a volume", set: map[string]setter[longVolume]{
+var longVolumeKeys = keys[longVolume]{what: "a volume", refused: map[string]string{"volume": "leave it out, with its option nocopy: a new volume gets what the image has at its target"}, set: map[string]setter[longVolume]{
 	"type":      choiceKey(func(v *longVolume) *volumeType { return &v.kind }, bindVolume, namedVolume, tmpfsVolume),
 	"source":    textKey(filePath, func(v *longVolume) *string { return &v.source }),
 	"target":    textKey(containerPath, func(v *longVolume) *string { return &v.target }),
 	"read_only": boolKey(func(v *longVolume) *bool { return &v.readOnly }),
 	"bind":      section(bindOptionKeys),
-	"volume":    section(volumeOptionKeys),
 	"tmpfs":     section(tmpfsOptionKeys),
 }}
 
 // The keys of the sections of a long volume, one for each type.
 var (
-	bindOptionKeys = keys[longVolume]{what: "bind", set: map[string]setter[longVolume]{
-		"propagation": choiceKey(func(v *longVolume) *string { return &v.propagation }, "private", "rprivate", "shared", "rshared", "slave", "rslave"),
-		"selinux":     choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
-	}}
-	volumeOptionKeys = keys[longVolume]{what: "volume", set: map[string]setter[longVolume]{
-		"nocopy": boolKey(func(v *longVolume) *bool { return &v.noCopy }),
+	bindOptionKeys = keys[longVolume]{what: "bind", refused: map[string]string{"propagation": "use the short form: SOURCE:TARGET:rslave"}, set: map[string]setter[longVolume]{
+		"selinux": choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
 	}}
 	tmpfsOptionKeys = keys[longVolume]{what: "tmpfs", set: map[string]setter[longVolume]{
 		"size": sizeKey(1, func(v *longVolume) *int64 { return &v.size }),
@@ -512,8 +505,7 @@ func (l longVolume) volume(from place) (volume, error) {
 		return volume{}, fault("", "a bind has no source")
 	case l.kind == tmpfsVolume && l.source != "":
 		return volume{}, fault("", "a tmpfs takes no source")
-	case l.kind != bindVolume && l.propagation+l.selinux != "",
-		l.kind != namedVolume && l.noCopy,
+	case l.kind != bindVolume && l.selinux != "",
 		l.kind != tmpfsVolume && (l.size > 0 || l.mode != ""):
 		return volume{}, fault("", "a volume of type %s takes no options of another type", l.kind)
 	}
@@ -526,13 +518,8 @@ func (l longVolume) volume(from place) (volume, error) {
 	} else if strings.HasPrefix(l.source, "/") {
 		return volume{}, fault("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
 	}
-	for _, option := range []string{l.propagation, l.selinux} {
-		if option != "" {
-			m.Options = append(m.Options, option)
-		}
-	}
-	if l.noCopy {
-		m.Options = append(m.Options, "nocopy")
+	if l.selinux != "" {
+		m.Options = append(m.Options, l.selinux)
 	}
 	return checkVolume(m)
 }

@@ -57,6 +57,8 @@ type keys[T any] struct {
 	what       string // the mapping, for messages: "a test"
 	set        map[string]setter[T]
 	extensions bool // x-… keys are ignored
+	// refused are the keys of Compose that are not supported, each with its remedy.
+	refused map[string]string
 }
 
 // decode reads the mapping n into to and reports unknown and repeated keys.
@@ -74,6 +76,8 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			}
 			set(d, to, p.value)
 		case k.extensions && strings.HasPrefix(name, "x-"):
+		case k.refused[name] != "":
+			d.fail(p.key, k.refused[name], "key %s of %s is not supported", quoted(name), k.what)
 		default:
 			known := slices.Sorted(maps.Keys(k.set))
 			meant := nearest.Of(name, known)

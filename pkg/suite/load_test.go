@@ -202,11 +202,12 @@ func TestContainerKeys(t *testing.T) {
 				container.Mount{Source: "DIR/a", Target: "/b", ReadOnly: true, Options: []string{"z"}},
 				container.Mount{Source: "/home/ci/x", Target: "/x"}, container.Mount{Target: "/anonymous"})
 		}},
-		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {propagation: rslave, selinux: z}}]", func(c *container.Container) {
-			c.Mounts = append(c.Mounts, container.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"rslave", "z"}})
+		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {selinux: z}}]", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"z"}})
 		}},
-		{"volumes: [{type: volume, source: data, target: /a, volume: {nocopy: true}}]", func(c *container.Container) {
-			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/a", Options: []string{"nocopy"}})
+		{"volumes: [{type: volume, source: data, target: /a}, '/net:/net:rslave', '/b:/b:cached']", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/a"},
+				container.Mount{Source: "/net", Target: "/net", Options: []string{"rslave"}}, container.Mount{Source: "/b", Target: "/b", Options: []string{"cached"}})
 		}},
 		{"volumes: [{type: tmpfs, target: /a, tmpfs: {size: 1m, mode: 1777}}]", func(c *container.Container) {
 			c.Tmpfs = []string{"/a:size=1048576,mode=1777"}

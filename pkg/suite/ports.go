@@ -48,8 +48,8 @@ func parsePorts(text string) ([]container.Port, error) {
 	if !given {
 		protocol = "tcp"
 	}
-	if protocol != "tcp" && protocol != "udp" && protocol != "sctp" {
-		return nil, fault("tcp, udp and sctp are", "%q is not a protocol", printable(protocol))
+	if protocol != "tcp" && protocol != "udp" {
+		return nil, fault("use tcp or udp", "the protocol %s is not supported", quoted(protocol))
 	}
 	at := strings.LastIndexByte(rest, ':')
 	if at < 0 {

@@ -25,8 +25,16 @@ func (v volume) target() string { return v.mount.Target }
 // volumeName is what the engine takes for a volume's name.
 var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
-// mountOptions are the options of the short form besides ro and rw.
-var mountOptions = []string{"z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "cached", "delegated", "consistent"}
+// mountOptions are the options of the short form besides ro and rw. Many Compose files written for
+// other systems have cached, which changes nothing on Linux.
+var mountOptions = append([]string{"z", "Z", "cached"}, container.Propagations...)
+
+// refusedOptions are the options of Compose that are not supported, each with its remedy.
+var refusedOptions = map[string]string{
+	"nocopy":     "leave it out: a new volume gets what the image has at its target",
+	"delegated":  "leave it out: it changes nothing on Linux",
+	"consistent": "leave it out: it changes nothing on Linux",
+}
 
 // place is what a relative path and a ~ start from.
 type place struct{ dir, home string }
@@ -78,8 +86,10 @@ func setMountOptions(m *container.Mount, text string) error {
 		case option == "rw":
 		case slices.Contains(mountOptions, option):
 			m.Options = append(m.Options, option)
+		case refusedOptions[option] != "":
+			return fault(refusedOptions[option], "the option %s is not supported", option)
 		default:
-			return fault("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %q", printable(option))
+			return fault("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %s", quoted(option))
 		}
 	}
 	return nil
