@@ -1,6 +1,8 @@
 package suite
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // settings is what `defaults` and a test say of containers. A test's keys are read on
@@ -311,11 +314,11 @@ func (d *decoder) environmentValue(name string, n *yaml.Node, hasValue bool) (sc
 // assignment appends a variable whose name and value are right.
 func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
-		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or has a blank in it", d.key)
+		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or contains a space", d.key)
 		return out
 	}
 	if strings.ContainsRune(value, 0) {
-		d.fail(n, "", "%s: the value of %s has a NUL in it", d.key, name)
+		d.fail(n, "", "%s: the value of %s contains a NUL byte", d.key, name)
 		return out
 	}
 	v := container.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
@@ -391,7 +394,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 
 // failEnvFile reports a fault at its line, without the line: it may hold a secret.
 func (d *decoder) failEnvFile(file string, err error) {
-	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hintOf(err)}
+	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hint.Of(err)}
 	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else
 		p.Line, p.Message = l.line, l.err.Error()
 	}
@@ -498,16 +501,16 @@ func (d *decoder) longVolume(n *yaml.Node) (volume, bool) {
 func (l longVolume) volume(from place) (volume, error) {
 	switch {
 	case l.kind == "":
-		return volume{}, fault("the types are bind, volume and tmpfs", "the volume has no type")
+		return volume{}, hint.Errorf("the types are bind, volume and tmpfs", "the volume has no type")
 	case l.target == "":
-		return volume{}, fault("", "the volume has no target")
+		return volume{}, errors.New("the volume has no target")
 	case l.kind == bindVolume && l.source == "":
-		return volume{}, fault("", "a bind has no source")
+		return volume{}, errors.New("a bind has no source")
 	case l.kind == tmpfsVolume && l.source != "":
-		return volume{}, fault("", "a tmpfs takes no source")
+		return volume{}, errors.New("a tmpfs takes no source")
 	case l.kind != bindVolume && l.selinux != "",
 		l.kind != tmpfsVolume && (l.size > 0 || l.mode != ""):
-		return volume{}, fault("", "a volume of type %s takes no options of another type", l.kind)
+		return volume{}, fmt.Errorf("a volume of type %s takes no options of another type", l.kind)
 	}
 	if l.kind == tmpfsVolume {
 		return l.tmpfs()
@@ -516,7 +519,7 @@ func (l longVolume) volume(from place) (volume, error) {
 	if l.kind == bindVolume {
 		m.Source = from.abs(l.source)
 	} else if strings.HasPrefix(l.source, "/") {
-		return volume{}, fault("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
+		return volume{}, hint.Errorf("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
 	}
 	if l.selinux != "" {
 		m.Options = append(m.Options, l.selinux)

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v4"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/nearest"
 )
 
@@ -98,39 +99,31 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
-	d.failAt(n.Line, n.Column, hint, format, args...)
+func (d *decoder) fail(n *yaml.Node, remedy, format string, args ...any) {
+	d.failAt(n.Line, n.Column, remedy, format, args...)
 }
 
-func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
+func (d *decoder) failAt(line, column int, remedy, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	line, column = d.source.clamp(line, column)
 	d.problems = append(d.problems, Problem{
 		File: d.file, Line: line, Column: column,
-		Message: fmt.Sprintf(format, args...), Hint: hint,
+		Message: fmt.Sprintf(format, args...), Hint: remedy,
 	})
 }
 
 // failErr reports err and its hint.
 func (d *decoder) failErr(n *yaml.Node, err error) {
-	d.fail(n, hintOf(err), "%s: %v", d.key, err)
-}
-
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
+	d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 }
 
 // tooMany counts a value that is read; past the bound it reports that once.
 func (d *decoder) tooMany(n *yaml.Node) bool {
 	d.visits++
 	if d.visits == maxVisits {
-		d.fail(n, "", "the file stands for more than %d values: its aliases repeat too much", maxVisits)
+		d.fail(n, "", "the file expands to more than %d values: its aliases repeat too much", maxVisits)
 	}
 	return d.visits >= maxVisits
 }
@@ -189,7 +182,7 @@ func (d *decoder) collect(n *yaml.Node, what string, seen map[string]int, out *[
 		d.collectPair(pair{key, value}, what, seen, out, inherited)
 	}
 	for _, m := range merged {
-		d.collect(m, "what << merges", seen, out, depth+1)
+		d.collect(m, "the value of <<", seen, out, depth+1)
 	}
 }
 
@@ -274,7 +267,7 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	v := variables{lookup: d.env.Lookup}
 	text, err := v.expand(n.Value, 0)
 	if err != nil {
-		d.fail(n, hintOf(err), "%s: %v", d.key, err)
+		d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 		return scalar{}, false
 	}
 	hidden := d.hides()
@@ -295,7 +288,7 @@ func (d *decoder) hides() bool {
 
 // rule says what is wrong with a text: the words that follow the key, as "must be an
 // absolute path"; "" when nothing is.
-type rule func(text string) (wrong, hint string)
+type rule func(text string) (wrong, remedy string)
 
 // text reads a single value that keeps the rule.
 func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
@@ -303,8 +296,8 @@ func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if wrong, hint := keeps(s.text); wrong != "" {
-		d.fail(s.node, hint, "%s %s%s", d.key, wrong, s.not())
+	if wrong, remedy := keeps(s.text); wrong != "" {
+		d.fail(s.node, remedy, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true
@@ -445,13 +438,13 @@ func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter
 		value, err := parseDuration(text)
 		switch {
 		case err != nil:
-			hint := ""
+			remedy := ""
 			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
-				hint = "give it a unit: " + text + "s, " + text + "m"
+				remedy = "give it a unit: " + text + "s, " + text + "m"
 			}
-			return "must be a duration such as 90s, 1h30m or 1d", hint
+			return "must be a duration such as 90s, 1h30m or 1d", remedy
 		case value < low && low <= time.Nanosecond:
-			return "must be more than nothing", ""
+			return "must be more than 0", ""
 		case value < low:
 			return "must be at least " + low.String(), ""
 		case value > maxDuration:

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 	"runtests/pkg/nearest"
 )
 
@@ -99,12 +100,12 @@ var healthCheckKeys = keys[HealthCheck]{what: "a healthcheck", set: map[string]s
 // deployments reads the section `deploy`. The steps and the images are known.
 func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []Deployment) {
 	for _, p := range d.pairs(n, "deploy") {
-		if wrong, hint := deploymentName(p.key.Value); wrong != "" {
-			d.fail(p.key, hint, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
+		if wrong, remedy := deploymentName(p.key.Value); wrong != "" {
+			d.fail(p.key, remedy, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
 			continue
 		}
 		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
-			d.fail(p.key, "", "%s is the name of an image too: the report could not tell them apart", quoted(p.key.Value))
+			d.fail(p.key, "", "%s is also the name of an image: a report could not tell them apart", quoted(p.key.Value))
 		}
 		one := d.deployment(p)
 		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
@@ -125,7 +126,7 @@ func (d *decoder) deployment(p pair) deployment {
 	}
 	deployKeys.decode(d, &one, p.value)
 	if one.at["from"] == nil {
-		d.fail(p.key, "from: TEST@IMAGE names the test whose container it is made of", "deployment %s has no from", quoted(p.key.Value))
+		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
 	d.checkDeployment(p.key, &one)
 	one.Deployment.Container = one.container()
@@ -167,7 +168,7 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	case len(found) == 1:
 		return found[0]
 	case len(found) > 1:
-		d.fail(n, "say which: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
+		d.fail(n, "choose one: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
 	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
 	default:
 		d.fail(n, nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
@@ -182,14 +183,14 @@ func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
 	mode, _, _ := strings.Cut(c.NetworkMode, ":")
 	if mode == "host" || mode == "none" || mode == "container" {
 		if len(c.Ports) > 0 {
-			d.fail(where("ports"), "", "a container with network_mode: %s publishes no ports", mode)
+			d.fail(where("ports"), "", "a container with network_mode: %s cannot publish ports", mode)
 		}
 		if c.MacAddress != "" {
-			d.fail(where("mac_address"), "", "a container with network_mode: %s has no MAC address of its own", mode)
+			d.fail(where("mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", mode)
 		}
 	}
 	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
-		d.fail(where("healthcheck"), "", "a healthcheck is http or command, not both")
+		d.fail(where("healthcheck"), "", "a healthcheck takes http or command, not both")
 	}
 	if p.PortsFile != "" && len(c.Ports) == 0 {
 		d.fail(where("ports_file"), "", "ports_file is for a deployment with ports")
@@ -213,7 +214,7 @@ func deploymentName(text string) (string, string) {
 	}
 	for _, suffix := range deploymentSuffixes {
 		if strings.HasSuffix(text, suffix) {
-			return "must not end in " + suffix, "the containers that come before and after that of NAME are called so"
+			return "must not end in " + suffix, "NAME-next, NAME-outgoing and NAME-previous are its other containers"
 		}
 	}
 	return "", ""
@@ -228,8 +229,8 @@ func setHost(d *decoder, p *deployment, n *yaml.Node) {
 	if !ok {
 		return
 	}
-	if wrong, hint := deployHost(s.text); wrong != "" {
-		d.fail(s.node, hint, "host %s", wrong)
+	if wrong, remedy := deployHost(s.text); wrong != "" {
+		d.fail(s.node, remedy, "host %s", wrong)
 		return
 	}
 	p.Host = s.text
@@ -243,16 +244,16 @@ func deployHost(text string) (string, string) {
 	case text == "":
 		return "", ""
 	case err != nil:
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
 		return "", ""
 	case u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	}
 	if _, set := u.User.Password(); set {
-		return "must not have a password", "ssh-copy-id lets the user in by a key"
+		return "must not have a password", "log in with a key: ssh-copy-id installs it"
 	}
 	return "", ""
 }
@@ -285,12 +286,12 @@ func setFiles(d *decoder, p *deployment, n *yaml.Node) {
 			continue
 		}
 		if one.key.Value == "" {
-			d.fail(one.key, "", "files: a file without a name")
+			d.fail(one.key, "", "files: a file has no name")
 			continue
 		}
 		target = path.Clean(target)
 		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
-			d.fail(one.value, "", "files: two files would be %s", quoted(target))
+			d.fail(one.value, "", "files: two files have the target %s", quoted(target))
 			continue
 		}
 		p.Files = append(p.Files, File{Source: d.from.abs(one.key.Value), Target: target})
@@ -306,7 +307,7 @@ func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
 	}
 	for _, item := range deref(n).Content {
 		if source := deref(volumeSource(deref(item))); strings.HasPrefix(source.Value, ".") || strings.HasPrefix(source.Value, "~") {
-			d.fail(source, "write it as an absolute path", "volumes: a path of the production machine starts with /")
+			d.fail(source, "", "volumes: a path on the production machine must be absolute")
 		}
 	}
 }
@@ -324,7 +325,7 @@ func volumeSource(n *yaml.Node) *yaml.Node {
 // FindDeployments returns the deployments of these names, each once; an error names the nearest.
 func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	if len(s.Deployments) == 0 {
-		return nil, fault("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
+		return nil, hint.Errorf("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
 	}
 	var known []string
 	for _, one := range s.Deployments {
@@ -333,7 +334,7 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	var wrong TargetsError
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			wrong.add(name, fault(nearest.Hint(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
+			wrong.add(name, hint.Errorf(nearest.Hint(name, known), "target %s: the suite has no deployment of that name", quoted(name)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
@@ -345,8 +346,8 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 // CheckFiles tells which of the files to be copied cannot be read; nil: none.
 func (p *Deployment) CheckFiles() error {
 	for _, f := range p.Files {
-		if _, err := readBounded(f.Source, MaxFileBytes); err != nil {
-			return fault("files: { FILE: PLACE } names files of this machine", "read %s: %w", filepath.Clean(f.Source), err)
+		if _, err := readFile(f.Source, MaxFileBytes); err != nil {
+			return hint.Errorf("in files: { SOURCE: TARGET }, SOURCE is a file on this machine", "read %s: %w", filepath.Clean(f.Source), err)
 		}
 	}
 	return nil

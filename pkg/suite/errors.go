@@ -91,21 +91,3 @@ func printable(s string) string {
 		return r
 	}, s)
 }
-
-// Error is a fault that has a remedy but no place in a suite file.
-type Error struct {
-	Err    error
-	Remedy string
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-
-// Unwrap returns the fault itself.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Hint returns the remedy.
-func (e *Error) Hint() string { return e.Remedy }
-
-func fault(remedy, format string, args ...any) error {
-	return &Error{Err: fmt.Errorf(format, args...), Remedy: remedy}
-}

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
 )
 
 // maxFile bounds a suite file, in bytes.
@@ -69,10 +71,10 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 }
 
 func readSuite(file, path string) (string, error) {
-	data, err := readBounded(path, maxFile)
+	data, err := readFile(path, maxFile)
 	switch {
 	case isNotExist(err):
-		return "", fault("-f FILE names another one; without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
+		return "", hint.Errorf("name another file with -f FILE, or run without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
 	case err != nil:
 		return "", fmt.Errorf("read suite file %q: %w", file, err)
 	case strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")) == "":
@@ -180,7 +182,7 @@ func (d *decoder) document(text string) *yaml.Node {
 	var doc, next yaml.Node
 	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		d.failAt(1, 1, "", "the file has nothing but comments in it")
+		d.failAt(1, 1, "", "the file has only comments")
 		return nil
 	}
 	if err == nil {
@@ -192,7 +194,7 @@ func (d *decoder) document(text string) *yaml.Node {
 		d.failSyntax(err)
 		return nil
 	}
-	d.fail(&next, "", "a suite is one document, and here a second one starts")
+	d.fail(&next, "", "a suite file must be one YAML document, and a second one starts here")
 	return nil
 }
 
@@ -200,7 +202,7 @@ func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
 	if root.Kind == yaml.MappingNode {
 		return root
 	}
-	d.fail(root, "the least of them is tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
+	d.fail(root, "the shortest suite file is tests: tests/*", "a suite file must be a mapping, not %s", kindOf(root))
 	return nil
 }
 
@@ -212,11 +214,11 @@ func (d *decoder) failSyntax(err error) {
 		return
 	}
 	line, column := syntax.Mark.Line, syntax.Mark.Column
-	hint := ""
+	remedy := ""
 	if at := []rune(d.source.line(line)); column >= 1 && column <= len(at) && at[column-1] == '\t' {
-		hint = "YAML is indented with blanks, not with tabs"
+		remedy = "indent with spaces: YAML does not allow tabs"
 	}
-	d.failAt(line, column, hint, "not YAML: %s", printable(syntax.Message))
+	d.failAt(line, column, remedy, "not YAML: %s", printable(syntax.Message))
 }
 
 // checkCharacters reports the first byte that is not text.
@@ -231,7 +233,7 @@ func (d *decoder) checkCharacters(text string) bool {
 		if broken {
 			d.failAt(len(before), column, "", "the file is not UTF-8")
 		} else {
-			d.failAt(len(before), column, "", "the file has a control character (%U) in it", r)
+			d.failAt(len(before), column, "", "the file has a control character (%U)", r)
 		}
 		return false
 	}

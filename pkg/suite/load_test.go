@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -388,7 +390,7 @@ func TestEngineSocket(t *testing.T) {
 		"volumes: [{type: tmpfs, target: /run}]":                "",
 	} {
 		_, _, err := load(t, "tests:\n  t:\n    image: x\n    "+yaml+"\n", Overrides{})
-		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), "engine in it ("+refused+")") {
+		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), "engine ("+refused+")") {
 			t.Errorf("%s: %v", yaml, err)
 		}
 	}
@@ -396,7 +398,7 @@ func TestEngineSocket(t *testing.T) {
 	if err == nil {
 		t.Error("--volume gives the engine away")
 	}
-	if _, err := FromDirs([]string{"/run"}, env("/"), Overrides{Image: "x"}); err == nil || hintOf(err) == "" {
+	if _, err := FromDirs([]string{"/run"}, env("/"), Overrides{Image: "x"}); err == nil || hint.Of(err) == "" {
 		t.Error("a directory on the command line gives the engine away:", err)
 	}
 }
@@ -492,12 +494,16 @@ func TestTestsFromGlobs(t *testing.T) {
 func TestFilesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "empty"), " \n\t\n")
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("# 45678\n", 4<<20/8)+"\n")
 	for file, want := range map[string]string{
 		"none":  `read suite file "none": no such file or directory`,
-		".":     `read suite file ".": it is a directory`,
+		".":     `read suite file ".": not a regular file`,
+		"pipe":  `read suite file "pipe": not a regular file`,
 		"empty": `read suite file "empty": it is empty`,
-		"huge":  `read suite file "huge": it is larger than 4096 KiB`,
+		"huge":  `read suite file "huge": larger than 4 MiB`,
 	} {
 		_, err := Load(file, env(dir), Overrides{})
 		if err == nil || err.Error() != want || errors.Is(err, fs.ErrNotExist) != (file == "none") {

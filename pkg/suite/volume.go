@@ -2,6 +2,7 @@ package suite
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // testDir is where a test's directory is in its container.
@@ -58,10 +60,10 @@ func absolute(dir, file string) string {
 func parseVolume(text string, from place) (volume, error) {
 	parts := strings.Split(text, ":")
 	if len(parts) > 3 {
-		return volume{}, fault("the long form takes any path: {type: bind, source: …, target: …}", "a volume has at most three parts: SOURCE:TARGET:OPTIONS")
+		return volume{}, hint.Errorf("the long form takes any path: {type: bind, source: …, target: …}", "a volume has at most three parts: SOURCE:TARGET:OPTIONS")
 	}
 	if slices.Contains(parts, "") {
-		return volume{}, fault("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
+		return volume{}, hint.Errorf("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
 	}
 	if len(parts) == 1 {
 		return checkVolume(container.Mount{Target: parts[0]})
@@ -87,9 +89,9 @@ func setMountOptions(m *container.Mount, text string) error {
 		case slices.Contains(mountOptions, option):
 			m.Options = append(m.Options, option)
 		case refusedOptions[option] != "":
-			return fault(refusedOptions[option], "the option %s is not supported", option)
+			return hint.Errorf(refusedOptions[option], "the option %s is not supported", option)
 		default:
-			return fault("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %s", quoted(option))
+			return hint.Errorf("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %s", quoted(option))
 		}
 	}
 	return nil
@@ -102,7 +104,7 @@ func checkVolume(m container.Mount) (volume, error) {
 	}
 	m.Target = target
 	if m.Source != "" && !m.Bind() && !volumeName.MatchString(m.Source) {
-		return volume{}, fault("a path starts with /, ./ or ~/", "%q is not the name of a volume", printable(m.Source))
+		return volume{}, hint.Errorf("a path starts with /, ./ or ~/", "%q is not the name of a volume", printable(m.Source))
 	}
 	return volume{mount: m}, nil
 }
@@ -110,13 +112,13 @@ func checkVolume(m container.Mount) (volume, error) {
 // checkTarget returns the path in the container, cleaned: two spellings of one target are one.
 func checkTarget(target string) (string, error) {
 	if !path.IsAbs(target) {
-		return "", fault("", "the path in the container must be absolute, not %q", printable(target))
+		return "", fmt.Errorf("the path in the container must be absolute, not %q", printable(target))
 	}
 	switch target = path.Clean(target); target {
 	case "/":
 		return "", errors.New("the root of the container cannot be a mount")
 	case testDir:
-		return "", fault("a path below it, as /test/data, or another one is free", "%s is where the test's own directory is", testDir)
+		return "", hint.Errorf("use a path below it, such as /test/data, or another path", "%s is the test's own directory", testDir)
 	}
 	return target, nil
 }
