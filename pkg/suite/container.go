@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,47 @@ func (s settings) clone() settings {
 }
 
 func (s *settings) mark(key string, n *yaml.Node) { s.at[key] = n }
+
+// where returns the value of the first of the keys that was given, or n.
+func (s *settings) where(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if at := s.at[key]; at != nil {
+			return at
+		}
+	}
+	return n
+}
+
+// container returns the container of the settings, without volumes. Variables of environment
+// override those of env_file.
+func (s *settings) container() container.Container {
+	c := s.Container
+	given := make([]assignment, len(s.variables))
+	for i, v := range s.variables {
+		given[i].Variable = v
+	}
+	c.Env = assign(s.fromFiles, given)
+	c.SecurityOpt = securityOptions(c)
+	c.Tmpfs = slices.Clone(c.Tmpfs) // the steps of a test share nothing that could be appended to
+	return c
+}
+
+// ownNetwork reports whether the container has a network of its own, with an address and ports.
+func (s *settings) ownNetwork() bool {
+	mode, _, _ := strings.Cut(s.NetworkMode, ":")
+	return mode != "host" && mode != "none" && mode != "container"
+}
+
+// checkTmpfs reports the paths that are both in tmpfs and in volumes.
+func (d *decoder) checkTmpfs(n *yaml.Node, s *settings) {
+	for _, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		target = path.Clean(target)
+		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
+			d.fail(s.where(n, "tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
+		}
+	}
+}
 
 // mib is Docker's smallest memory limit's unit.
 const mib = 1 << 20
@@ -519,7 +561,7 @@ func (l longVolume) volume(from place) (volume, error) {
 	if l.kind == bindVolume {
 		m.Source = from.abs(l.source)
 	} else if strings.HasPrefix(l.source, "/") {
-		return volume{}, hint.Errorf("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
+		return volume{}, hint.Errorf("use type: bind for a path", "%s is not the name of a volume", quoted(l.source))
 	}
 	if l.selinux != "" {
 		m.Options = append(m.Options, l.selinux)

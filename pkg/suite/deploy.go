@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"cmp"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -129,27 +128,9 @@ func (d *decoder) deployment(p pair) deployment {
 		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
 	d.checkDeployment(p.key, &one)
-	one.Deployment.Container = one.container()
+	one.Deployment.Container = one.settings.container()
+	addVolumes(&one.Deployment.Container, one.volumes)
 	return one
-}
-
-// container is what the settings say, without a test's directory.
-func (p *deployment) container() container.Container {
-	c := p.settings.Container
-	given := make([]assignment, len(p.variables))
-	for i, v := range p.variables {
-		given[i].Variable = v
-	}
-	c.Env = assign(p.fromFiles, given)
-	c.SecurityOpt = securityOptions(c)
-	for _, v := range p.volumes {
-		if v.tmpfs != "" {
-			c.Tmpfs = append(slices.Clone(c.Tmpfs), v.tmpfs)
-		} else {
-			c.Mounts = append(c.Mounts, v.mount)
-		}
-	}
-	return c
 }
 
 // deployedStep is the name of the step that from names.
@@ -178,30 +159,20 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 
 // checkDeployment reports what no key shows alone.
 func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
-	where := func(key string) *yaml.Node { return cmp.Or(p.at[key], n) }
 	c := p.settings.Container
-	mode, _, _ := strings.Cut(c.NetworkMode, ":")
-	if mode == "host" || mode == "none" || mode == "container" {
-		if len(c.Ports) > 0 {
-			d.fail(where("ports"), "", "a container with network_mode: %s cannot publish ports", mode)
-		}
-		if c.MacAddress != "" {
-			d.fail(where("mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", mode)
-		}
+	if len(c.Ports) > 0 && !p.ownNetwork() {
+		d.fail(p.where(n, "ports"), "", "a container with network_mode: %s cannot publish ports", c.NetworkMode)
+	}
+	if c.MacAddress != "" && !p.ownNetwork() {
+		d.fail(p.where(n, "mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", c.NetworkMode)
 	}
 	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
-		d.fail(where("healthcheck"), "", "a healthcheck takes http or command, not both")
+		d.fail(p.where(n, "healthcheck"), "", "a healthcheck takes http or command, not both")
 	}
 	if p.PortsFile != "" && len(c.Ports) == 0 {
-		d.fail(where("ports_file"), "", "ports_file is for a deployment with ports")
+		d.fail(p.where(n, "ports_file"), "", "ports_file is for a deployment with ports")
 	}
-	for _, t := range c.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		target = path.Clean(target)
-		if slices.ContainsFunc(p.volumes, func(v volume) bool { return v.target() == target }) {
-			d.fail(where("tmpfs"), "", "%s is both in tmpfs and in volumes", quoted(target))
-		}
-	}
+	d.checkTmpfs(n, &p.settings)
 }
 
 // The suffixes of the names of a deployment's other containers.

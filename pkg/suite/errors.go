@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"runtests/pkg/plain"
 )
 
 // maxPrinted is how many problems Error prints: a file with more than that has one
@@ -45,7 +47,7 @@ func (e *Errors) Error() string {
 // String is the problem as a person reads it, without a final newline.
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: %s", printable(p.File), p.Line, p.Column, p.Message)
+	fmt.Fprintf(&b, "%s:%d:%d: %s", plain.Clean(p.File), p.Line, p.Column, p.Message)
 	if p.Excerpt != "" {
 		line, pad := excerptWindow(p.Excerpt, p.Column)
 		fmt.Fprintf(&b, "\n  %s\n  %s^", line, pad)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -228,33 +227,15 @@ func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 
 // checkTogether reports what no key shows alone.
 func (e *expander) checkTogether(n *yaml.Node, s *settings) {
-	where := func(keys ...string) *yaml.Node {
-		for _, key := range keys {
-			if at := s.at[key]; at != nil {
-				return at
-			}
-		}
-		return n
-	}
 	if s.mount == Copied && s.ReadOnly {
-		e.d.fail(where("mount", "read_only"), "use mount: ro, or read_only: false",
+		e.d.fail(s.where(n, "mount", "read_only"), "use mount: ro, or read_only: false",
 			"mount: copy and read_only: true exclude each other: nothing can be copied into a read-only container")
 	}
-	mac := s.MacAddress
-	if e.over.mac != "" {
-		mac = e.over.mac
+	if s.MacAddress+e.over.mac != "" && !s.ownNetwork() {
+		e.d.fail(s.where(n, "network_mode", "mac_address"), `mac_address: "" removes the default`,
+			"a container with network_mode: %s cannot have a MAC address of its own", s.NetworkMode)
 	}
-	mode, _, _ := strings.Cut(s.NetworkMode, ":")
-	if mac != "" && (mode == "host" || mode == "none" || mode == "container") {
-		e.d.fail(where("network_mode", "mac_address"), `mac_address: "" removes the default`, "a container with network_mode: %s cannot have a MAC address of its own", mode)
-	}
-	for _, t := range s.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		target = path.Clean(target)
-		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
-			e.d.fail(where("tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
-		}
-	}
+	e.d.checkTmpfs(n, s)
 }
 
 // checkSockets reports a mount that has an engine's socket in it: a suite gives the
@@ -264,22 +245,16 @@ func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 	if nameSocket(s.volumes, sockets) || nameSocket(e.over.volumes, sockets) {
 		return
 	}
-	at := func(key string) *yaml.Node {
-		if node := s.at[key]; node != nil {
-			return node
-		}
-		return n
-	}
 	for _, v := range s.volumes {
 		if err := checkSocket(v.mount, sockets, e.d.files); err != nil {
-			e.d.fail(at("volumes"), hint.Of(err), "%v", err)
+			e.d.fail(s.where(n, "volumes"), hint.Of(err), "%v", err)
 		}
 	}
 	if s.mount == Copied {
 		return
 	}
 	if err := checkSocket(container.Mount{Source: dir}, sockets, e.d.files); err != nil {
-		e.d.fail(at("dir"), hint.Of(err), "%v", err)
+		e.d.fail(s.where(n, "dir"), hint.Of(err), "%v", err)
 	}
 }
 
@@ -288,7 +263,7 @@ func newStep(test, imageName, dir string, img Image, s settings, over overrides)
 	step := Step{
 		Name: stepName(test, imageName), Test: test, Image: imageName,
 		Dir: dir, Mount: s.mount, Timeout: s.timeout, Retries: s.retries,
-		PullPolicy: PullMissing, Container: s.Container,
+		PullPolicy: PullMissing, Container: s.container(),
 	}
 	switch {
 	case img.Build != nil: // it is nowhere else
@@ -309,34 +284,20 @@ func newStep(test, imageName, dir string, img Image, s settings, over overrides)
 	if len(c.Command) == 0 {
 		c.Command = []string{testDir + "/test.sh"}
 	}
-	c.SecurityOpt = securityOptions(s.Container)
 	step.Script = c.Command[0] == testDir+"/test.sh"
-	given := make([]assignment, len(s.variables))
-	for i, v := range s.variables {
-		given[i].Variable = v
-	}
-	c.Env = assign(s.fromFiles, given)
 	mountAll(&step, mergeVolumes(s.volumes, over.volumes))
 	return step
 }
 
-// mountAll puts the test's directory and the volumes into the step's container. The
-// lists are the step's own: steps of one test share nothing that could be appended to.
+// mountAll puts the test's directory and the volumes into the step's container.
 func mountAll(step *Step, volumes []volume) {
 	c := &step.Container
-	c.Tmpfs = slices.Clone(c.Tmpfs)
 	if step.Mount == Copied {
 		c.Copies = []container.Copy{{Source: step.Dir, Target: testDir}}
 	} else {
 		c.Mounts = []container.Mount{{Source: step.Dir, Target: testDir, ReadOnly: step.Mount == ReadOnly}}
 	}
-	for _, v := range volumes {
-		if v.tmpfs != "" {
-			c.Tmpfs = append(c.Tmpfs, v.tmpfs)
-		} else {
-			c.Mounts = append(c.Mounts, v.mount)
-		}
-	}
+	addVolumes(c, volumes)
 }
 
 // stepName is TEST@IMAGE. It becomes the name of a file: the slashes of an image

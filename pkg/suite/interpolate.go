@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // maxNesting bounds ${A:-${B:-…}}: no person writes more.
@@ -116,7 +117,7 @@ func (v *variables) required(name, message string, depth int) error {
 	if message == "" {
 		return fmt.Errorf("variable %s is required", name)
 	}
-	return fmt.Errorf("variable %s is required: %s", name, printable(message))
+	return fmt.Errorf("variable %s is required: %s", name, plain.Clean(message))
 }
 
 // closingBrace returns the index of the } that closes the { at the start of text, or -1.

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // maxFile bounds a suite file, in bytes.
@@ -218,7 +219,7 @@ func (d *decoder) failSyntax(err error) {
 	if at := []rune(d.source.line(line)); column >= 1 && column <= len(at) && at[column-1] == '\t' {
 		remedy = "indent with spaces: YAML does not allow tabs"
 	}
-	d.failAt(line, column, remedy, "not YAML: %s", printable(syntax.Message))
+	d.failAt(line, column, remedy, "not YAML: %s", plain.Clean(syntax.Message))
 }
 
 // checkCharacters reports the first byte that is not text.
@@ -251,23 +252,23 @@ func (d *decoder) warnIfWritable() {
 		return
 	}
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o022 != 0 {
-		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(d.file))
 	}
 	dir := filepath.Dir(d.files.resolve(d.path))
 	if mode, err := d.files.mode(dir); err == nil && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
-		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", printable(d.file), printable(dir))
+		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(dir))
 	}
 }
 
 // warnIfOpen warns of a file of secrets that has some of the permissions.
 func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
 	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
-		d.warn("the %s %s can be read by others: chmod 600 %s", what, printable(file), printable(file))
+		d.warn("the %s %s can be read by others: chmod 600 %s", what, plain.Clean(file), plain.Clean(file))
 	}
 }
 
 func (d *decoder) warnIfReadable() {
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o044 != 0 {
-		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
+		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", plain.Clean(d.file))
 	}
 }

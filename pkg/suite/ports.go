@@ -62,7 +62,7 @@ func parsePorts(text string) ([]container.Port, error) {
 	if at := strings.LastIndexByte(host, ':'); at >= 0 {
 		ip, host = strings.Trim(host[:at], "[]"), host[at+1:]
 		if _, err := netip.ParseAddr(ip); err != nil {
-			return nil, hint.Errorf(form, "%q is not an IP address", printable(ip))
+			return nil, hint.Errorf(form, "%s is not an IP address", quoted(ip))
 		}
 	}
 	first, last, err := portRange(host)

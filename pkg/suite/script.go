@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"runtests/pkg/plain"
 )
 
 // maxInterpreter is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
@@ -89,7 +91,7 @@ func missingScript(path string, err error) error {
 		return &ScriptError{Path: path, Reason: "cannot be examined: " + bare(err).Error(), err: err}
 	}
 	if to, linkErr := os.Readlink(path); linkErr == nil {
-		return &ScriptError{Path: path, Reason: "is a link to " + printable(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
+		return &ScriptError{Path: path, Reason: "is a link to " + plain.Clean(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
 	}
 	return &ScriptError{Path: path, Reason: "does not exist", Remedy: "a test is a directory with an executable test.sh in it", err: err}
 }
@@ -120,7 +122,7 @@ func interpreter(head []byte) string {
 	if len(fields) == 0 {
 		return ""
 	}
-	return printable(fields[0])
+	return plain.Clean(fields[0])
 }
 
 func firstLine(head []byte) []byte {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -23,9 +22,6 @@ type volume struct {
 }
 
 func (v volume) target() string { return v.mount.Target }
-
-// volumeName is what the engine takes for a volume's name.
-var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
 // mountOptions are the options of the short form besides ro and rw. Many Compose files written for
 // other systems have cached, which changes nothing on Linux.
@@ -103,8 +99,9 @@ func checkVolume(m container.Mount) (volume, error) {
 		return volume{}, err
 	}
 	m.Target = target
-	if m.Source != "" && !m.Bind() && !volumeName.MatchString(m.Source) {
-		return volume{}, hint.Errorf("a path starts with /, ./ or ~/", "%q is not the name of a volume", printable(m.Source))
+	// The rule for a volume's name is the one for a container's: volumeNameRegex in moby's volume/local.
+	if m.Source != "" && !m.Bind() && container.CheckName(m.Source) != nil {
+		return volume{}, hint.Errorf("a path starts with /, ./ or ~/", "%s is not the name of a volume", quoted(m.Source))
 	}
 	return volume{mount: m}, nil
 }
@@ -112,7 +109,7 @@ func checkVolume(m container.Mount) (volume, error) {
 // checkTarget returns the path in the container, cleaned: two spellings of one target are one.
 func checkTarget(target string) (string, error) {
 	if !path.IsAbs(target) {
-		return "", fmt.Errorf("the path in the container must be absolute, not %q", printable(target))
+		return "", fmt.Errorf("the path in the container must be absolute, not %s", quoted(target))
 	}
 	switch target = path.Clean(target); target {
 	case "/":
@@ -121,6 +118,17 @@ func checkTarget(target string) (string, error) {
 		return "", hint.Errorf("use a path below it, such as /test/data, or another path", "%s is the test's own directory", testDir)
 	}
 	return target, nil
+}
+
+// addVolumes adds the volumes to the container.
+func addVolumes(c *container.Container, volumes []volume) {
+	for _, v := range volumes {
+		if v.tmpfs != "" {
+			c.Tmpfs = append(c.Tmpfs, v.tmpfs)
+		} else {
+			c.Mounts = append(c.Mounts, v.mount)
+		}
+	}
 }
 
 // mergeVolumes puts each of more in the place of the one with its target, or at the end.
