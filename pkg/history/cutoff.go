@@ -55,7 +55,7 @@ func cutOffNote(folder, id string) (note string, over bool) {
 		}
 		return "the run of " + report.LaunchText(id) + " was cut off before its first step", false
 	}
-	return fmt.Sprintf("what became of the run of %s is not known: %v", report.LaunchText(id), err), false
+	return fmt.Sprintf("it is not known how the run of %s ended: %v", report.LaunchText(id), err), false
 }
 
 // progress says how far a run had got: "during ecs@debian; 3 steps had passed".

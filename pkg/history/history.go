@@ -327,7 +327,7 @@ func (h *History) Named(pattern string) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, hint.Wrap(fmt.Errorf("find the history of %q: %w has such a step", pattern, ErrNoRun), "runtests history names all steps")
+		return nil, hint.Wrap(fmt.Errorf("find the history of %q: %w: none had such a step", pattern, ErrNoRun), "runtests history lists all steps")
 	}
 	return names, nil
 }

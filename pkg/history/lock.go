@@ -39,7 +39,7 @@ func (e *HeldError) Error() string {
 			e.PID, e.Since.Local().Format(report.TimeLayout))
 	}
 	if e.Waited > 0 {
-		text += ", and still was after a wait of " + report.Duration(e.Waited).String()
+		text += ", and was still going on after a wait of " + report.Duration(e.Waited).String()
 	}
 	return text
 }

@@ -78,7 +78,7 @@ func LastMailed(logs, id string) time.Time {
 // choose finds the run that a person means.
 func choose(logs string, ids []string, run string) (string, error) {
 	if len(ids) == 0 {
-		return "", hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run")
+		return "", hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing has been run yet: start with runtests run")
 	}
 	if run == "" || run == LatestLink {
 		return latest(logs, ids), nil
@@ -91,10 +91,10 @@ func choose(logs string, ids []string, run string) (string, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		return "", hint.Wrap(fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the last ones are "+lastOnes(ids))
+		return "", hint.Wrap(fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the latest runs are "+lastOnes(ids))
 	}
-	return "", hint.Wrap(fmt.Errorf("find run %q in %s: %d runs begin so: %w", run, logs, len(matches), ErrNoRun),
-		"say which: "+lastOnes(matches))
+	return "", hint.Wrap(fmt.Errorf("find run %q in %s: %d runs begin with that: %w", run, logs, len(matches), ErrNoRun),
+		"choose one of "+lastOnes(matches))
 }
 
 // latest is the run that the link names, or the newest when the link is gone.
@@ -151,5 +151,5 @@ func noRecord(path string, err error) error {
 		return err
 	}
 	return hint.Wrap(fmt.Errorf("%w: no %s", ErrNoRun, path),
-		"the run was cut off before its first record, or is not one of runtests")
+		"the run was cut off before its first record, or this is not a run of runtests")
 }

@@ -93,11 +93,11 @@ func TestOpenTellsWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ logs, run, message, hint string }{
-		{logs, "2025", `find run "2025" in ` + logs + `: no such run`, "the last ones are 2026-11-21T03-00-00, " + tuesday2},
-		{logs, "2026-11-17", `2 runs begin so`, "say which: " + tuesday2 + ", " + tuesday},
+		{logs, "2025", `find run "2025" in ` + logs + `: no such run`, "the latest runs are 2026-11-21T03-00-00, " + tuesday2},
+		{logs, "2026-11-17", `2 runs begin with that: no such run`, "choose one of " + tuesday2 + ", " + tuesday},
 		{logs, "2026-11-21", `no such run: no ` + empty + `/run.json`, "cut off"},
-		{t.TempDir(), "", `no such run`, "nothing was run yet"},
-		{filepath.Join(logs, "none"), "", `no such run`, "nothing was run yet"},
+		{t.TempDir(), "", `no such run`, "nothing has been run yet"},
+		{filepath.Join(logs, "none"), "", `no such run`, "nothing has been run yet"},
 		{logs, "/none/run.json", `no such run`, ""},
 	} {
 		_, err := Open(test.logs, test.run)
@@ -113,11 +113,11 @@ func TestOpenTellsWhatThereIs(t *testing.T) {
 
 func TestOpenRefusesWhatIsNoRecord(t *testing.T) {
 	for _, test := range []struct{ name, record, message, hint string }{
-		{"newer", `{"version": 2, "steps": {"a": 1}}`, "its version is 2; this program reads 1", "a newer one"},
+		{"newer", `{"version": 2, "steps": {"a": 1}}`, "its version is 2, but this program reads 1", "a newer one"},
 		{"cut off", `{"version": 1, "suite": "ec`, "it is cut off", ""},
 		{"empty", ``, "it is cut off", ""},
 		{"not JSON", `version: 1`, "invalid character", ""},
-		{"without a version", `{"suite": "ecs"}`, "not a record of a run", ""},
+		{"without a version", `{"suite": "ecs"}`, "not the record of a run", ""},
 		{"wrong type", `{"version": 1, "suite": 7}`, "suite", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

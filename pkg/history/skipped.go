@@ -46,7 +46,7 @@ func NoteSkipped(logs string, s Skipped) error {
 	}
 	err = withSkipped(logs, os.O_RDWR|os.O_APPEND|os.O_CREATE, func(file *os.File, size int64) error {
 		if size+int64(len(line)) >= maxSkippedFile {
-			return fmt.Errorf("%s: %d bytes of them wait to be told already", file.Name(), size)
+			return fmt.Errorf("%s is full: the %d bytes in it wait for a report", file.Name(), size)
 		}
 		if _, err := file.Write(append(line, '\n')); err != nil {
 			return err

@@ -29,7 +29,7 @@ const minuteLayout = "2006-01-02 15:04"
 // run. Of a single step it tells of each of these runs. The error wraps ErrNoRun when no run had such a step.
 func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) error {
 	if len(h.Runs) == 0 {
-		return hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, history.ErrNoRun), "nothing was run yet: start with runtests run")
+		return hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, history.ErrNoRun), "nothing has been run yet: start with runtests run")
 	}
 	names, err := h.Named(pattern)
 	if err != nil {
@@ -58,7 +58,7 @@ func (t textWriter) historyLines(h *history.History, steps []lastStep) {
 		lines = append(lines, line)
 	}
 	first, newest := runs[len(runs)-1].Started, runs[0].Started
-	t.lines(fmt.Sprintf("%s, %s to %s, the newest on the right", report.Count(int64(len(runs)), "run"), first.Format(report.TimeLayout), newest.Format(report.TimeLayout)), "")
+	t.lines(fmt.Sprintf("%s, %s to %s, newest on the right", report.Count(int64(len(runs)), "run"), first.Format(report.TimeLayout), newest.Format(report.TimeLayout)), "")
 	for _, line := range lines {
 		text := pad(line.name, names) + "  " + line.letters + "  " + pad(line.failure, failures) + "  " + line.usual
 		t.lines(strings.TrimRight(text, " "))
@@ -94,7 +94,7 @@ func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine 
 	past := h.Step(step.Name)
 	switch {
 	case past.Failing != nil:
-		line.failure = fmt.Sprintf("fails since %s (%s)", past.Failing.Since.Format(minuteLayout), report.Count(int64(past.Failing.Runs), "run"))
+		line.failure = fmt.Sprintf("failing since %s (%s)", past.Failing.Since.Format(minuteLayout), report.Count(int64(past.Failing.Runs), "run"))
 	case past.LastFailed.IsZero():
 		line.failure = "never failed"
 	default:
@@ -103,7 +103,7 @@ func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine 
 	if middle, _, known := report.Usual(past.Passes); known {
 		line.usual = "usually " + report.Duration(middle).String()
 	} else if len(past.Passes) > 0 {
-		line.usual = "lately " + report.Duration(past.Passes[0]).String()
+		line.usual = "last took " + report.Duration(past.Passes[0]).String()
 	}
 	return line
 }

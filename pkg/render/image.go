@@ -21,7 +21,7 @@ func currentSince(step *report.Result) string {
 	return "current since " + step.Build.Built.Format(report.TimeLayout)
 }
 
-// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB more than before".
+// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before".
 func imageLine(step *report.Result) string {
 	b := step.Build
 	if b == nil || step.ImageID == "" {
@@ -34,11 +34,11 @@ func imageLine(step *report.Result) string {
 	switch grown := b.Size - b.PreviousSize; {
 	case b.Size <= 0 || b.PreviousSize <= 0 || b.Current:
 	case grown > 0:
-		line += ", " + report.Size(grown) + " more than before"
+		line += ", " + report.Size(grown) + " larger than before"
 	case grown < 0:
-		line += ", " + report.Size(-grown) + " less than before"
+		line += ", " + report.Size(-grown) + " smaller than before"
 	default:
-		line += ", as before"
+		line += ", same size as before"
 	}
 	return line
 }
@@ -51,7 +51,7 @@ func whyLine(step *report.Result) string {
 	return plain.Clean(step.Build.Why)
 }
 
-// diskLine is the engine's disk in one line: "74GB free of 252GB, 1.2GB less than before".
+// diskLine returns the engine's disk in one line: "74GB free of 252GB where the engine keeps images, 1.2GB less than before the run".
 func diskLine(d report.Disk) string {
 	if d.Total == 0 {
 		return ""
@@ -90,7 +90,7 @@ func deployedLine(step *report.Result) string {
 		line += ", " + report.Size(d.Bytes) + " sent"
 	}
 	if d.Before != "" {
-		line += ", before " + d.Before
+		line += ", previously " + d.Before
 	}
 	return plain.Clean(strings.TrimSpace(line))
 }

@@ -25,7 +25,7 @@ func stepCommit(step *report.Result) string {
 	case step.Commit == "":
 		return ""
 	case step.Dirty:
-		return shortID(step.Commit) + ", with changes of its own"
+		return shortID(step.Commit) + ", with uncommitted changes"
 	}
 	return shortID(step.Commit)
 }

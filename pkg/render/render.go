@@ -63,7 +63,7 @@ func Shorten(r *report.Run, lines int) *report.Run {
 
 func shortenedNote(lines int) string {
 	if lines <= 0 {
-		return "To keep this report small, the ends of the logs are left out."
+		return "To keep this report small, the logs are left out."
 	}
-	return "To keep this report small, no more than the last " + report.Count(int64(lines), "line") + " of each log " + isAre(lines) + " shown."
+	return "To keep this report small, each log is cut to its last " + report.Count(int64(lines), "line") + "."
 }

@@ -105,9 +105,9 @@ failed   ecs@specfun-ubuntu-deps   exit status 2 after 12m3s
 
 passed   image specfun-debian-opam   3m10s
   $ docker build -t specfun-debian-opam docker/debian/opam
-  image: 4f8c0d12ab34, 1.03GB, 12.4MB more than before
+  image: 4f8c0d12ab34, 1.03GB, 12.4MB larger than before
   why: built 7 days ago (rebuild: weekly)
-  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added: m4 1.4.19, 1 gone: camlp4 4.02
+  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added: m4 1.4.19, 1 removed: camlp4 4.02
 `
 	if diff := cmp.Diff(want, rendered(t, Text, r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -271,7 +271,7 @@ func TestShorten(t *testing.T) {
 	if diff := cmp.Diff(map[int]int64{0: 1 << 30}, short.Steps[7].Log.Tail.Cut); diff != "" {
 		t.Errorf("the cut line: -want +got:\n%s", diff)
 	}
-	if got, want := short.Notes[1:], []string{"To keep this report small, no more than the last 2 lines of each log are shown."}; !slices.Equal(got, want) {
+	if got, want := short.Notes[1:], []string{"To keep this report small, each log is cut to its last 2 lines."}; !slices.Equal(got, want) {
 		t.Errorf("got the notes %q, want %q", got, want)
 	}
 	if none := Shorten(r, 0); none.Steps[3].Log.Tail.Lines != nil || len(none.Notes) != 2 {

@@ -110,7 +110,7 @@ const pageMark = `<meta name="generator" content="runtests">`
 // isPage says that a file may be replaced: it is one of our pages, or not there.
 func isPage(path string) error {
 	file, err := regular.OpenNoFollow(path)
-	foreign := hint.Wrap(fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests keeps a page of that name")
+	foreign := hint.Wrap(fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests writes a page of that name")
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
@@ -227,7 +227,7 @@ func (v *indexView) addFailures(logs string, h *history.History, last []lastStep
 			Link:    stepLink(h.Runs[at.run].ID, at.step),
 		})
 	}
-	v.MoreTitle = "Others that fail: " + report.Thousands(int64(len(v.More)))
+	v.MoreTitle = "Other failures: " + report.Thousands(int64(len(v.More)))
 }
 
 // failures are those of the steps that did not pass when they were last run: what
@@ -305,8 +305,8 @@ func (v *indexView) addGrid(h *history.History, last []lastStep) {
 	shown := rows
 	if len(rows) > maxRows {
 		shown = worst(rows, maxRows)
-		v.Others = fmt.Sprintf("%s are not shown here: of %s, those that did not pass come first, then the suite's first ones.",
-			report.Count(int64(len(rows)-maxRows), "step"), report.Thousands(int64(len(rows))))
+		v.Others = fmt.Sprintf("Not shown: %s of %s. Those that did not pass in these runs come first, then the others in the suite's order.",
+			report.Thousands(int64(len(rows)-maxRows)), report.Count(int64(len(rows)), "step"))
 	}
 	for _, row := range shown {
 		v.Rows = append(v.Rows, newRowView(h, runs, row))

@@ -46,9 +46,9 @@ func trendText(r *report.Run, step *report.Result) string {
 	case report.StillFailing:
 		return fmt.Sprintf("%s since %s (%s)", report.StillFailing, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.Fixed:
-		return fmt.Sprintf("%s: it had failed since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
+		return fmt.Sprintf("%s: it had been failing since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.New:
-		return "new: no run before had it"
+		return "new: no earlier run had it"
 	}
 	return plain.Clean(string(t.Change))
 }

@@ -10,7 +10,7 @@ import (
 // verdictView is a verdict in a person's words, cleaned.
 type verdictView struct {
 	Word     string // empty: none was reached
-	Title    string // "dependencies, it passes on the image that it last passed on"
+	Title    string // "dependencies, it passes on the last image it passed on"
 	Tried    []trialView
 	Packages []string
 	Commits  []string
@@ -28,10 +28,10 @@ type trialView struct {
 
 // causes are the words of a verdict with what they mean.
 var causes = map[report.Cause]string{
-	report.Flaky:        "it passed when it was run again as it was",
-	report.Dependencies: "it passes on the image that it last passed on",
-	report.Code:         "it passes with the files that it last passed with",
-	report.Environment:  "the image and the files that it last passed with fail too; something around it has changed, or the time",
+	report.Flaky:        "it passed when run again unchanged",
+	report.Dependencies: "it passes on the last image it passed on",
+	report.Code:         "it passes with the last files it passed with",
+	report.Environment:  "it also fails on the last image and with the last files it passed with; something around it has changed, or the time",
 }
 
 func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
@@ -104,18 +104,18 @@ func verdictLines(v *verdictView) []string {
 			lines = append(lines, "    log: "+trial.Log)
 		}
 	}
-	return append(append(lines, listed("package", v.Packages)...), listed("commit", v.Commits)...)
+	return append(append(lines, listed("changed package", "", v.Packages)...), listed("commit", " since it last passed", v.Commits)...)
 }
 
 // maxListed is how many packages or commits the text lists; the page and the record have all.
 const maxListed = 20
 
-// listed are things with a line that counts them.
-func listed(thing string, things []string) []string {
+// listed returns things, a line each, below a line that counts them.
+func listed(thing, since string, things []string) []string {
 	if len(things) == 0 {
 		return nil
 	}
-	lines := []string{"  " + report.Count(int64(len(things)), thing) + " between:"}
+	lines := []string{"  " + report.Count(int64(len(things)), thing) + since + ":"}
 	for _, t := range things[:min(len(things), maxListed)] {
 		lines = append(lines, "    "+t)
 	}

@@ -45,11 +45,11 @@ type stepView struct {
 	PaceWord  string // "slower"; may be empty
 	Pace      string // "slower than usual: 12m3s, usually 3m10s"; may be empty
 	Verdict   *verdictView
-	Commit    string // "4f8c0d12ab34, with changes of its own"; of the test's directory; may be empty
+	Commit    string // "4f8c0d12ab34, with uncommitted changes"; of the test's directory; may be empty
 	Notes     []string
 	Command   string
 	Container string
-	Image     string   // "4f8c0d12ab34, 1.03GB, 12.4MB more than before", of an image's build
+	Image     string   // "4f8c0d12ab34, 1.03GB, 12.4MB larger than before", of an image's build
 	Why       string   // why it was built
 	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
 	Changes   []string // all packages that changed, a line each
@@ -228,9 +228,9 @@ func reason(r *report.Run, step *report.Result) string {
 	case step.Outcome == "" && r.Running:
 		return "since " + step.Started.Format(time.TimeOnly)
 	case step.Outcome == "" && step.Started.IsZero():
-		return "the run was cut off before it started"
+		return "the run was cut off before this step started"
 	case step.Outcome == "":
-		return "the run was cut off while it ran"
+		return "the run was cut off during this step"
 	case why == "" && step.Duration == 0:
 		return ""
 	case why == "":
@@ -278,11 +278,4 @@ func cleanAll(lines []string) []string {
 		clean = append(clean, plain.Clean(line))
 	}
 	return clean
-}
-
-func isAre(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }

@@ -47,26 +47,26 @@ func (c PackageChange) String() string {
 	case c.From == "":
 		return name + " " + plain.Clean(c.To) + " added"
 	case c.To == "":
-		return name + " " + plain.Clean(c.From) + " gone"
+		return name + " " + plain.Clean(c.From) + " removed"
 	}
 	return name + " " + plain.Clean(c.From) + " → " + plain.Clean(c.To)
 }
 
 // PackagesLine is what is installed in the image, in one line of at most about a thousand
-// bytes: "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …, 1 added: ocaml 5.2, 1 gone: m4 1.4".
+// bytes: "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …, 1 added: ocaml 5.2, 1 removed: m4 1.4".
 // It is empty when nothing is known.
 func (b *Build) PackagesLine() string {
 	if b.Packages == 0 && len(b.Changes) == 0 {
 		return ""
 	}
-	var changed, added, gone []string
+	var changed, added, removed []string
 	for _, c := range b.Changes {
 		name := brief(c.Name)
 		switch {
 		case c.From == "":
 			added = append(added, name+" "+brief(c.To))
 		case c.To == "":
-			gone = append(gone, name+" "+brief(c.From))
+			removed = append(removed, name+" "+brief(c.From))
 		default:
 			changed = append(changed, name+" "+brief(c.From)+" → "+brief(c.To))
 		}
@@ -75,7 +75,7 @@ func (b *Build) PackagesLine() string {
 	for _, some := range []struct {
 		are   string
 		which []string
-	}{{"changed", changed}, {"added", added}, {"gone", gone}} {
+	}{{"changed", changed}, {"added", added}, {"removed", removed}} {
 		if len(some.which) > 0 {
 			parts = append(parts, Thousands(int64(len(some.which)))+" "+some.are+": "+fewOf(some.which))
 		}

@@ -88,13 +88,18 @@ func (r *Run) Changes() string {
 
 func (c changeCounts) kindsText() string {
 	var parts []string
+	var only string
 	for _, kind := range kinds {
 		if n := c.kinds[kind]; n > 0 {
-			parts = append(parts, Thousands(int64(n))+" "+kind)
+			parts = append(parts, kind+": "+Thousands(int64(n)))
+			only = kind
 		}
 	}
-	if len(parts) == 0 {
+	switch {
+	case len(parts) == 0:
 		return ""
+	case len(parts) == 1 && c.kinds[only] == c.newly:
+		return " (" + only + ")"
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }

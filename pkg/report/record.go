@@ -67,16 +67,16 @@ func CheckVersion(version int, err error, size int) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
-		return errors.New("it is cut off: its end is missing")
+		return errors.New("it is cut off")
 	case errors.As(err, &syntax):
 		return err
 	case version > Version:
-		return hint.Wrap(fmt.Errorf("its version is %d; this program reads %d", version, Version),
+		return hint.Wrap(fmt.Errorf("its version is %d, but this program reads %d", version, Version),
 			"read it with the runtests that wrote it, or a newer one")
 	case err != nil:
 		return err
 	case version < 1:
-		return errors.New("it says no version: not a record of a run")
+		return errors.New("it has no version, so it is not the record of a run")
 	}
 	return nil
 }

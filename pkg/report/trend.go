@@ -13,7 +13,7 @@ const (
 	NewlyFailing Change = "newly failing" // it passed when it was last run to its end
 	StillFailing Change = "still failing"
 	Fixed        Change = "fixed" // it passes, and did not when it was last run to its end
-	New          Change = "new"   // no run before had it
+	New          Change = "new"   // no earlier run had it
 )
 
 // Pace is how long a step took beside what it usually takes.
