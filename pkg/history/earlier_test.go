@@ -142,13 +142,13 @@ func TestSkippedNotes(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"by this run", []Skipped{{at(1), at(0)}},
-			[]string{"the run of " + say(1) + " was skipped: this one was still going on"}},
+			[]string{"the run of " + say(1) + " was skipped: this run was still going on"}},
 		{"by one before, and by this one twice", []Skipped{{at(-5), at(-6)}, {at(1), at(0)}, {at(2), at(0)}}, []string{
 			"the run of " + say(-5) + " was skipped: the run of " + say(-6) + " was still going on",
-			"2 runs were skipped, the first at " + say(1) + ", the last at " + say(2) + ": this one was still going on",
+			"2 runs were skipped, the first at " + say(1) + ", the last at " + say(2) + ": this run was still going on",
 		}},
 		{"by one that had not said who it is", []Skipped{{Launched: at(1)}},
-			[]string{"the run of " + say(1) + " was skipped: another one was still going on"}},
+			[]string{"the run of " + say(1) + " was skipped: another run was still going on"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, SkippedNotes(test.list, at(0))); diff != "" {
