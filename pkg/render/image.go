@@ -7,13 +7,13 @@ import (
 	"runtests/pkg/report"
 )
 
-// shortID is an image's ID as the docker command shows it.
+// shortID returns the first 12 digits of an image's ID or of a commit, as docker and git show them.
 func shortID(id string) string {
 	id = plain.Clean(strings.TrimPrefix(id, "sha256:"))
 	return id[:min(12, len(id))]
 }
 
-// currentSince says that nothing was to be done; empty when something was.
+// currentSince returns since when an image is current, or "" if something was done.
 func currentSince(step *report.Result) string {
 	if step.Build == nil || !step.Build.Current {
 		return ""
@@ -21,7 +21,7 @@ func currentSince(step *report.Result) string {
 	return "current since " + step.Build.Built.Format(report.TimeLayout)
 }
 
-// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before".
+// imageLine returns a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before".
 func imageLine(step *report.Result) string {
 	b := step.Build
 	if b == nil || step.ImageID == "" {
@@ -43,7 +43,7 @@ func imageLine(step *report.Result) string {
 	return line
 }
 
-// whyLine is why an image was built.
+// whyLine returns why an image was built.
 func whyLine(step *report.Result) string {
 	if step.Build == nil || step.Build.Current {
 		return ""
@@ -67,7 +67,7 @@ func diskLine(d report.Disk) string {
 	return line
 }
 
-// deployedLine is a deployment in one line: "prod.example.org runs 2026-11-22T03-00-04, outage 0.4s, …".
+// deployedLine returns a deployment in one line: "prod.example.org runs 2026-11-22T03-00-04, outage 0.4s, …".
 func deployedLine(step *report.Result) string {
 	d := step.Deployment
 	if d == nil || d.Release == "" {

@@ -7,11 +7,11 @@ import (
 	"runtests/pkg/report"
 )
 
-// verdictView is a verdict in a person's words, cleaned.
+// verdictView is a verdict in words, cleaned.
 type verdictView struct {
-	Word     string // empty: none was reached
+	Cause    string // empty: none was found
 	Title    string // "dependencies, it passes on the last image it passed on"
-	Tried    []trialView
+	Trials   []trialView
 	Packages []string
 	Commits  []string
 }
@@ -22,11 +22,11 @@ type trialView struct {
 	What    string
 	Reason  string
 	Log     string // the path of its log
-	Link    string // to it, from the run's folder
+	Link    string // to the log, from the run's folder
 	Command string
 }
 
-// causes are the words of a verdict with what they mean.
+// causes has what each cause means.
 var causes = map[report.Cause]string{
 	report.Flaky:        "it passed when run again unchanged",
 	report.Dependencies: "it passes on the last image it passed on",
@@ -38,29 +38,27 @@ func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
 	if v == nil {
 		return nil
 	}
-	view := &verdictView{Word: plain.Clean(string(v.Word))}
+	shown := &verdictView{Title: plain.Clean(string(v.Word)), Cause: plain.Clean(string(v.Word))}
 	why := plain.Clean(v.Reason)
 	if why == "" {
 		why = causes[v.Word]
 	}
 	switch {
-	case view.Word == "":
-		view.Title = why
-	case why == "":
-		view.Title = view.Word
-	default:
-		view.Title = view.Word + ", " + why
+	case shown.Cause == "":
+		shown.Title = why
+	case why != "":
+		shown.Title += ", " + why
 	}
 	for i := range v.Tried {
-		view.Tried = append(view.Tried, newTrialView(r, &v.Tried[i]))
+		shown.Trials = append(shown.Trials, newTrialView(r, &v.Tried[i]))
 	}
 	for _, p := range v.Packages {
-		view.Packages = append(view.Packages, p.String())
+		shown.Packages = append(shown.Packages, p.String())
 	}
 	for _, c := range v.Commits {
-		view.Commits = append(view.Commits, commitText(c))
+		shown.Commits = append(shown.Commits, commitText(c))
 	}
-	return view
+	return shown
 }
 
 func newTrialView(r *report.Run, t *report.Trial) trialView {
@@ -89,13 +87,13 @@ func commitText(c report.Commit) string {
 	return text
 }
 
-// verdictLines are a verdict as lines of text.
+// verdictLines returns a verdict as lines of text.
 func verdictLines(v *verdictView) []string {
 	if v == nil {
 		return nil
 	}
 	lines := []string{"verdict: " + v.Title}
-	for _, trial := range v.Tried {
+	for _, trial := range v.Trials {
 		lines = append(lines, "  "+trial.Text)
 		if trial.Command != "" {
 			lines = append(lines, "    $ "+trial.Command)
@@ -107,10 +105,10 @@ func verdictLines(v *verdictView) []string {
 	return append(append(lines, listed("changed package", "", v.Packages)...), listed("commit", " since it last passed", v.Commits)...)
 }
 
-// maxListed is how many packages or commits the text lists; the page and the record have all.
+// maxListed is how many packages or commits the text lists. The page and the record have all.
 const maxListed = 20
 
-// listed returns things, a line each, below a line that counts them.
+// listed returns a line with the number of things, then things, a line each.
 func listed(thing, since string, things []string) []string {
 	if len(things) == 0 {
 		return nil
