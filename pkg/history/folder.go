@@ -108,8 +108,7 @@ func pointLatest(logs, id string) error {
 	link := filepath.Join(logs, LatestLink)
 	info, err := os.Lstat(link)
 	if err == nil && info.Mode().Type() != fs.ModeSymlink {
-		return hint.Wrap(fmt.Errorf("point %s to the run: it is not a link", link),
-			"move it away: runtests makes a link of that name to the latest run")
+		return hint.Errorf("move it away: runtests makes a link of that name to the latest run", "point %s to the run: it is not a link", link)
 	}
 	if err := renameio.Symlink(id, link); err != nil {
 		return fmt.Errorf("point %s to the run: %w", link, err)
@@ -273,7 +272,7 @@ func fileName(s string, limit int) string {
 }
 
 // Alive reports whether the run of a folder is still going on. It is not if the folder or its lock is
-// missing. An error means that the lock cannot be opened, so nobody knows.
+// missing. An error means that the lock cannot be opened, so that is not known.
 func Alive(folder string) (bool, error) {
 	lock := newLock(filepath.Join(folder, lockFile), os.O_RDONLY|syscall.O_NONBLOCK) // it creates no lock and waits for no pipe
 	free, err := lock.TryRLock()

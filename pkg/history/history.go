@@ -320,7 +320,7 @@ func (h *History) Named(pattern string) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, hint.Wrap(fmt.Errorf("find the history of %q: %w: none had such a step", pattern, ErrNoRun), "runtests history lists all steps")
+		return nil, hint.Errorf("runtests history lists all steps", "find the history of %q: %w: none had such a step", pattern, ErrNoRun)
 	}
 	return names, nil
 }

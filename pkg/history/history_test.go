@@ -77,7 +77,7 @@ func TestTrend(t *testing.T) {
 		if got != test.trend || last.Changes() != test.changes {
 			t.Errorf("%s: got %q and %q, want %q and %q", test.name, got, last.Changes(), test.trend, test.changes)
 		}
-		// Records of before this was recorded say the same.
+		// Older records, without this field, say the same.
 		logs, runs = reporttest.Nights(t, test.nights...)
 		last = runs[len(runs)-1]
 		read(t, logs, last.ID).Conclude(last)

@@ -81,7 +81,7 @@ func LastMailed(logs, id string) time.Time {
 // choose returns the ID of the run that a person means.
 func choose(logs string, ids []string, run string) (string, error) {
 	if len(ids) == 0 {
-		return "", hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing has been run yet: start with runtests run")
+		return "", hint.Errorf("nothing has been run yet: start with runtests run", "find a run in %s: %w", logs, ErrNoRun)
 	}
 	if run == "" || run == LatestLink {
 		return latest(logs, ids), nil
@@ -94,10 +94,9 @@ func choose(logs string, ids []string, run string) (string, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		return "", hint.Wrap(fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the latest runs are "+newestIDs(ids))
+		return "", hint.Errorf("the latest runs are "+newestIDs(ids), "find run %q in %s: %w", run, logs, ErrNoRun)
 	}
-	return "", hint.Wrap(fmt.Errorf("find run %q in %s: %d runs begin with that: %w", run, logs, len(matches), ErrNoRun),
-		"choose one of "+newestIDs(matches))
+	return "", hint.Errorf("choose one of "+newestIDs(matches), "find run %q in %s: %d runs begin with that: %w", run, logs, len(matches), ErrNoRun)
 }
 
 // latest returns the run that the link "latest" names, or the newest if the link is missing.

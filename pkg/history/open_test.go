@@ -180,7 +180,7 @@ func TestPrune(t *testing.T) {
 	reporttest.WriteFile(t, filepath.Join(precious, "run.json"), "{}")
 	reporttest.Symlink(t, precious, filepath.Join(logs, monday, "elsewhere"))   // in a run that is removed
 	reporttest.Symlink(t, precious, filepath.Join(logs, "2026-11-03T03-00-00")) // named as a run
-	reporttest.WriteFile(t, filepath.Join(logs, foreign, "thesis.txt"), "x")    // named as a run, but not one of ours
+	reporttest.WriteFile(t, filepath.Join(logs, foreign, "thesis.txt"), "x")    // named as a run, but not of runtests
 	f, err := Create(logs, reporttest.Launch.AddDate(0, 0, -21))                // old, and still going on
 	if err != nil {
 		t.Fatal(err)
@@ -197,15 +197,15 @@ func TestPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var announced []string
 	for _, run := range old {
-		told = append(told, run.ID)
+		announced = append(announced, run.ID)
 		if run.Bytes == 0 {
 			t.Errorf("%s has no size", run.ID)
 		}
 	}
-	if diff := cmp.Diff(removed, told); diff != "" {
-		t.Errorf("-removed +told before:\n%s", diff)
+	if diff := cmp.Diff(removed, announced); diff != "" {
+		t.Errorf("-removed +announced:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{tuesday, monday}, removed); diff != "" {
 		t.Errorf("-want +removed:\n%s", diff)
@@ -265,7 +265,7 @@ func TestPruneRemovesEmptyFolders(t *testing.T) {
 	}
 }
 
-// A run of which nobody can tell whether it is going on stays, and is told.
+// A run that may be going on stays, and the error says so.
 func TestPruneWhenNobodyKnows(t *testing.T) {
 	logs := runFolders(t, monday, tuesday)
 	reporttest.Symlink(t, "/dev/null", filepath.Join(logs, monday, "lock"))

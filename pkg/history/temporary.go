@@ -11,7 +11,7 @@ import (
 )
 
 // TemporaryAge is the age from which a temporary file outside of a run's folder is left over. Such a
-// file exists for less than a millisecond. No lock tells, because a run without a suite file has none.
+// file exists for less than a millisecond. A lock cannot tell, because a run without a suite file has none.
 const TemporaryAge = time.Hour
 
 // alwaysSearched is how many of the newest runs are searched even if they wrote their last report. The

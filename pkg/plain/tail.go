@@ -164,7 +164,7 @@ func (b *blocks) lineStart(end int64) (int64, error) {
 	return 0, nil
 }
 
-// readFull fills p from f at off. It fails if the log ends before: somebody shortened it.
+// readFull fills p from f at off. It fails if the log ends before that, because it was shortened.
 func readFull(f io.ReaderAt, p []byte, off int64) error {
 	n, err := f.ReadAt(p, off)
 	if n == len(p) {

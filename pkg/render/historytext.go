@@ -28,7 +28,7 @@ const minuteLayout = "2006-01-02 15:04"
 // its runs. The error wraps history.ErrNoRun if no run had such a step.
 func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) error {
 	if len(h.Runs) == 0 {
-		return hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, history.ErrNoRun), "nothing has been run yet: start with runtests run")
+		return hint.Errorf("nothing has been run yet: start with runtests run", "find a run in %s: %w", logs, history.ErrNoRun)
 	}
 	names, err := h.Named(pattern)
 	if err != nil {

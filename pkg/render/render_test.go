@@ -24,9 +24,9 @@ import (
 	"runtests/pkg/report/reporttest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
-// runs are what the golden files show.
+// runs has the runs that the golden files show.
 var runs = map[string]*report.Run{
 	"sample":      reporttest.Sample(),
 	"running":     reporttest.Running(),
@@ -38,7 +38,7 @@ var runs = map[string]*report.Run{
 	"empty":       {Version: report.Version, Suite: "none", Started: reporttest.Launch, Finished: reporttest.Launch},
 }
 
-// extensions are the golden files' by rendering.
+// extensions has the renderings by the extension of their golden files.
 var extensions = map[string]func(io.Writer, *report.Run) error{
 	".txt":       Text,
 	".json":      report.Encode,
@@ -80,7 +80,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The report that the contract draws, to the letter.
+// The report reads as the contract says, to the letter.
 func TestTextIsAsTheContractDrawsIt(t *testing.T) {
 	two := 2
 	r := reporttest.Sample()
@@ -114,7 +114,7 @@ passed   image specfun-debian-opam   3m10s
 	}
 }
 
-// Whatever is in a record, a rendering acts on no terminal.
+// Whatever a record holds, no rendering acts on a terminal.
 func TestRenderingsAreSafe(t *testing.T) {
 	for extension, format := range extensions {
 		if got := rendered(t, format, reporttest.Hostile()); !plaintest.Safe(got, "\t\n") {
@@ -197,7 +197,7 @@ func TestJUnitCounts(t *testing.T) {
 	}
 }
 
-// proved is what prove, perl's consumer of TAP, says of a report.
+// proved returns what prove, perl's consumer of TAP, says about a report.
 func proved(t *testing.T, r *report.Run) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.tap")

@@ -71,8 +71,8 @@ func CheckVersion(version int, err error, size int) error {
 	case errors.As(err, &syntax):
 		return err
 	case version > Version:
-		return hint.Wrap(fmt.Errorf("its version is %d, but this program reads %d", version, Version),
-			"read it with the runtests that wrote it, or a newer one")
+		return hint.Errorf("read it with the runtests that wrote it, or a newer one",
+			"its version is %d, but this program reads %d", version, Version)
 	case err != nil:
 		return err
 	case version < 1:
