@@ -108,8 +108,8 @@ var containerKeys = map[string]setter[settings]{
 	"env_file":          setEnvFiles,
 	"volumes":           setVolumes,
 	"extra_hosts":       setExtraHosts,
-	"cpus":              setCPUs,
-	"pids_limit":        setPidsLimit,
+	"cpus":              valueKey(parseCPUs, func(s *settings) *float64 { return &s.CPUs }),
+	"pids_limit":        valueKey(parsePidsLimit, func(s *settings) *int64 { return &s.PidsLimit }),
 	"mount":             choiceKey(func(s *settings) *Mount { return &s.mount }, ReadWrite, ReadOnly, Copied),
 	"pull_policy":       pullPolicyKey(func(s *settings) *PullPolicy { return &s.pullPolicy }),
 	"timeout":           durationKey(time.Nanosecond, func(s *settings) *time.Duration { return &s.timeout }),
@@ -205,22 +205,12 @@ func (d *decoder) command(n *yaml.Node) (args []string, ok bool) {
 	return args, true
 }
 
-func setCPUs(d *decoder, s *settings, n *yaml.Node) {
-	if text, ok := d.text(n, cpus); ok {
-		s.CPUs, _ = strconv.ParseFloat(text, 64)
+func parsePidsLimit(text string) (int64, string, string) {
+	i, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || i == 0 || i < -1 {
+		return 0, "must be a whole number of processes, or -1 for no limit", ""
 	}
-}
-
-func setPidsLimit(d *decoder, s *settings, n *yaml.Node) {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 32); err != nil || i == 0 || i < -1 {
-			return "must be a whole number of processes, or -1 for no limit", ""
-		}
-		return "", ""
-	}
-	if text, ok := d.text(n, keeps); ok {
-		s.PidsLimit, _ = strconv.ParseInt(text, 10, 64)
-	}
+	return i, "", ""
 }
 
 func setExtraHosts(d *decoder, s *settings, n *yaml.Node) {

@@ -382,59 +382,59 @@ func textsKey[T any](alone bool, keeps rule, field func(*T) *[]string) setter[T]
 	}
 }
 
-func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 64); err != nil || i < low || i > high {
-			return fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
-		}
-		return "", ""
-	}
+// valueKey reads a value that parse accepts. As a rule does, parse says what is wrong with the text.
+func valueKey[T, V any](parse func(text string) (value V, wrong, remedy string), field func(*T) *V) setter[T] {
 	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			i, _ := strconv.ParseInt(text, 10, 64)
-			*field(to) = I(i)
+		var value V
+		keeps := func(text string) (wrong, remedy string) {
+			value, wrong, remedy = parse(text)
+			return wrong, remedy
+		}
+		if _, ok := d.text(n, keeps); ok {
+			*field(to) = value
 		}
 	}
+}
+
+func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
+	return valueKey(func(text string) (I, string, string) {
+		i, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || i < low || i > high {
+			return 0, fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
+		}
+		return I(i), "", ""
+	}, field)
 }
 
 var booleans = map[string]bool{"true": true, "yes": true, "on": true, "false": false, "no": false, "off": false}
 
 func boolKey[T any](field func(*T) *bool) setter[T] {
-	keeps := func(text string) (string, string) {
-		if _, ok := booleans[strings.ToLower(text)]; !ok {
-			return "must be true or false", ""
+	return valueKey(func(text string) (bool, string, string) {
+		value, ok := booleans[strings.ToLower(text)]
+		if !ok {
+			return false, "must be true or false", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to) = booleans[strings.ToLower(text)]
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
-// sizeKey reads a size in bytes, or with a unit: 64m, 1.5g.
+// sizeKey reads a size of at least low, in bytes or with a unit: 64m, 1.5g.
 func sizeKey[T any](low int64, field func(*T) *int64) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (int64, string, string) {
 		size, err := units.RAMInBytes(text)
-		if err != nil {
-			return "must be a size such as 512m or 2g", ""
+		switch {
+		case err != nil:
+			return 0, "must be a size such as 512m or 2g", ""
+		case size < low:
+			return 0, "must be at least " + units.BytesSize(float64(low)), ""
 		}
-		if size < low {
-			return "must be at least " + units.BytesSize(float64(low)), ""
-		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = units.RAMInBytes(text)
-		}
-	}
+		return size, "", ""
+	}, field)
 }
 
 // durationKey reads a duration of at least low.
 func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (time.Duration, string, string) {
 		value, err := parseDuration(text)
 		switch {
 		case err != nil:
@@ -442,21 +442,16 @@ func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter
 			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
 				remedy = "give it a unit: " + text + "s, " + text + "m"
 			}
-			return "must be a duration such as 90s, 1h30m or 1d", remedy
+			return 0, "must be a duration such as 90s, 1h30m or 1d", remedy
 		case value < low && low <= time.Nanosecond:
-			return "must be more than 0", ""
+			return 0, "must be more than 0", ""
 		case value < low:
-			return "must be at least " + low.String(), ""
+			return 0, "must be at least " + low.String(), ""
 		case value > maxDuration:
-			return "must be at most a year", ""
+			return 0, "must be at most a year", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = parseDuration(text)
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
 var daysAndWeeks = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)

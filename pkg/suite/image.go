@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ var imageKeys = keys[image]{what: "an image", extensions: true, set: map[string]
 	"image":       textKey(imageReference, func(i *image) *string { return &i.Reference }),
 	"pull_policy": pullPolicyKey(func(i *image) *PullPolicy { return &i.PullPolicy }),
 	"build":       setBuild,
-	"rebuild":     setRebuild,
+	"rebuild":     valueKey(parseRebuild, func(i *image) *Rebuild { return &i.rebuild }),
 	"timeout":     durationKey(time.Nanosecond, func(i *image) *time.Duration { return &i.timeout }),
 	"platform":    textKey(matching(platformForm, "must be OS/ARCHITECTURE, as linux/arm64"), func(i *image) *string { return &i.platform }),
 }}
@@ -203,25 +204,16 @@ var rebuilds = map[string]Rebuild{
 	"weekly":    {Days: 7},
 }
 
-func setRebuild(d *decoder, i *image, n *yaml.Node) {
-	keeps := func(text string) (string, string) {
-		if _, known := rebuilds[text]; known {
-			return "", ""
-		}
-		if after, err := parseDuration(text); err == nil && after > 0 && after <= maxDuration {
-			return "", ""
-		}
-		return "must be always, daily, weekly, on-change or a duration such as 3d", nearest.Hint(text, []string{"always", "daily", "weekly", "on-change"})
-	}
-	text, ok := d.text(n, keeps)
-	if !ok {
-		return
-	}
+func parseRebuild(text string) (Rebuild, string, string) {
 	rebuild, known := rebuilds[text]
-	if !known {
-		rebuild.After, _ = parseDuration(text)
+	if known {
+		return rebuild, "", ""
 	}
-	i.rebuild = rebuild
+	after, err := parseDuration(text)
+	if err != nil || after <= 0 || after > maxDuration {
+		return Rebuild{}, "must be always, daily, weekly, on-change or a duration such as 3d", nearest.Hint(text, slices.Sorted(maps.Keys(rebuilds)))
+	}
+	return Rebuild{After: after}, "", ""
 }
 
 // buildSecrets are the values of secret build arguments.

@@ -97,11 +97,12 @@ var (
 	variableName  = regexp.MustCompile(`^[^=\s\x00-\x1f\x7f]+$`)
 )
 
-func cpus(text string) (string, string) {
-	if n, err := strconv.ParseFloat(text, 64); err != nil || n <= 0 || !cpusForm.MatchString(text) {
-		return "must be a number of processors such as 2 or 0.5", ""
+func parseCPUs(text string) (float64, string, string) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n <= 0 || !cpusForm.MatchString(text) {
+		return 0, "must be a number of processors such as 2 or 0.5", ""
 	}
-	return "", ""
+	return n, "", ""
 }
 
 func matching(form *regexp.Regexp, wrong string) rule {
