@@ -38,8 +38,8 @@ func notEmpty(text string) (string, string) {
 	return "", ""
 }
 
-// name is the rule for what becomes part of the name of a file, a container or a mail.
-func name(text string) (string, string) {
+// properName is the rule for names that become part of a file name, a container's name or a mail.
+func properName(text string) (string, string) {
 	switch {
 	case text == "":
 		return "must not be empty", ""
@@ -72,7 +72,7 @@ func containerPath(text string) (string, string) {
 	return "", ""
 }
 
-// macAddress allows "": a test has so no address where the defaults give one.
+// macAddress allows "", which removes the address of the defaults.
 func macAddress(text string) (string, string) {
 	if text == "" {
 		return "", ""
@@ -188,7 +188,7 @@ func pingURL(text string) (string, string) {
 	return "", ""
 }
 
-// filePath is a file of this machine; every byte but NUL may be in its name.
+// filePath is the rule for a file on this machine. Its name may contain any byte except NUL.
 func filePath(text string) (string, string) {
 	if text == "" || strings.ContainsRune(text, 0) {
 		return "must be a path", ""
@@ -196,7 +196,7 @@ func filePath(text string) (string, string) {
 	return "", ""
 }
 
-// testDirectory is a directory of this machine that holds a test.
+// testDirectory is the rule for the directory of a test on this machine.
 func testDirectory(text string) (string, string) {
 	if wrong, remedy := filePath(text); wrong != "" {
 		return wrong, remedy
@@ -207,7 +207,7 @@ func testDirectory(text string) (string, string) {
 	return "", ""
 }
 
-// words splits a command as a shell splits words; it is not run by a shell.
+// words splits a command into words as a shell does. No shell runs it.
 func words(text string) ([]string, error) {
 	p := shellwords.NewParser()
 	args, err := p.Parse(text)
