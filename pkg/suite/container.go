@@ -16,11 +16,11 @@ import (
 	"runtests/pkg/hint"
 )
 
-// settings is what `defaults` and a test say of containers. A test's keys are read on
-// top of a copy of the defaults: that is all there is to merging. A setter replaces
-// its field; those of environment and volumes replace what has the same name or target.
+// settings are the keys of `defaults` and of a test. A test's keys are read into a copy of the
+// defaults, which merges them: a setter replaces its field, but those of environment and volumes
+// replace only entries of the same name or target.
 type settings struct {
-	container.Container // but for its Image, Env and Mounts
+	container.Container // except its Image, Env and Mounts
 
 	dir        string // as written; of a test only
 	images     []imageUse
@@ -97,7 +97,6 @@ func (d *decoder) checkTmpfs(n *yaml.Node, s *settings) {
 	}
 }
 
-// mib is Docker's smallest memory limit's unit.
 const mib = 1 << 20
 
 // containerKeys are the keys that defaults and tests share.
@@ -108,8 +107,8 @@ var containerKeys = map[string]setter[settings]{
 	"env_file":          setEnvFiles,
 	"volumes":           setVolumes,
 	"extra_hosts":       setExtraHosts,
-	"cpus":              setCPUs,
-	"pids_limit":        setPidsLimit,
+	"cpus":              valueKey(parseCPUs, func(s *settings) *float64 { return &s.CPUs }),
+	"pids_limit":        valueKey(parsePidsLimit, func(s *settings) *int64 { return &s.PidsLimit }),
 	"mount":             choiceKey(func(s *settings) *Mount { return &s.mount }, ReadWrite, ReadOnly, Copied),
 	"pull_policy":       pullPolicyKey(func(s *settings) *PullPolicy { return &s.pullPolicy }),
 	"timeout":           durationKey(time.Nanosecond, func(s *settings) *time.Duration { return &s.timeout }),
@@ -205,22 +204,12 @@ func (d *decoder) command(n *yaml.Node) (args []string, ok bool) {
 	return args, true
 }
 
-func setCPUs(d *decoder, s *settings, n *yaml.Node) {
-	if text, ok := d.text(n, cpus); ok {
-		s.CPUs, _ = strconv.ParseFloat(text, 64)
+func parsePidsLimit(text string) (int64, string, string) {
+	i, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || i == 0 || i < -1 {
+		return 0, "must be a whole number of processes, or -1 for no limit", ""
 	}
-}
-
-func setPidsLimit(d *decoder, s *settings, n *yaml.Node) {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 32); err != nil || i == 0 || i < -1 {
-			return "must be a whole number of processes, or -1 for no limit", ""
-		}
-		return "", ""
-	}
-	if text, ok := d.text(n, keeps); ok {
-		s.PidsLimit, _ = strconv.ParseInt(text, 10, 64)
-	}
+	return i, "", ""
 }
 
 func setExtraHosts(d *decoder, s *settings, n *yaml.Node) {
@@ -258,8 +247,8 @@ func (d *decoder) extraHostsMap(n *yaml.Node) []string {
 	return hosts
 }
 
-// setEnvironment reads a mapping, or a list of NAME=VALUE and NAME. A name without a
-// value is inherited, and is left out where the environment has none, as in Compose.
+// setEnvironment reads a mapping, or a list of NAME=VALUE and NAME. As in Compose, a name without
+// a value is inherited, and left out if the environment does not have it.
 func setEnvironment(d *decoder, s *settings, n *yaml.Node) {
 	if isNull(n) {
 		return
@@ -306,7 +295,7 @@ func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	return d.assignment(out, p.key, name, text.text, true, text.hidden)
 }
 
-// longVariable is a variable that says itself whether it is secret, whatever its name.
+// longVariable is a variable that may say whether it is secret, whatever its name.
 type longVariable struct {
 	secret *bool
 	value  *yaml.Node
@@ -322,7 +311,7 @@ var longVariableKeys = keys[longVariable]{what: "a variable", set: map[string]se
 func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	var long longVariable
 	before := len(d.problems)
-	d.secret = true // the keys are not read yet: the value may be one
+	d.secret = true // until the keys are read: the value may be secret
 	longVariableKeys.decode(d, &long, p.value)
 	d.secret = false
 	if len(d.problems) > before {
@@ -353,7 +342,7 @@ func (d *decoder) environmentValue(name string, n *yaml.Node, hasValue bool) (sc
 	return d.scalar(n)
 }
 
-// assignment appends a variable whose name and value are right.
+// assignment appends a variable, or reports its fault.
 func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
 		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or contains a space", d.key)
@@ -434,7 +423,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 	s.fromFiles = p.known
 }
 
-// failEnvFile reports a fault at its line, without the line: it may hold a secret.
+// failEnvFile reports a fault in an env_file without an excerpt, which could show a secret.
 func (d *decoder) failEnvFile(file string, err error) {
 	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hint.Of(err)}
 	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else

@@ -21,17 +21,17 @@ const (
 	// maxVisits bounds the values read from one file, those that aliases repeat
 	// included: a file of a few lines can stand for billions.
 	maxVisits = 100_000
-	// maxList bounds a list, and the variables of a container: each of its steps has a copy.
+	// maxList bounds a list, and the variables of a container: each step has a copy.
 	maxList = 1000
-	// maxProblems is how many are kept; a file with more is not worth more time.
+	// maxProblems bounds the problems that are kept.
 	maxProblems = 1000
-	// maxMerges bounds mappings merged into mappings with <<; a cycle ends there.
+	// maxMerges bounds the depth of mappings merged with <<; it ends a cycle.
 	maxMerges = 20
-	// maxDuration keeps what is added to a clock from overflowing.
+	// maxDuration keeps a time plus a duration from overflowing.
 	maxDuration = 366 * 24 * time.Hour
 )
 
-// decoder reads the values of one suite file and collects what is wrong with them.
+// decoder reads the values of one suite file and collects their faults.
 type decoder struct {
 	file     string // as the caller named it
 	path     string // absolute
@@ -53,7 +53,7 @@ type decoder struct {
 // setter reads a key's value into what the key belongs to.
 type setter[T any] func(d *decoder, to *T, n *yaml.Node)
 
-// keys is all that is known of a mapping: its keys, and how each is read.
+// keys are the keys of a mapping, and how each is read.
 type keys[T any] struct {
 	what       string // the mapping, for messages: "a test"
 	set        map[string]setter[T]
@@ -90,7 +90,7 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 	}
 }
 
-// quoted is text for a message: quoted, without controls, and not too long.
+// quoted returns text for a message: quoted, escaped, and cut to 80 characters.
 func quoted(text string) string {
 	const limit = 80
 	if r := []rune(text); len(r) > limit {
@@ -114,12 +114,12 @@ func (d *decoder) failAt(line, column int, remedy, format string, args ...any) {
 	})
 }
 
-// failErr reports err and its hint.
+// failErr reports err with its hint at n.
 func (d *decoder) failErr(n *yaml.Node, err error) {
 	d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 }
 
-// tooMany counts a value that is read; past the bound it reports that once.
+// tooMany counts a value, and reports once that there are too many of them.
 func (d *decoder) tooMany(n *yaml.Node) bool {
 	d.visits++
 	if d.visits == maxVisits {
@@ -186,8 +186,8 @@ func (d *decoder) collect(n *yaml.Node, what string, seen map[string]int, out *[
 	}
 }
 
-// collectPair appends p, unless a mapping that goes before has its key. The pairs
-// from index own on are those of the mapping itself: there it is a duplicate.
+// collectPair appends p, unless an earlier pair has its key. The pairs from index own on are
+// those of the mapping itself, where a second one is a fault.
 func (d *decoder) collectPair(p pair, what string, seen map[string]int, out *[]pair, own int) {
 	if p.key.Kind != yaml.ScalarNode {
 		d.fail(p.key, "", "a key of %s must be a word, not %s", what, kindOf(p.key))
@@ -222,7 +222,7 @@ func kindOf(n *yaml.Node) string {
 	return "text"
 }
 
-// tagged reports an explicit tag other than the value's own.
+// tagged reports whether the tag of n is an allowed one, and a fault if it is not.
 func (d *decoder) tagged(n *yaml.Node, allowed ...string) bool {
 	if slices.Contains(allowed, n.ShortTag()) {
 		return true
@@ -235,11 +235,11 @@ func (d *decoder) tagged(n *yaml.Node, allowed ...string) bool {
 type scalar struct {
 	node *yaml.Node
 	text string
-	// hidden: the text is not to be printed, because it is a password or made of one.
+	// hidden: the text must not be printed, because it is or contains a secret.
 	hidden bool
 }
 
-// not is the end of a message about the value.
+// not returns the end of a message about the value.
 func (s scalar) not() string {
 	if s.hidden {
 		return ""
@@ -247,8 +247,8 @@ func (s scalar) not() string {
 	return ", not " + quoted(s.text)
 }
 
-// scalar reads a single value, with its variables replaced. Its text is what the file
-// says, whatever YAML takes it for: 1.10, 012 and yes stay as they are.
+// scalar reads a single value, with its variables replaced. The text stays as the file has it,
+// whatever its type in YAML: 1.10, 012 and yes remain the same.
 func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	n = deref(n)
 	if d.tooMany(n) {
@@ -286,11 +286,11 @@ func (d *decoder) hides() bool {
 	return d.secret || secretName.MatchString(d.key) && !strings.HasSuffix(d.key, "_file")
 }
 
-// rule says what is wrong with a text: the words that follow the key, as "must be an
-// absolute path"; "" when nothing is.
+// rule returns what is wrong with a text, as the words that follow the key ("must be an absolute
+// path"), or "".
 type rule func(text string) (wrong, remedy string)
 
-// text reads a single value that keeps the rule.
+// text reads a single value and checks it by the rule.
 func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 	s, ok := d.scalar(n)
 	if !ok {
@@ -327,7 +327,7 @@ func (d *decoder) items(n *yaml.Node, alone bool) ([]*yaml.Node, bool) {
 	return nil, false
 }
 
-// texts reads a list of values that keep the rule.
+// texts reads a list of values and checks each by the rule.
 func (d *decoder) texts(n *yaml.Node, alone bool, keeps rule) ([]string, bool) {
 	nodes, ok := d.items(n, alone)
 	if !ok {
@@ -357,15 +357,15 @@ func textKey[T any](keeps rule, field func(*T) *string) setter[T] {
 
 // choiceKey reads one of a few words.
 func choiceKey[T any, S ~string](field func(*T) *S, choices ...S) setter[T] {
-	words := make([]string, len(choices))
+	names := make([]string, len(choices))
 	for i, c := range choices {
-		words[i] = string(c)
+		names[i] = string(c)
 	}
 	keeps := func(text string) (string, string) {
-		if slices.Contains(words, text) {
+		if slices.Contains(names, text) {
 			return "", ""
 		}
-		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], nearest.Hint(text, words)
+		return "must be " + strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1], nearest.Hint(text, names)
 	}
 	return func(d *decoder, to *T, n *yaml.Node) {
 		if text, ok := d.text(n, keeps); ok {
@@ -382,59 +382,59 @@ func textsKey[T any](alone bool, keeps rule, field func(*T) *[]string) setter[T]
 	}
 }
 
-func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 64); err != nil || i < low || i > high {
-			return fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
-		}
-		return "", ""
-	}
+// valueKey reads a value that parse accepts. As a rule does, parse says what is wrong with the text.
+func valueKey[T, V any](parse func(text string) (value V, wrong, remedy string), field func(*T) *V) setter[T] {
 	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			i, _ := strconv.ParseInt(text, 10, 64)
-			*field(to) = I(i)
+		var value V
+		keeps := func(text string) (wrong, remedy string) {
+			value, wrong, remedy = parse(text)
+			return wrong, remedy
+		}
+		if _, ok := d.text(n, keeps); ok {
+			*field(to) = value
 		}
 	}
+}
+
+func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
+	return valueKey(func(text string) (I, string, string) {
+		i, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || i < low || i > high {
+			return 0, fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
+		}
+		return I(i), "", ""
+	}, field)
 }
 
 var booleans = map[string]bool{"true": true, "yes": true, "on": true, "false": false, "no": false, "off": false}
 
 func boolKey[T any](field func(*T) *bool) setter[T] {
-	keeps := func(text string) (string, string) {
-		if _, ok := booleans[strings.ToLower(text)]; !ok {
-			return "must be true or false", ""
+	return valueKey(func(text string) (bool, string, string) {
+		value, ok := booleans[strings.ToLower(text)]
+		if !ok {
+			return false, "must be true or false", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to) = booleans[strings.ToLower(text)]
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
-// sizeKey reads a size in bytes, or with a unit: 64m, 1.5g.
+// sizeKey reads a size of at least low, in bytes or with a unit: 64m, 1.5g.
 func sizeKey[T any](low int64, field func(*T) *int64) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (int64, string, string) {
 		size, err := units.RAMInBytes(text)
-		if err != nil {
-			return "must be a size such as 512m or 2g", ""
+		switch {
+		case err != nil:
+			return 0, "must be a size such as 512m or 2g", ""
+		case size < low:
+			return 0, "must be at least " + units.BytesSize(float64(low)), ""
 		}
-		if size < low {
-			return "must be at least " + units.BytesSize(float64(low)), ""
-		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = units.RAMInBytes(text)
-		}
-	}
+		return size, "", ""
+	}, field)
 }
 
 // durationKey reads a duration of at least low.
 func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (time.Duration, string, string) {
 		value, err := parseDuration(text)
 		switch {
 		case err != nil:
@@ -442,27 +442,22 @@ func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter
 			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
 				remedy = "give it a unit: " + text + "s, " + text + "m"
 			}
-			return "must be a duration such as 90s, 1h30m or 1d", remedy
+			return 0, "must be a duration such as 90s, 1h30m or 1d", remedy
 		case value < low && low <= time.Nanosecond:
-			return "must be more than 0", ""
+			return 0, "must be more than 0", ""
 		case value < low:
-			return "must be at least " + low.String(), ""
+			return 0, "must be at least " + low.String(), ""
 		case value > maxDuration:
-			return "must be at most a year", ""
+			return 0, "must be at most a year", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = parseDuration(text)
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
 var daysAndWeeks = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)
 
-// parseDuration reads what time.ParseDuration does, and weeks and days before it, as
-// Compose does: 1w, 1d12h.
+// parseDuration reads a duration as time.ParseDuration does, with optional weeks and days in
+// front, as in Compose: 1w, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
 	m := daysAndWeeks.FindStringSubmatch(text)
 	if m == nil {

@@ -17,11 +17,11 @@ import (
 	"runtests/pkg/nearest"
 )
 
-// Deployment is an application in production, made of the container of a test that
-// passed: an entry of `deploy`.
+// Deployment is an entry of `deploy`: an application in production, made from the container of a
+// test that passed.
 type Deployment struct {
 	Name string // of its container in production, and of its images
-	From string // the name of the step whose container it is made of
+	From string // the name of the step whose container it is made from
 	// Host is where it runs: ssh://[USER@]HOST[:PORT][/SOCKET], unix:///SOCKET, or empty:
 	// the engine that the tests run on.
 	Host  string
@@ -30,14 +30,14 @@ type Deployment struct {
 	// PortsFile is a file on the production machine that says which host port each port
 	// of the container has, for a proxy; empty: none.
 	PortsFile string
-	// Drain is how long the old version goes on beside the new one, once that answers
-	// and PortsFile says so; default 2s.
+	// Drain is how long the old version keeps running beside the new one, after that one answers
+	// and PortsFile names it; default 2s.
 	Drain time.Duration
-	Auto  bool // promoted by every run in which all steps passed
-	Keep  int  // earlier images kept there for going back, default 3
+	Auto  bool // promote it at the end of every run in which all steps passed
+	Keep  int  // earlier images to keep there for rolling back, default 3
 
-	// Container is complete but for its name, its image, its labels, and a choice among
-	// host ports. Its mounts are paths of the production machine.
+	// Container is complete except for its name, its image, its labels, and the choice of a port
+	// from a range. Its mounts are paths on the production machine.
 	Container container.Container
 }
 
@@ -47,7 +47,7 @@ type File struct {
 	Target string // on the production machine, absolute
 }
 
-// HealthCheck is how it is found out that an application works.
+// HealthCheck is how to find out whether an application works.
 type HealthCheck struct {
 	HTTP     string        // a URL as the production machine sees it, which must answer with 2xx or 3xx; empty: none
 	Command  []string      // executed in the container, must end with 0; empty: none
@@ -61,8 +61,8 @@ type deployment struct {
 	Deployment
 }
 
-// deployKeys are the keys of an entry of `deploy`: those of a test's container that make
-// sense there, and its own.
+// deployKeys are the keys of an entry of `deploy`: its own, and those of a test's container that
+// make sense there.
 var deployKeys = keys[deployment]{what: "a deployment", extensions: true, set: deploymentKeys()}
 
 func deploymentKeys() map[string]setter[deployment] {
@@ -106,11 +106,11 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
 			d.fail(p.key, "", "%s is also the name of an image: a report could not tell them apart", quoted(p.key.Value))
 		}
-		one := d.deployment(p)
-		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
-			one.From = d.deployedStep(from, one.From, s.Steps)
+		entry := d.deployment(p)
+		if from := entry.at["from"]; from != nil && entry.From != "" && !chosenImage {
+			entry.From = d.deployedStep(from, entry.From, s.Steps)
 		}
-		all = append(all, one.Deployment)
+		all = append(all, entry.Deployment)
 	}
 	if chosenImage { // of the command line: the steps are not the suite's
 		return nil
@@ -119,21 +119,21 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 }
 
 func (d *decoder) deployment(p pair) deployment {
-	one := deployment{
+	entry := deployment{
 		settings:   settings{Container: container.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
 		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
-	deployKeys.decode(d, &one, p.value)
-	if one.at["from"] == nil {
+	deployKeys.decode(d, &entry, p.value)
+	if entry.at["from"] == nil {
 		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
-	d.checkDeployment(p.key, &one)
-	one.Deployment.Container = one.settings.container()
-	addVolumes(&one.Deployment.Container, one.volumes)
-	return one
+	d.checkDeployment(p.key, &entry)
+	entry.Deployment.Container = entry.settings.container()
+	addVolumes(&entry.Deployment.Container, entry.volumes)
+	return entry
 }
 
-// deployedStep is the name of the step that from names.
+// deployedStep returns the name of the step that from names.
 func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	var found, names []string
 	for _, step := range steps {
@@ -157,7 +157,7 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	return ""
 }
 
-// checkDeployment reports what no key shows alone.
+// checkDeployment reports the keys that exclude each other.
 func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
 	c := p.settings.Container
 	if len(c.Ports) > 0 && !p.ownNetwork() {
@@ -178,7 +178,7 @@ func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
 // The suffixes of the names of a deployment's other containers.
 var deploymentSuffixes = []string{"-next", "-outgoing", "-previous"}
 
-// deploymentName is the rule for what becomes the name of a container and of an image.
+// deploymentName is the rule for a deployment's name, which its container and its images get.
 func deploymentName(text string) (string, string) {
 	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || container.CheckName(text) != nil || len(text) > maxName {
 		return "must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them", ""
@@ -193,8 +193,7 @@ func deploymentName(text string) (string, string) {
 
 var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`)
 
-// setHost reads an address without ever repeating it when it is wrong: somebody may have
-// put a password there.
+// setHost reads a URL. Its errors do not repeat the URL: it may contain a password.
 func setHost(d *decoder, p *deployment, n *yaml.Node) {
 	s, ok := d.scalar(n)
 	if !ok {
@@ -229,7 +228,7 @@ func deployHost(text string) (string, string) {
 	return "", ""
 }
 
-// machinePath is a file of the production machine.
+// machinePath is the rule for a file on the production machine.
 func machinePath(text string) (string, string) {
 	if !path.IsAbs(text) || strings.ContainsAny(text, "\x00\n") || path.Clean(text) == "/" {
 		return "must be an absolute path on the production machine", ""
@@ -248,24 +247,24 @@ func checkURL(text string) (string, string) {
 	return "", ""
 }
 
-// setFiles reads a mapping of a file of this machine to its place on the production machine.
+// setFiles reads a mapping from files on this machine to paths on the production machine.
 func setFiles(d *decoder, p *deployment, n *yaml.Node) {
 	p.Files = nil
-	for _, one := range d.pairs(n, "files") {
-		target, ok := d.text(one.value, machinePath)
+	for _, entry := range d.pairs(n, "files") {
+		target, ok := d.text(entry.value, machinePath)
 		if !ok {
 			continue
 		}
-		if one.key.Value == "" {
-			d.fail(one.key, "", "files: a file has no name")
+		if entry.key.Value == "" {
+			d.fail(entry.key, "", "files: a file has no name")
 			continue
 		}
 		target = path.Clean(target)
 		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
-			d.fail(one.value, "", "files: two files have the target %s", quoted(target))
+			d.fail(entry.value, "", "files: two files have the target %s", quoted(target))
 			continue
 		}
-		p.Files = append(p.Files, File{Source: d.from.abs(one.key.Value), Target: target})
+		p.Files = append(p.Files, File{Source: d.from.abs(entry.key.Value), Target: target})
 	}
 }
 
@@ -283,7 +282,7 @@ func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
 	}
 }
 
-// volumeSource is the node that has the source of a volume: of the short form, all of it.
+// volumeSource returns the node of a volume's source; of the short form, the whole node.
 func volumeSource(n *yaml.Node) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == "source" {
@@ -293,14 +292,15 @@ func volumeSource(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// FindDeployments returns the deployments of these names, each once; an error names the nearest.
+// FindDeployments returns the named deployments, each once. If a name is unknown, the error is a
+// *TargetsError.
 func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	if len(s.Deployments) == 0 {
 		return nil, hint.Errorf("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
 	}
 	var known []string
-	for _, one := range s.Deployments {
-		known = append(known, one.Name)
+	for _, entry := range s.Deployments {
+		known = append(known, entry.Name)
 	}
 	var wrong TargetsError
 	for _, name := range names {
@@ -311,10 +311,10 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	if len(wrong.Targets) > 0 {
 		return nil, &wrong
 	}
-	return slices.DeleteFunc(slices.Clone(s.Deployments), func(one Deployment) bool { return !slices.Contains(names, one.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(s.Deployments), func(entry Deployment) bool { return !slices.Contains(names, entry.Name) }), nil
 }
 
-// CheckFiles tells which of the files to be copied cannot be read; nil: none.
+// CheckFiles returns an error for the first of the files that cannot be read.
 func (p *Deployment) CheckFiles() error {
 	for _, f := range p.Files {
 		if _, err := readFile(f.Source, MaxFileBytes); err != nil {
@@ -324,5 +324,5 @@ func (p *Deployment) CheckFiles() error {
 	return nil
 }
 
-// MaxFileBytes bounds a file that a deployment copies: what is larger belongs into the image.
+// MaxFileBytes bounds a file that a deployment copies. Larger files belong in the image.
 const MaxFileBytes = 64 << 20

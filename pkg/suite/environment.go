@@ -12,13 +12,13 @@ import (
 	"runtests/pkg/hint"
 )
 
-// secretName matches the names of keys and variables whose values are not printed.
+// secretName matches the names of keys and variables whose values must not be printed.
 var secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase|$|_)|secret|token|credential|api_?key|private_?key|access_?key`)
 
-// dotenvName is what Compose takes for a name in an env_file.
+// dotenvName matches the names that Compose accepts in an env_file.
 var dotenvName = regexp.MustCompile(`^[\pL\pN_.\-\[\]]+$`)
 
-// lineError is a fault of an env_file; it never tells what the line holds.
+// lineError is a fault in an env_file. It never shows the line.
 type lineError struct {
 	line int
 	err  error
@@ -29,7 +29,7 @@ func (e *lineError) Unwrap() error { return e.err }
 
 // dotenv reads an env_file in Compose's syntax: NAME=VALUE, `export NAME=VALUE`, a name
 // alone (inherited), comments, quotes, and ${…} outside of single quotes. A later line
-// sees the variables of the earlier ones; those of the environment go first.
+// sees the variables of the earlier ones, but those of the environment take precedence.
 type dotenv struct {
 	env   func(string) (string, bool)
 	known []container.Variable // of this file and of those before it
@@ -65,7 +65,7 @@ func (p *dotenv) parse(text string) error {
 	return nil
 }
 
-// statement reads one line, or more when a quoted value spans them.
+// statement reads a line, or several if a quoted value spans them.
 func (p *dotenv) statement(text string) (rest string, err error) {
 	line, rest, _ := strings.Cut(text, "\n")
 	trimmed := strings.TrimSpace(line)
@@ -141,7 +141,7 @@ func (p *dotenv) interpolate(text string) (string, error) {
 
 var dotenvEscapes = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\\`, `\`, `\$`, `$$`)
 
-// unquote reads up to the closing quote; a backslash keeps the quote that follows it.
+// unquote reads up to the closing quote. A quote after a backslash does not close.
 func unquote(text string, quote byte) (value, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -159,14 +159,14 @@ func unquote(text string, quote byte) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// assignment is a variable that is given, or one that is taken away.
+// assignment sets a variable, or unsets it.
 type assignment struct {
 	container.Variable
 	unset bool
 }
 
-// assign returns base with the assignments made, each in the place of the variable of
-// its name or at the end.
+// assign returns base with the assignments made. Each replaces the variable of its name, or comes
+// at the end.
 func assign(base []container.Variable, more []assignment) []container.Variable {
 	merged := slices.Clone(base)
 	index, unset := map[string]int{}, map[string]bool{}

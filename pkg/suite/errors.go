@@ -10,21 +10,21 @@ import (
 	"runtests/pkg/plain"
 )
 
-// maxPrinted is how many problems Error prints: a file with more than that has one
-// cause, and the first ones show it.
+// maxPrinted bounds the problems that Error prints: so many faults have one cause, which the
+// first ones show.
 const maxPrinted = 50
 
-// Problem is one fault of a suite file, or of an env_file that it names.
+// Problem is a fault in a suite file, or in an env_file of it.
 type Problem struct {
 	File    string // as the caller named it
 	Line    int    // from 1
 	Column  int    // in characters, from 1
 	Excerpt string // the line; empty if the file has a secret in it
 	Message string
-	Hint    string // the remedy, when there is one to tell
+	Hint    string // the remedy; may be empty
 }
 
-// Errors is all that is wrong with a suite file, in the order of the file.
+// Errors are all faults of a suite file, in the order of the file.
 type Errors struct{ Problems []Problem }
 
 // Error prints each problem as FILE:LINE:COLUMN: MESSAGE, then the line with a caret
@@ -44,7 +44,7 @@ func (e *Errors) Error() string {
 	return b.String()
 }
 
-// String is the problem as a person reads it, without a final newline.
+// String returns the problem as Error prints it, without a final newline.
 func (p Problem) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:%d:%d: %s", plain.Clean(p.File), p.Line, p.Column, p.Message)
@@ -64,8 +64,8 @@ func sortProblems(problems []Problem) {
 	})
 }
 
-// excerptWindow cuts a line to what fits a terminal around column, and returns the
-// blanks that put a caret under it; a tab stays a tab so that the caret stays in place.
+// excerptWindow cuts a line around column to the width of a terminal. It also returns the space
+// before a caret under column, in which tabs stay tabs.
 func excerptWindow(line string, column int) (window, pad string) {
 	const before, width = 60, 120
 	runes := []rune(printable(line))
@@ -84,7 +84,7 @@ func excerptWindow(line string, column int) (window, pad string) {
 	return strings.TrimRight(string(runes[start:end]), " \t"), pad
 }
 
-// printable replaces what could drive a terminal; the number of characters stays.
+// printable replaces what could control a terminal, and keeps the number of characters.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && !unicode.IsPrint(r) {

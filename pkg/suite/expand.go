@@ -19,7 +19,7 @@ import (
 const maxSteps = 10_000
 
 func (d *decoder) checkName(n *yaml.Node, what string) bool {
-	wrong, remedy := name(n.Value)
+	wrong, remedy := properName(n.Value)
 	if wrong != "" {
 		d.fail(n, remedy, "the name of %s %s, not %s", what, wrong, quoted(n.Value))
 	}
@@ -64,8 +64,7 @@ func (o Overrides) check(env Env) (overrides, error) {
 	return over, errors.Join(faults...)
 }
 
-// checkSockets returns what is wrong with the volumes of the command line, as that of
-// the expander does for a test's.
+// checkSockets checks the volumes of the command line as expander.checkSockets does those of a test.
 func (o overrides) checkSockets(sockets []string) (faults []error) {
 	if nameSocket(o.volumes, sockets) {
 		return nil
@@ -78,7 +77,7 @@ func (o overrides) checkSockets(sockets []string) (faults []error) {
 	return faults
 }
 
-// expander makes steps of tests.
+// expander makes steps from tests.
 type expander struct {
 	d        *decoder
 	images   images
@@ -128,10 +127,10 @@ func (e *expander) test(p pair) {
 	}
 }
 
-// directory makes a test of a directory that a glob matched.
+// directory adds a directory that a glob matched as a test.
 func (e *expander) directory(n *yaml.Node, dir string) {
 	test := filepath.Base(dir)
-	if wrong, _ := name(test); wrong != "" {
+	if wrong, _ := properName(test); wrong != "" {
 		e.d.fail(n, "rename it, or write tests as a mapping", "directory %s: the name of a test %s", quoted(dir), wrong)
 		return
 	}
@@ -144,7 +143,7 @@ func (e *expander) directory(n *yaml.Node, dir string) {
 	e.add(n, test, dir, s)
 }
 
-// directories returns the directories that a glob matches, hidden ones left out.
+// directories returns the directories that a glob matches, except hidden ones.
 func (d *decoder) directories(n *yaml.Node) []string {
 	pattern, ok := d.text(n, filePath)
 	if !ok {
@@ -167,7 +166,7 @@ func (d *decoder) directories(n *yaml.Node) []string {
 
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// add makes the steps of a test: one for each of its images.
+// add adds the steps of a test, one for each of its images.
 func (e *expander) add(n *yaml.Node, test, dir string, s settings) {
 	e.tests = append(e.tests, test)
 	e.checkTogether(n, &s)
@@ -225,7 +224,7 @@ func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 	e.steps = append(e.steps, step)
 }
 
-// checkTogether reports what no key shows alone.
+// checkTogether reports the keys that exclude each other.
 func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 	if s.mount == Copied && s.ReadOnly {
 		e.d.fail(s.where(n, "mount", "read_only"), "use mount: ro, or read_only: false",
@@ -238,8 +237,8 @@ func (e *expander) checkTogether(n *yaml.Node, s *settings) {
 	e.d.checkTmpfs(n, s)
 }
 
-// checkSockets reports a mount that has an engine's socket in it: a suite gives the
-// engine away by naming its socket, not by mounting a directory above it.
+// checkSockets reports mounts that contain an engine's socket. A suite gives a test the engine by
+// mounting the socket itself, not by mounting a directory above it.
 func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 	sockets := engineSockets(e.d.env.Lookup)
 	if nameSocket(s.volumes, sockets) || nameSocket(e.over.volumes, sockets) {
@@ -258,7 +257,7 @@ func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 	}
 }
 
-// newStep is a test on one image; the suite's and the command line's settings are in it.
+// newStep returns the step of a test on one image.
 func newStep(test, imageName, dir string, img Image, s settings, over overrides) Step {
 	step := Step{
 		Name: stepName(test, imageName), Test: test, Image: imageName,
@@ -300,14 +299,13 @@ func mountAll(step *Step, volumes []volume) {
 	addVolumes(c, volumes)
 }
 
-// stepName is TEST@IMAGE. It becomes the name of a file: the slashes of an image
-// without a name of its own become underscores.
+// stepName returns TEST@IMAGE. It becomes a file name, so slashes become underscores.
 func stepName(test, image string) string {
 	return test + "@" + strings.ReplaceAll(image, "/", "_")
 }
 
-// FromDirs makes a suite of test directories alone: `runtests run DIR... --image IMAGE`.
-// Each test has the name of its directory; the logs go to ./logs.
+// FromDirs returns a suite of test directories without a suite file: `runtests run DIR... --image
+// IMAGE`. Each test has the name of its directory. The logs go to ./logs.
 func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	if o.Image == "" {
 		return nil, hint.Errorf("add --image IMAGE", "run without a suite file: no image is given")
@@ -334,7 +332,7 @@ func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	return &s, errors.Join(faults...)
 }
 
-// addDirectory makes a test of a directory, unless it is one already.
+// addDirectory adds a directory as a test, unless it is one already.
 func (s *Suite) addDirectory(dir, wd string) error {
 	full := absolute(wd, dir)
 	info, err := os.Stat(full)
@@ -361,7 +359,7 @@ func (s *Suite) addDirectory(dir, wd string) error {
 	return nil
 }
 
-// outside is what a directory that the suite does not name runs with.
+// outside are the settings of directories that the suite does not name.
 type outside struct {
 	file     string
 	images   images
@@ -373,7 +371,7 @@ type outside struct {
 // steps returns the steps of a test directory, an absolute path.
 func (o outside) steps(dir string) ([]Step, error) {
 	test := filepath.Base(dir)
-	if wrong, _ := name(test); wrong != "" {
+	if wrong, _ := properName(test); wrong != "" {
 		return nil, hint.Errorf("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
 	d := &decoder{file: o.file, env: o.env, files: disk{}}

@@ -13,18 +13,18 @@ import (
 // maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
 const maxEnvFile = 1 << 20
 
-// files is what a suite file may look at besides itself.
+// files is the file system that a suite file can see.
 type files interface {
 	// read returns a regular file of at most limit bytes. Its errors do not name the file.
 	read(file string, limit int64) ([]byte, error)
-	// directories returns those that an absolute pattern matches, hidden ones left out.
+	// directories returns the directories that match an absolute pattern, except hidden ones.
 	directories(pattern string) ([]string, error)
 	mode(file string) (fs.FileMode, error)
-	// resolve returns file without symbolic links, as far as it exists.
+	// resolve returns file without symbolic links, or file itself if it does not exist.
 	resolve(file string) string
 }
 
-// disk is the files of this machine.
+// disk is the file system of this machine.
 type disk struct{}
 
 func (disk) read(file string, limit int64) ([]byte, error) { return readFile(file, limit) }
@@ -49,11 +49,11 @@ func (disk) mode(file string) (fs.FileMode, error) {
 }
 
 func (disk) resolve(file string) string {
-	real, err := filepath.EvalSymlinks(file)
+	resolved, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return file
 	}
-	return real
+	return resolved
 }
 
 // readFile reads a regular file of at most limit bytes. Its errors do not name the file: the message

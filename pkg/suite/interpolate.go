@@ -8,10 +8,10 @@ import (
 	"runtests/pkg/plain"
 )
 
-// maxNesting bounds ${A:-${B:-…}}: no person writes more.
+// maxNesting bounds ${A:-${B:-…}}.
 const maxNesting = 20
 
-// variables looks variables up and remembers which ones a text was made of.
+// variables looks up variables and records which ones a text used.
 type variables struct {
 	lookup func(string) (string, bool)
 	used   []string
@@ -26,11 +26,11 @@ func (v *variables) get(name string) (string, bool) {
 }
 
 // expand replaces $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?message},
-// ${NAME?message}, ${NAME:+other}, ${NAME+other} and $$ as Compose does, but for one
-// thing: a variable that is not set and has no default is an error here, where
-// Compose warns and goes on with nothing. Nobody reads a warning at night.
+// ${NAME?message}, ${NAME:+other}, ${NAME+other} and $$ as Compose does, with one difference: a
+// variable that is not set and has no default is an error, where Compose warns and uses an empty
+// value. Nobody reads a warning at night.
 //
-// Its errors are *Error, and name variables but never tell their values.
+// Its errors name variables but never show their values.
 func (v *variables) expand(text string, depth int) (string, error) {
 	if depth > maxNesting {
 		return "", fmt.Errorf("variables are nested more than %d deep", maxNesting)
@@ -42,7 +42,7 @@ func (v *variables) expand(text string, depth int) (string, error) {
 		if !found {
 			return out.String(), nil
 		}
-		value, rest, err := v.one(after, depth)
+		value, rest, err := v.reference(after, depth)
 		if err != nil {
 			return "", err
 		}
@@ -52,7 +52,7 @@ func (v *variables) expand(text string, depth int) (string, error) {
 }
 
 // one expands the reference whose dollar sign stood before text, and returns what follows it.
-func (v *variables) one(text string, depth int) (value, rest string, err error) {
+func (v *variables) reference(text string, depth int) (value, rest string, err error) {
 	if strings.HasPrefix(text, "$") {
 		return "$", text[1:], nil
 	}
@@ -68,11 +68,11 @@ func (v *variables) one(text string, depth int) (value, rest string, err error) 
 	if n == 0 {
 		return "$", text, nil
 	}
-	value, err = v.plain(text[:n])
+	value, err = v.value(text[:n])
 	return value, text[n:], err
 }
 
-func (v *variables) plain(name string) (string, error) {
+func (v *variables) value(name string) (string, error) {
 	value, ok := v.get(name)
 	if !ok {
 		return "", hint.Errorf(fmt.Sprintf("set it, or give it a default: ${%s:-default}, or ${%s:-} for an empty value", name, name), "variable %s is not set", name)
@@ -88,7 +88,7 @@ func (v *variables) braced(text string, depth int) (string, error) {
 		return "", hint.Errorf("write ${NAME}, or $$ for a dollar sign", "a ${ is not followed by a variable's name")
 	}
 	if operation == "" {
-		return v.plain(name)
+		return v.value(name)
 	}
 	notEmpty := operation[0] == ':'
 	operation = strings.TrimPrefix(operation, ":")

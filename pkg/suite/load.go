@@ -20,11 +20,11 @@ import (
 // maxFile bounds a suite file, in bytes.
 const maxFile = 4 << 20
 
-// Env is what a suite file sees of the world it is read in.
+// Env is the environment in which a suite file is read.
 type Env struct {
 	Dir    string // the working directory, absolute
 	Lookup func(name string) (value string, ok bool)
-	Root   bool // the suite will be run with root's power: say who else can change it
+	Root   bool // root will run the suite: warn if others can change it
 }
 
 func (e Env) place(dir string) place {
@@ -38,11 +38,10 @@ func (e Env) place(dir string) place {
 }
 
 // Load reads a suite file, replaces the variables in it, checks it and expands it
-// into steps. A relative file starts from the working directory. What is wrong inside
-// the file comes as one *Errors; a file that cannot be read as another error, which
-// wraps fs.ErrNotExist when there is none.
+// into steps. A relative path starts from the working directory. For faults in the file, the
+// error is an *Errors. If there is no file, it wraps fs.ErrNotExist.
 //
-// Test directories and their scripts are not looked at: see Step.CheckScript.
+// Load does not look at test directories and their scripts: see Step.CheckScript.
 func Load(file string, env Env, o Overrides) (*Suite, error) {
 	path := absolute(env.Dir, file)
 	over, err := o.check(env)
@@ -86,8 +85,8 @@ func readSuite(file, path string) (string, error) {
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// sections is the file itself. Its sections are kept as nodes: they are read in the
-// order in which they need each other, not in the file's.
+// sections is the file itself. Its sections are kept as nodes, because they are read in the
+// order in which they need each other, not in that of the file.
 type sections struct {
 	Suite
 	defaults, images, tests, mail, deploy *yaml.Node
@@ -96,7 +95,7 @@ type sections struct {
 var suiteKeys = keys[sections]{
 	what: "the suite", extensions: true,
 	set: map[string]setter[sections]{
-		"name":             textKey(name, func(s *sections) *string { return &s.Name }),
+		"name":             textKey(properName, func(s *sections) *string { return &s.Name }),
 		"logs":             textKey(filePath, func(s *sections) *string { return &s.Logs }),
 		"lines":            intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
 		"jobs":             intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
@@ -120,11 +119,11 @@ func keep(field func(*sections) **yaml.Node) setter[sections] {
 	return func(_ *decoder, to *sections, n *yaml.Node) { *field(to) = n }
 }
 
-// minMaxLog leaves room for a head and a tail that tell what happened.
+// minMaxLog leaves room for a head and a tail that show what happened.
 const minMaxLog = 64 << 10
 
-// setPing reads a URL that is not printed, not even when it is wrong: who knows it can
-// say that a run went well. An empty one, as of a variable that is not set, is none.
+// setPing reads a URL that is never printed, not even if it is wrong: whoever knows it can
+// report that a run went well. An empty value, as of a variable that is not set, means none.
 func setPing(d *decoder, s *sections, n *yaml.Node) {
 	d.secret = true
 	defer func() { d.secret = false }()
@@ -133,13 +132,13 @@ func setPing(d *decoder, s *sections, n *yaml.Node) {
 	}
 }
 
-// newSuite is a suite with nothing said about it.
+// newSuite returns a suite with the defaults.
 func newSuite(file, dir string) Suite {
 	s := Suite{
 		Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30,
 		Diagnose: true, DiagnoseTimeout: 30 * time.Minute,
 	}
-	if wrong, _ := name(s.Name); wrong != "" {
+	if wrong, _ := properName(s.Name); wrong != "" {
 		s.Name = "runtests"
 	}
 	return s
@@ -166,7 +165,7 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	return s
 }
 
-// within reads a section that is there.
+// within reads the section n, if it is given.
 func (d *decoder) within(key string, n *yaml.Node, read func(*yaml.Node)) {
 	if n != nil {
 		d.key = key
@@ -174,7 +173,7 @@ func (d *decoder) within(key string, n *yaml.Node, read func(*yaml.Node)) {
 	}
 }
 
-// document parses text and returns the mapping that it must be, or nil.
+// document parses text and returns its mapping, or nil after reporting a fault.
 func (d *decoder) document(text string) *yaml.Node {
 	if !d.checkCharacters(text) {
 		return nil
@@ -207,7 +206,7 @@ func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// failSyntax reports what the YAML library did not understand.
+// failSyntax reports an error of the YAML library.
 func (d *decoder) failSyntax(err error) {
 	var syntax *yaml.LoadError
 	if !errors.As(err, &syntax) {
@@ -222,7 +221,7 @@ func (d *decoder) failSyntax(err error) {
 	d.failAt(line, column, remedy, "not YAML: %s", plain.Clean(syntax.Message))
 }
 
-// checkCharacters reports the first byte that is not text.
+// checkCharacters reports the first byte that is not text, and whether there is none.
 func (d *decoder) checkCharacters(text string) bool {
 	for i, r := range text {
 		broken := r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd")
@@ -260,7 +259,7 @@ func (d *decoder) warnIfWritable() {
 	}
 }
 
-// warnIfOpen warns of a file of secrets that has some of the permissions.
+// warnIfOpen warns if a file of secrets has any of the permissions.
 func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
 	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
 		d.warn("the %s %s can be read by others: chmod 600 %s", what, plain.Clean(file), plain.Clean(file))

@@ -13,7 +13,7 @@ import (
 	"runtests/pkg/hint"
 )
 
-// mailSection is what is read before it is known whether it is whole.
+// mailSection is the section `mail` while it is read.
 type mailSection struct {
 	Mail
 	at map[string]*yaml.Node
@@ -37,7 +37,7 @@ var mailKeys = keys[mailSection]{what: "mail", extensions: true, set: map[string
 	"max_size":         sizeKey(16<<10, func(m *mailSection) *int64 { return &m.MaxSize }),
 }}
 
-// mail reads the mail section and checks that its parts fit.
+// mail reads the section `mail` and checks that its keys fit together.
 func (d *decoder) mail(n *yaml.Node) *Mail {
 	m := mailSection{
 		Mail: Mail{Send: SendAlways, Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: mib},
@@ -89,8 +89,8 @@ func setServer(d *decoder, m *mailSection, n *yaml.Node) {
 	m.Server = server
 }
 
-// mailServer checks the URL of a mail server and completes it with its port. Its
-// errors never repeat the URL: somebody may have put a password there.
+// mailServer checks the URL of a mail server and adds the port. Its errors do not repeat the URL: it
+// may contain a password.
 func mailServer(text string) (string, error) {
 	const form = "the form is smtp://HOST:PORT; the schemes are smtp, smtp+starttls and smtps"
 	u, err := url.Parse(text)
@@ -116,8 +116,8 @@ func mailServer(text string) (string, error) {
 	return u.Scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-// setPassword keeps a variable that is not set for later: a developer who runs a test
-// by hand mails nothing, and has not the password.
+// setPassword postpones the error for a variable that is not set: a developer who runs a test by
+// hand sends no mail, and may not have the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
 		d.hasSecret = true
@@ -129,7 +129,7 @@ func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	d.postpone(m, before)
 }
 
-// postpone makes the problems from index before on those of the password alone.
+// postpone moves the problems from index before on to PasswordError.
 func (d *decoder) postpone(m *mailSection, before int) {
 	if len(d.problems) > before {
 		m.PasswordError = &Errors{slices.Clone(d.problems[before:])}
@@ -137,8 +137,8 @@ func (d *decoder) postpone(m *mailSection, before int) {
 	}
 }
 
-// setPasswordFile keeps a file that cannot be read for later, as setPassword does: it
-// may be root's, or belong to the user who runs cron.
+// setPasswordFile postpones the error for a file that cannot be read, as setPassword does: only
+// the user who runs cron may be able to read it.
 func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
 	text, ok := d.text(n, filePath)
 	if !ok {

@@ -88,11 +88,11 @@ func parsePorts(text string) ([]container.Port, error) {
 
 // portRange reads PORT or PORT-PORT.
 func portRange(text string) (first, last int, err error) {
-	one, other, isRange := strings.Cut(text, "-")
-	if first, err = portNumber(one); err != nil || !isRange {
+	low, high, isRange := strings.Cut(text, "-")
+	if first, err = portNumber(low); err != nil || !isRange {
 		return first, first, err
 	}
-	if last, err = portNumber(other); err != nil {
+	if last, err = portNumber(high); err != nil {
 		return 0, 0, err
 	}
 	if last < first || last-first >= maxRange {

@@ -38,8 +38,8 @@ func notEmpty(text string) (string, string) {
 	return "", ""
 }
 
-// name is the rule for what becomes part of the name of a file, a container or a mail.
-func name(text string) (string, string) {
+// properName is the rule for names that become part of a file name, a container's name or a mail.
+func properName(text string) (string, string) {
 	switch {
 	case text == "":
 		return "must not be empty", ""
@@ -72,7 +72,7 @@ func containerPath(text string) (string, string) {
 	return "", ""
 }
 
-// macAddress allows "": a test has so no address where the defaults give one.
+// macAddress allows "", which removes the address of the defaults.
 func macAddress(text string) (string, string) {
 	if text == "" {
 		return "", ""
@@ -97,11 +97,12 @@ var (
 	variableName  = regexp.MustCompile(`^[^=\s\x00-\x1f\x7f]+$`)
 )
 
-func cpus(text string) (string, string) {
-	if n, err := strconv.ParseFloat(text, 64); err != nil || n <= 0 || !cpusForm.MatchString(text) {
-		return "must be a number of processors such as 2 or 0.5", ""
+func parseCPUs(text string) (float64, string, string) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n <= 0 || !cpusForm.MatchString(text) {
+		return 0, "must be a number of processors such as 2 or 0.5", ""
 	}
-	return "", ""
+	return n, "", ""
 }
 
 func matching(form *regexp.Regexp, wrong string) rule {
@@ -187,7 +188,7 @@ func pingURL(text string) (string, string) {
 	return "", ""
 }
 
-// filePath is a file of this machine; every byte but NUL may be in its name.
+// filePath is the rule for a file on this machine. Its name may contain any byte except NUL.
 func filePath(text string) (string, string) {
 	if text == "" || strings.ContainsRune(text, 0) {
 		return "must be a path", ""
@@ -195,7 +196,7 @@ func filePath(text string) (string, string) {
 	return "", ""
 }
 
-// testDirectory is a directory of this machine that holds a test.
+// testDirectory is the rule for the directory of a test on this machine.
 func testDirectory(text string) (string, string) {
 	if wrong, remedy := filePath(text); wrong != "" {
 		return wrong, remedy
@@ -206,7 +207,7 @@ func testDirectory(text string) (string, string) {
 	return "", ""
 }
 
-// words splits a command as a shell splits words; it is not run by a shell.
+// words splits a command into words as a shell does. No shell runs it.
 func words(text string) ([]string, error) {
 	p := shellwords.NewParser()
 	args, err := p.Parse(text)

@@ -17,9 +17,9 @@ import (
 // maxInterpreter is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
 const maxInterpreter = 256
 
-// ScriptError says why a test's script could not be run.
+// ScriptError is why a test's script cannot be run.
 type ScriptError struct {
-	Path   string // the script, or the test's directory when that is at fault
+	Path   string // the script, or the test's directory if that is at fault
 	Reason string // what is wrong with it, in words
 	Remedy string // a command, or a sentence
 	err    error
@@ -33,9 +33,9 @@ func (e *ScriptError) Unwrap() error { return e.err }
 // Hint returns the remedy.
 func (e *ScriptError) Hint() string { return e.Remedy }
 
-// CheckScript tells why the step's directory or its test.sh could not be run, as far as
-// this machine shows it: whether the image has the interpreter shows only at the start.
-// The error is a *ScriptError. A step with a command of its own needs no test.sh.
+// CheckScript returns a *ScriptError if the step's directory or its test.sh cannot be run. It
+// cannot know whether the image has the interpreter. A step with a command of its own needs no
+// test.sh.
 func (s Step) CheckScript() error {
 	info, err := os.Stat(s.Dir)
 	switch {
@@ -85,7 +85,7 @@ func checkScript(path string) error {
 	return nil
 }
 
-// missingScript tells a link that leads nowhere from a file that is not there.
+// missingScript returns the error for a script that does not exist or is a broken link.
 func missingScript(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return &ScriptError{Path: path, Reason: "cannot be examined: " + bare(err).Error(), err: err}
@@ -96,8 +96,8 @@ func missingScript(path string, err error) error {
 	return &ScriptError{Path: path, Reason: "does not exist", Remedy: "a test is a directory with an executable test.sh in it", err: err}
 }
 
-// Interpreter returns the program that the first line of test.sh names, "" when there is
-// none: for the message about a container that could not find it.
+// Interpreter returns the program that the first line of test.sh names, or "". It is for the
+// message about a container that does not have it.
 func (s Step) Interpreter() string {
 	if !s.Script {
 		return ""

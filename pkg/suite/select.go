@@ -12,17 +12,17 @@ import (
 	"runtests/pkg/nearest"
 )
 
-// TargetsError is all the targets that name nothing to run.
+// TargetsError are the targets that do not name anything to run.
 type TargetsError struct {
 	Targets []string // as they were given
-	Reasons []string // one for each, in words
+	Reasons []string // one for each target
 	hints   []string
 }
 
-// Error tells the reasons, one to a line.
+// Error returns the reasons, one a line.
 func (e *TargetsError) Error() string { return strings.Join(e.Reasons, "\n") }
 
-// Hint names the nearest names.
+// Hint returns the remedies, one a line.
 func (e *TargetsError) Hint() string { return strings.Join(e.hints, "\n") }
 
 func (e *TargetsError) add(target string, err error) {
@@ -37,7 +37,7 @@ func (e *TargetsError) add(target string, err error) {
 // suite's order and each once. A target is a test's name, a step's (TEST@IMAGE), a
 // pattern over either as path.Match has it, or a test's directory, relative to wd. A
 // directory with a test.sh that is not in the suite runs with the suite's defaults,
-// after the others. When a target names nothing the error is a *TargetsError.
+// after the others. If a target names nothing, the error is a *TargetsError.
 func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 	chosen := make([]bool, len(s.Steps))
 	var more []Step
@@ -67,7 +67,7 @@ func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 	return out, nil
 }
 
-// choose marks the suite's steps that target names, and tells whether there are any.
+// choose marks the suite's steps that target names, and reports whether there are any.
 func (s *Suite) choose(target, wd string, chosen []bool) bool {
 	means := func(step Step) bool { return step.named(target) }
 	if !slices.ContainsFunc(s.Steps, means) {
@@ -83,7 +83,7 @@ func (s *Suite) choose(target, wd string, chosen []bool) bool {
 	return found
 }
 
-// named tells whether target is the step's name, its test's, or a pattern for either.
+// named reports whether target is the step's name, its test's, or a pattern for either.
 func (s Step) named(target string) bool {
 	for _, name := range []string{s.Test, s.Name, s.Test + "@" + s.Image} {
 		if target == name {
@@ -97,17 +97,17 @@ func (s Step) named(target string) bool {
 }
 
 func sameFile(a, b string) bool {
-	one, err := os.Stat(a)
+	first, err := os.Stat(a)
 	if err != nil {
 		return false
 	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 // SelectImages returns the names of the built images that the targets name, all of them
 // without a target, in the suite's order. A target is an image's name or a pattern as
-// path.Match has it. When one names nothing the error is a *TargetsError.
+// path.Match has it. If a target names nothing, the error is a *TargetsError.
 func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	built := s.Built()
 	if len(built) == 0 {

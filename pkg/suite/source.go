@@ -11,7 +11,7 @@ import (
 // source is the text of a file, by lines as YAML counts them.
 type source struct{ lines []string }
 
-// YAML 1.1 ends a line at these too.
+// lineBreaks replaces the line ends of YAML 1.1.
 var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func newSource(text string) source {

@@ -15,7 +15,7 @@ import (
 // testDir is where a test's directory is in its container.
 const testDir = "/test"
 
-// volume is one entry of `volumes`: a mount, or a tmpfs of Compose's long form.
+// volume is an entry of `volumes`: a mount, or a tmpfs of Compose's long form.
 type volume struct {
 	mount container.Mount
 	tmpfs string // PATH[:OPTIONS]; empty for a mount
@@ -34,7 +34,7 @@ var refusedOptions = map[string]string{
 	"consistent": "leave it out: it changes nothing on Linux",
 }
 
-// place is what a relative path and a ~ start from.
+// place is where relative paths and ~ start.
 type place struct{ dir, home string }
 
 func (p place) abs(file string) string {
@@ -106,7 +106,7 @@ func checkVolume(m container.Mount) (volume, error) {
 	return volume{mount: m}, nil
 }
 
-// checkTarget returns the path in the container, cleaned: two spellings of one target are one.
+// checkTarget checks and cleans a path in the container.
 func checkTarget(target string) (string, error) {
 	if !path.IsAbs(target) {
 		return "", fmt.Errorf("the path in the container must be absolute, not %s", quoted(target))
