@@ -66,7 +66,7 @@ func (e *Engine) Builder() string {
 // Build builds an image and returns its ID. What the builder tells is written to log as it
 // comes, a line at a time, as `docker build --progress plain` has it.
 //
-// A Dockerfile that fails is a *BuildError; one for want of disk space is also ErrNoSpace. When
+// A Dockerfile that fails is a *container.BuildError; one for want of disk space is also ErrNoSpace. When
 // ctx ends first, the build is stopped on the engine, and the error wraps the context's cause;
 // Podman first ends the instruction that it executes, after Build has returned.
 // Other errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be
@@ -265,7 +265,7 @@ func (w *building) conclude(err error) (string, error) {
 // classic builder executes, and tells that as its failure: it does not answer any more then.
 func (w *building) fault() error {
 	err := w.report.fault(w.build.Instructions)
-	var failed *BuildError
+	var failed *container.BuildError
 	if errors.As(err, &failed) && failed.Code > signalled {
 		if gone := w.engine.Ping(context.WithoutCancel(w.life)); gone != nil {
 			return gone

@@ -13,39 +13,6 @@ import (
 	"runtests/pkg/hint"
 )
 
-// BuildError is a build that the builder gave up, mostly for an instruction of its Dockerfile.
-type BuildError struct {
-	Line        int    // the first of the instruction's; 0: not known
-	Instruction string // on one line; empty: not known
-	Code        int    // the exit status of a RUN; 0: it is something else that failed
-	Message     string // the builder's words, without the values of secret arguments
-}
-
-// Error says which instruction failed and how.
-func (e *BuildError) Error() string {
-	told := e.Message
-	if e.Code != 0 {
-		told = fmt.Sprintf("exit status %d", e.Code)
-	}
-	if e.Instruction != "" {
-		told = shortened(e.Instruction) + ": " + told
-	}
-	if e.Line > 0 {
-		told = fmt.Sprintf("line %d of the Dockerfile: %s", e.Line, told)
-	}
-	return told
-}
-
-// maxInstruction is how much of an instruction an error shows, in characters.
-const maxInstruction = 120
-
-func shortened(instruction string) string {
-	if runes := []rune(instruction); len(runes) > maxInstruction {
-		return strings.TrimSpace(string(runes[:maxInstruction-1])) + "…"
-	}
-	return instruction
-}
-
 var (
 	parseError = regexp.MustCompile(`(?i)dockerfile parse error (?:on )?line (\d+): `)
 	exitStatus = regexp.MustCompile(`(?:exit code: |exit status |non-zero code: )(\d+)\s*$`)
@@ -56,9 +23,9 @@ var (
 // fault is the failure that the engine told, as an error.
 func (r *buildReport) fault(instructions []Instruction) error {
 	failed, full := r.culprit(instructions)
-	err := &BuildError{
-		Line: failed.Line, Instruction: r.log.masked(failed.Text), Code: r.code,
-		Message: r.log.masked(builderNoise.ReplaceAllString(r.failure, "")),
+	err := &container.BuildError{
+		Line: failed.Line, Instruction: r.log.mask.String(failed.Text), Code: r.code,
+		Message: r.log.mask.String(builderNoise.ReplaceAllString(r.failure, "")),
 	}
 	if match := exitStatus.FindStringSubmatch(r.failure); match != nil && err.Code == 0 && failed.is("RUN") {
 		err.Code, _ = strconv.Atoi(match[1])

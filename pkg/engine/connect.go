@@ -37,7 +37,7 @@ type Options struct {
 	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds one ordinary call, and the silence of a stream that should
 	// be ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as other clients of
-	// Docker have it, or 30s. A call that makes the engine work on its disk (create,
+	// Docker have it, or 30s. A call that makes the engine work on its disk (create, attach,
 	// start, remove) has four times as much.
 	CallTimeout time.Duration
 	// StallTimeout bounds the silence of a pull or of a copy; default 5m.
@@ -70,6 +70,9 @@ type Info struct {
 	Arch    string // amd64
 	Local   bool   // on a unix socket: paths of this machine are, most likely, paths of the engine's
 }
+
+// CLI returns the command by which a person does with this engine what we do: docker or podman.
+func (i Info) CLI() string { return strings.ToLower(i.Name) }
 
 // Connect finds the engine and agrees with it on a version of the API: where Options.Host
 // or else DOCKER_HOST says; else the context that DOCKER_CONTEXT or the docker client's configuration names;

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,10 +24,12 @@ const (
 
 // Mask masks secrets in the texts about a run. The zero Mask changes nothing.
 //
-// It finds a secret as it is, as written in a URL, in JSON or for a shell, and in base64, wherever in
-// the encoded text it starts. The log on disk is not masked.
+// It finds a secret as it is, as written in a URL, in JSON, in Go or for a shell, and in base64, wherever
+// in the encoded text it starts. The log of a step on disk is not masked. The log of a build is, of
+// the values of its secret arguments.
 type Mask struct {
-	forms map[[minSecret]byte][]string // by their first bytes, the longest form first
+	forms   map[[minSecret]byte][]string // by their first bytes, the longest form first
+	longest int                          // the length of the longest form, in bytes
 }
 
 // NewMask returns a Mask for secrets. Those that are too short are not masked.
@@ -52,10 +55,11 @@ func NewMask(secrets []string) Mask {
 	return m
 }
 
-func (m Mask) add(form string) {
+func (m *Mask) add(form string) {
 	if len(form) < minSecret {
 		return
 	}
+	m.longest = max(m.longest, len(form))
 	if key := [minSecret]byte([]byte(form)); !slices.Contains(m.forms[key], form) {
 		m.forms[key] = append(m.forms[key], form)
 	}
@@ -67,6 +71,7 @@ func formsOf(secret string) []string {
 		return nil
 	}
 	quoted, _ := json.Marshal(secret) // a string has no error
+	goQuoted := strconv.Quote(secret)
 	forms := []string{
 		secret,
 		Clean(secret),
@@ -74,6 +79,7 @@ func formsOf(secret string) []string {
 		url.QueryEscape(secret),
 		url.PathEscape(secret),
 		string(quoted[1 : len(quoted)-1]),
+		goQuoted[1 : len(goQuoted)-1], // as builders quote it in their messages
 	}
 	return append(forms, encodedForms(secret)...)
 }
@@ -130,6 +136,34 @@ func (m Mask) match(s string) int {
 		}
 	}
 	return 0
+}
+
+// Longest returns the length in bytes of the longest text that the mask looks for.
+func (m Mask) Longest() int { return m.longest }
+
+// Cut returns where s can be cut in two so that no secret lies across the cut, whatever follows s. If s
+// is shorter than the longest secret, the cut is at 0. If secrets overlap each other from the start of
+// s to its end, the cut may hide where another one starts.
+func (m Mask) Cut(s string) int {
+	limit := max(0, len(s)-max(0, m.longest-1)) // a secret that starts later may end after s
+	start, end := 0, 0                          // of the last secrets that overlap each other
+	for i := 0; i < limit && i+minSecret <= len(s); i++ {
+		n := m.match(s[i:])
+		if n == 0 {
+			continue
+		}
+		if i >= end {
+			start = i
+		}
+		end = max(end, i+n)
+	}
+	switch {
+	case end <= limit:
+		return limit
+	case start > 0:
+		return start
+	}
+	return end
 }
 
 // All returns a copy of texts with secrets masked.
