@@ -77,7 +77,7 @@ func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return daemon, connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
+	return daemon, connect(t, engine.Options{Host: daemon.Host()})
 }
 
 // passed is a container in which a test has made something with a script.
@@ -216,6 +216,7 @@ func labelsOf(t testing.TB, e *engine.Engine, ref string) map[string]string {
 
 // The first transfer to an engine that has nothing; then one of what has hardly changed.
 func TestTransferToAnEmptyEngine(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, to := private(t, "")
 	first, second := passed(t, from, "echo first >/version"), passed(t, from, "echo second >/version")
@@ -279,6 +280,7 @@ func (f *forgetful) Load(ctx context.Context, archive io.Reader) error {
 }
 
 func TestTransferIsRefusedWithoutLayers(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, e := private(t, "")
 	stock(t, from, e)
@@ -322,6 +324,7 @@ func bigContainer(t testing.TB, e *engine.Engine) string {
 }
 
 func TestTransferIsInterrupted(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)
@@ -376,14 +379,17 @@ func eventually(t testing.TB, so func() bool) {
 }
 
 func TestTransferToAnEngineThatDies(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	for name, fault := range map[string]func(*dockerd.Engine) error{
 		"killed": (*dockerd.Engine).Kill,
 		"frozen": (*dockerd.Engine).Freeze,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, "")
 			stock(t, from, to)
+			to = connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
 			kept := bigContainer(t, from)
 			tag := newTag(t, to)
 			done := false
@@ -418,10 +424,12 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 }
 
 func TestTransferToAFullDisk(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	kept := bigContainer(t, from)
 	for name, disk := range map[string]string{"for the archive": "30m", "for the layer": "72m"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, disk)
 			stock(t, from, to)
 			tag := newTag(t, to)
@@ -458,6 +466,7 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestTransferFromAnEngineThatFails(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)

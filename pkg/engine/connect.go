@@ -71,6 +71,9 @@ type Info struct {
 	Local   bool   // on a unix socket: paths of this machine are, most likely, paths of the engine's
 }
 
+// CLI returns the command by which a person does with this engine what we do: docker or podman.
+func (i Info) CLI() string { return strings.ToLower(i.Name) }
+
 // Connect finds the engine and agrees with it on a version of the API: where Options.Host
 // or else DOCKER_HOST says; else the context that DOCKER_CONTEXT or the docker client's configuration names;
 // else the first default socket that answers. When none does, the error (ErrNoEngine)
