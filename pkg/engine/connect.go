@@ -37,7 +37,7 @@ type Options struct {
 	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds one ordinary call, and the silence of a stream that should
 	// be ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as other clients of
-	// Docker have it, or 30s. A call that makes the engine work on its disk (create,
+	// Docker have it, or 30s. A call that makes the engine work on its disk (create, attach,
 	// start, remove) has four times as much.
 	CallTimeout time.Duration
 	// StallTimeout bounds the silence of a pull or of a copy; default 5m.

@@ -166,8 +166,8 @@ func (r *running) follow(ctx context.Context) error {
 	return r.conclude(end)
 }
 
-// podmanLag is how long after the end of its output Podman may call a container running;
-// Docker notes the end of both at once.
+// podmanLag is how long after the end of its output Podman may call a container running, at
+// least; on a busy machine as long as a call may take. Docker notes the end of both at once.
 const podmanLag = 2 * time.Second
 
 // endOfOutput is for a container whose output ended before the engine said that it ended.
@@ -181,11 +181,11 @@ func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	if !state.State.Running {
 		return r.afterStop(ended), nil
 	}
-	if r.engine.info.Name == podman {
+	if r.engine.info.Name == podman && r.output.err == nil {
 		select {
 		case end := <-ended:
 			return end, nil
-		case <-time.After(podmanLag):
+		case <-time.After(max(podmanLag, r.engine.options.CallTimeout)):
 		}
 	}
 	lost := fmt.Errorf("%w: the connection to it broke while it was running", container.ErrTruncated)

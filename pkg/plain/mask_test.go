@@ -118,7 +118,7 @@ func checkRest(t *testing.T, text, got string) {
 	t.Helper()
 	parts := strings.Split(got, masked)
 	if strings.Contains(text, "*") {
-		return // where the mask is cannot be told
+		return // the place of the mask is not known
 	}
 	if !strings.HasPrefix(text, parts[0]) || !strings.HasSuffix(text, parts[len(parts)-1]) {
 		t.Errorf("%q became %q", text, got)
