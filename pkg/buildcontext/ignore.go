@@ -58,7 +58,7 @@ func parseIgnore(content []byte) (*patternmatcher.PatternMatcher, error) {
 			_, err = alone.MatchesOrParentMatches("x")
 		}
 		if err == nil && line == "!" {
-			err = errors.New("there is no pattern after the !")
+			err = errors.New(`nothing follows "!"`)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("pattern %q: %w", line, err)
