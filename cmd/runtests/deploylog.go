@@ -9,10 +9,10 @@ import (
 
 	"github.com/docker/go-units"
 
-	"runtests/pkg/deploy"
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
+	"runtests/pkg/transfer"
 )
 
 // deployLog is the log of a deployment: what is done, and, of a new version that did not
@@ -55,7 +55,7 @@ func (l *deployLog) clear() string {
 }
 
 // progress tells how far the transfer is.
-func (l *deployLog) progress(p deploy.Progress) {
+func (l *deployLog) progress(p transfer.Progress) {
 	now := time.Now()
 	if l.quiet || !l.terminal && now.Sub(l.told) < progressPause {
 		return

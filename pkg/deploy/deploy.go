@@ -19,6 +19,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/suite"
+	"runtests/pkg/transfer"
 )
 
 // The labels of images and containers in production.
@@ -50,11 +51,6 @@ func KeptName(suite, step string) string {
 		}
 		return '_'
 	}, suite+"-"+step)
-}
-
-// plainName is an image's name without what Podman puts before one that names no registry.
-func plainName(name string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(name, "localhost/"), "docker.io/")
 }
 
 // Release is an image in production, or on its way there.
@@ -115,7 +111,7 @@ func newer(a, b Release) int {
 
 // Engine is what a promotion needs of the production machine's engine.
 type Engine interface {
-	Target
+	transfer.Target
 	Info() engine.Info
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	Tag(ctx context.Context, image, ref string) error
@@ -134,7 +130,7 @@ func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 	var found []Release
 	for _, image := range images {
 		for _, tag := range image.Tags {
-			if tag, ok := strings.CutPrefix(plainName(tag), Repository(name)+":"); ok {
+			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), Repository(name)+":"); ok {
 				r := releaseOf(image.Labels, tag)
 				r.imageID = image.ID
 				found = append(found, r)

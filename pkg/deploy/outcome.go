@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"runtests/pkg/report"
+	"runtests/pkg/transfer"
 )
 
 // Promoted is what a promotion did.
 type Promoted struct {
 	Host   string
-	Now    Release // what runs
-	Before Release // what ran before, kept for going back; zero: nothing did
-	Sent   Sent    // of the image; zero when it was there
+	Now    Release       // what runs
+	Before Release       // what ran before, kept for going back; zero: nothing did
+	Sent   transfer.Sent // of the image; zero when it was there
 	// Handover says that the new version answered before the old one was stopped.
 	Handover bool
 	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runtests/pkg/transfer"
 )
 
 // Passed is a container whose test passed, and what is known of it.
@@ -25,9 +27,9 @@ type Passed struct {
 
 // Promoter promotes.
 type Promoter struct {
-	From     Source // the engine that runs the tests
+	From     transfer.Source // the engine that runs the tests
 	Say      func(text string)
-	Progress func(Progress)
+	Progress func(transfer.Progress)
 	Now      func() time.Time
 }
 
@@ -168,9 +170,9 @@ func (w *work) send(ctx context.Context, release Release) error {
 		return s.engine.Tag(ctx, release.imageID, tag)
 	}
 	w.Say("sending the image to " + s.Host())
-	sent, err := Transfer{Progress: w.Progress, Now: w.Now}.Send(ctx, w.From, s.engine, Cargo{
+	sent, err := transfer.Send(ctx, w.From, s.engine, transfer.Options{
 		Container: release.Container, Tag: tag, Labels: release.labels(s.deployment.Name), Command: s.deployment.Container.Command,
-		Sender: sender(release.Suite, release.Machine, s.deployment.Host),
+		Sender: sender(release.Suite, release.Machine, s.deployment.Host), Progress: w.Progress, Now: w.Now,
 	})
 	w.done.Sent = sent
 	if sent.Refused != nil {

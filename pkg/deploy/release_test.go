@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/engine"
 	"runtests/pkg/suite"
 )
 
@@ -78,6 +80,37 @@ func TestReleaseLabels(t *testing.T) {
 	}
 	if _, ok := (Release{}).labels("web")[LabelCommit]; ok {
 		t.Error("a commit that nobody knows is labelled")
+	}
+}
+
+// imageList is an engine that has these images.
+type imageList struct {
+	Engine
+	images []engine.ImageSummary
+}
+
+func (l imageList) Images(_ context.Context, labels map[string]string) ([]engine.ImageSummary, error) {
+	return slices.DeleteFunc(slices.Clone(l.images), func(i engine.ImageSummary) bool { return i.Labels[LabelName] != labels[LabelName] }), nil
+}
+
+// TestReleases finds the images of a deployment, the newest first, under the names that Docker
+// and Podman give them.
+func TestReleases(t *testing.T) {
+	image := func(id, deployment string, hour int, tags ...string) engine.ImageSummary {
+		return engine.ImageSummary{ID: id, Tags: tags, Labels: release("", id, hour).labels(deployment)}
+	}
+	found, err := releases(t.Context(), imageList{images: []engine.ImageSummary{
+		image("a", "web", 1, "runtests-deploy/web:a", "mine:a"),
+		image("b", "web", 2, "localhost/runtests-deploy/web:b.2", "docker.io/runtests-deploy/web:b"),
+		image("c", "other", 3, "runtests-deploy/web:c"),
+		image("d", "web", 4, "runtests-deploy/website:d"),
+	}}, "web")
+	var got []string
+	for _, r := range found {
+		got = append(got, r.Tag+" "+r.imageID)
+	}
+	if want := []string{"b.2 b", "b b", "a a"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("found %q, %v, want %q", got, err, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,6 +53,12 @@ func realTags(tags []string) []string {
 		}
 	}
 	return real
+}
+
+// FamiliarTag returns a tag of an image as people write it, without the registry that Podman adds
+// to a name that has none.
+func FamiliarTag(tag string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(tag, "localhost/"), "docker.io/")
 }
 
 // Tag gives an image, named by reference or ID, one more name; no tag means latest. An image
