@@ -198,7 +198,7 @@ func TestCannotStart(t *testing.T) {
 		{"missing path", script("nope"), container.ErrStart, `the command "/test/nope" is not in the container`, true},
 		{"missing command", command("nope"), container.ErrStart, `the command "nope" is not in the image`, true},
 		{"no such image", with(func(c *container.Container) { c.Image = "no-such-image:at-all" }), container.ErrNoImage, `no such image: "no-such-image:at-all"`, true},
-		{"bind source", with(func(c *container.Container) { c.Mounts = []container.Mount{{Source: "/no/such", Target: "/x"}} }), container.ErrStart, "/no/such is not there", true},
+		{"bind source", with(func(c *container.Container) { c.Mounts = []container.Mount{{Source: "/no/such", Target: "/x"}} }), container.ErrStart, "/no/such does not exist", true},
 		{"device", with(func(c *container.Container) { c.Devices = []string{"/dev/no-such"} }), container.ErrStart, "no device /dev/no-such", true},
 		{"network", with(func(c *container.Container) { c.NetworkMode = "no-such-net" }), container.ErrStart, `there is no network "no-such-net"`, true},
 		{"user", with(func(c *container.Container) { c.User = "nobody-such" }), container.ErrStart, `the image has no user "nobody-such"`, true},
