@@ -44,6 +44,7 @@ func (*during) Diagnosed(int, report.Result)                   {}
 // An engine that does not come back costs the run its patience once: the steps that
 // are left are broken at once, all for the same reason.
 func TestEngineStaysAway(t *testing.T) {
+	t.Parallel()
 	private := startEngine(t)
 	for name, fault := range map[string]func() error{"frozen": private.Freeze, "killed": private.Kill} {
 		t.Run(name, func(t *testing.T) {

@@ -89,6 +89,7 @@ func docker(args ...string) (string, error) {
 var toldAlone = []string{"clean", "cutoff", "diagnose-cut", "killed"}
 
 func TestStories(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("script/*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +149,13 @@ func stories(files []string) testscript.Params {
 	}
 }
 
+// raceOptions are those of the race detector for the program. By default the detector sleeps
+// for a second at the end of each program that still has goroutines, to let them race; ours
+// ends at once, as the real one does.
+func raceOptions() string {
+	return strings.TrimSpace("atexit_sleep_ms=0 " + os.Getenv("GORACE"))
+}
+
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
 	"build-disk":      "it starts an engine of its own",
@@ -194,6 +202,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("ID", "story-"+hex.EncodeToString(id))
 	env.Setenv("TZ", "Europe/Paris")
 	env.Setenv("LC_ALL", "C.UTF-8")
+	env.Setenv("GORACE", raceOptions())
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		env.Setenv("DOCKER_HOST", host)
 	}

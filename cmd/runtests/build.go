@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 
+	"runtests/pkg/pipeline"
 	"runtests/pkg/suite"
 )
 
 type buildCommand struct {
-	Images []string `arg:"" optional:"" name:"image" help:"An image of the suite, or a glob over their names (default: all that have a build). What an image stands on is built before it."`
+	Images []string `arg:"" optional:"" name:"image" help:"Images, or globs over their names (default: all)."`
 	flags
 }
 
@@ -17,13 +18,13 @@ func (c *buildCommand) Run(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := s.SelectImages(c.Images)
+	images, err := s.SelectImages(c.Images)
 	if err != nil {
 		return err
 	}
-	r := &execution{flags: c.flags, suite: s, wanted: wanted, part: true}
-	if err := r.check(); err != nil {
+	plan := pipeline.Plan{Suite: s, Images: images, Partial: true}
+	if err := c.apply(&plan); err != nil {
 		return err
 	}
-	return r.carryOut(ctx, w)
+	return c.carryOut(ctx, w, plan)
 }

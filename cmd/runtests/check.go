@@ -12,14 +12,15 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/hint"
 	"runtests/pkg/images"
-	"runtests/pkg/mail"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
 type checkCommand struct {
-	SendTestMail bool `help:"Send a mail to the suite's recipients, to see that it arrives."`
+	SendTestMail bool `help:"Send a mail to the suite's recipients."`
 }
 
 // Run implements the command.
@@ -63,8 +64,8 @@ func (f *findings) fact(about, format string, args ...any) {
 func (f *findings) problem(about string, err error) {
 	f.problems++
 	f.fact(about, "WRONG: %v", err)
-	if hint := hintOf(err); hint != "" {
-		f.fact("", "hint: %s", hint)
+	if remedy := hint.Of(err); remedy != "" {
+		f.fact("", "hint: %s", remedy)
 	}
 }
 
@@ -79,7 +80,7 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	info := e.Info()
 	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
 	f.settings(ctx, e, s)
-	for _, image := range f.chain(s, has(ctx, e)) {
+	for _, image := range f.chain(s, pipeline.OnEngine(ctx, e)) {
 		f.built(ctx, e, image)
 	}
 	seen := map[string]bool{}
@@ -97,8 +98,8 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 // settings finds the settings of the suite's steps that the engine cannot honour.
 func (f *findings) settings(ctx context.Context, e *engine.Engine, s *suite.Suite) {
 	ignored, err := runner.CheckSteps(ctx, e, s.Steps)
-	for _, note := range notesOn(ignored) {
-		f.fact("engine", "%s", note)
+	for _, setting := range ignored {
+		f.fact("engine", "%s", setting.Note())
 	}
 	var refused runner.UnsupportedError
 	switch {
@@ -204,18 +205,18 @@ func checkTest(step suite.Step) error {
 // mail talks to the mail server up to where a message would follow, and on when
 // one is to be sent.
 func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
-	m, err := newMailer(s)
+	m, err := pipeline.NewMailer(s)
 	if err != nil {
 		f.problem("mail", err)
 		return
 	}
-	facts, err := m.server.Check(ctx)
+	facts, err := m.Server.Check(ctx)
 	if err != nil {
 		f.problem("mail", err)
 	} else {
 		f.fact("mail", "%s", strings.Join(facts.Describe(time.Now()), "; "))
 	}
-	waiting, err := m.spool.List()
+	waiting, err := m.Spool.List()
 	if err != nil {
 		f.problem("spool", err)
 	}
@@ -231,19 +232,13 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	}
 }
 
-func (f *findings) testMail(ctx context.Context, m *mailer, s *suite.Suite) {
-	envelope, err := mail.Message{
-		From:    m.config.From,
-		To:      m.config.To,
-		Date:    time.Now(),
-		Subject: strings.TrimSpace(m.config.SubjectPrefix + " test mail of " + s.Name),
-		Text:    fmt.Sprintf("This is what `runtests check --send-test-mail` sent from %s for the suite\n%s.\n\nThe reports will come the same way.\n", hostname(), s.File),
-	}.Compose()
+func (f *findings) testMail(ctx context.Context, m *pipeline.Mailer, s *suite.Suite) {
+	envelope, err := m.TestMessage(s, time.Now())
 	if err != nil {
 		f.problem("mail", err)
 		return
 	}
-	delivery, err := m.server.Send(ctx, envelope)
+	delivery, err := m.Server.Send(ctx, envelope)
 	if err != nil {
 		f.problem("mail", err)
 		return

@@ -15,15 +15,16 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/history"
 	"runtests/pkg/images"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
 
 type cleanCommand struct {
-	DryRun     bool `help:"Print what would be removed, with its size; remove nothing."`
-	KeepRuns   *int `placeholder:"N" help:"Keep the N newest runs (default: the suite's keep_runs, or 30)."`
-	KeepImages *int `placeholder:"N" help:"Keep, of each image, the N newest superseded builds (default: the suite's keep_images, or 2)."`
+	DryRun     bool `help:"Print what would be removed; remove nothing."`
+	KeepRuns   *int `placeholder:"N" help:"Keep the N newest runs."`
+	KeepImages *int `placeholder:"N" help:"Keep the N newest superseded builds of an image."`
 }
 
 // Run implements the command.
@@ -95,9 +96,9 @@ func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
 	var gone []container.Summary
 	var errs []error
 	if b.dry {
-		gone, errs = runner.Leftovers(ctx, e, machine(), b.alive)
+		gone, errs = runner.Leftovers(ctx, e, pipeline.MachineID(), pipeline.Alive(pipelineLog{b.world}))
 	} else {
-		gone, errs = runner.Sweep(ctx, e, e, machine(), b.alive)
+		gone, errs = runner.Sweep(ctx, e, e, pipeline.MachineID(), pipeline.Alive(pipelineLog{b.world}))
 	}
 	for _, one := range gone {
 		b.gone("container", one.Name, "of the run %s, which was cut off", one.Labels[runner.LabelRun])
@@ -109,15 +110,15 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	if s.File == "" {
 		return nil // only a suite builds any
 	}
-	history, err := history.ReadHistory(s.Logs, "")
+	runs, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return err
 	}
-	needed, err := history.LastPassedOn(s.Logs, nil)
+	needed, err := runs.LastPassedOn(s.Logs, nil)
 	if err != nil {
 		return fmt.Errorf("the images are left alone, as nobody can say which of them are needed: %w", err)
 	}
-	old, err := unneeded(ctx, e, s, needed, true)
+	old, err := pipeline.UnneededImages(ctx, e, s, needed, true)
 	if err == nil && !b.dry {
 		old, err = images.RemoveSuperseded(ctx, e, old)
 		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs, needed))

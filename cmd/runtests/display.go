@@ -13,23 +13,17 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
 	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 )
 
-// display shows on stderr how a run goes on.
-type display interface {
-	runner.Observer
-	// end stops showing; what is printed afterwards stands below.
-	end()
-}
-
 // newDisplay chooses what is shown of a run of so many builds and tests: nothing for
 // cron and with -q, the output of a single test and of what is built for it for a
 // person, a live display on a terminal, a line per finished step otherwise.
-func (w *world) newDisplay(builds, tests int, mail bool) display {
+func (w *world) newDisplay(builds, tests int, mail bool) pipeline.Observer {
 	onTerminal := isTerminal(w.stderr)
 	switch {
 	case w.quiet || mail && !w.verbose:
@@ -57,7 +51,7 @@ type silent struct{}
 
 func (silent) Started(int, report.Result, *runner.Log) {}
 func (silent) Finished(int, report.Result)             {}
-func (silent) end()                                    {}
+func (silent) End()                                    {}
 
 func (silent) Trying(int, report.Result, string, *runner.Log) {}
 func (silent) Diagnosed(int, report.Result)                   {}
@@ -91,7 +85,7 @@ func (l *lines) Diagnosed(_ int, result report.Result) {
 	fmt.Fprintln(l.out, render.VerdictLine(result))
 }
 
-func (l *lines) end() {}
+func (l *lines) End() {}
 
 // follower shows what a single test prints, and what is built for it, cleaned for a
 // terminal: one log after the other, in the order in which they were begun. It reads the
@@ -156,7 +150,7 @@ func (f *follower) follow(file *os.File, log *runner.Log) {
 func (f *follower) Finished(int, report.Result) {}
 
 // end waits until all that was printed has been shown.
-func (f *follower) end() {
+func (f *follower) End() {
 	f.shown.Wait()
 	f.out.Flush()
 }
@@ -277,7 +271,7 @@ func (l *live) coloured(result report.Result) string {
 	return colour + word + "\x1b[0m" + strings.TrimPrefix(line, word)
 }
 
-func (l *live) end() {
+func (l *live) End() {
 	l.world.log.SetOutput(l.world.stderr)
 	l.total.Abort(true)
 	l.progress.Shutdown()

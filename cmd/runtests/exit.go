@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"runtests/pkg/deploy"
 	"runtests/pkg/history"
 	"runtests/pkg/images"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -36,19 +38,19 @@ func (w *world) fail(err error) int {
 	case errors.As(err, &status):
 		return int(status)
 	case errors.As(err, &held), errors.As(err, &elsewhere):
-		w.say(err)
+		w.printError(err)
 		return exitHeld
 	case errors.As(err, &interrupted):
-		w.say(err)
+		w.printError(err)
 		return interrupted.status()
 	}
-	w.say(err)
+	w.printError(err)
 	return exitNothingRun
 }
 
-// say prints err on stderr, its remedy on a line of its own. The faults of a suite
+// printError prints err on stderr, its remedy on a line of its own. The faults of a suite
 // file stand on lines of their own, as editors look for them.
-func (w *world) say(err error) {
+func (w *world) printError(err error) {
 	var faults *suite.Errors
 	if errors.As(err, &faults) {
 		w.log.Errorf("the suite file is wrong in %d %s:\n%v", len(faults.Problems), plural(len(faults.Problems), "place"), err)
@@ -65,6 +67,20 @@ func (w *world) say(err error) {
 		return
 	}
 	w.log.WithError(err).Error(err)
+}
+
+// statusOf returns the exit status of a run.
+func statusOf(ctx context.Context, c *pipeline.Conclusion) int {
+	var interrupted *signalError
+	switch {
+	case errors.As(context.Cause(ctx), &interrupted):
+		return interrupted.status()
+	case !c.Passed():
+		return exitNotPassed
+	case !c.Delivered:
+		return exitNotDelivered
+	}
+	return exitPassed
 }
 
 func plural(n int, noun string) string {

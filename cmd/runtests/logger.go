@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/plain"
 )
 
@@ -43,19 +43,11 @@ func (v voice) Format(entry *logrus.Entry) ([]byte, error) {
 	b.WriteString(cleanLines(v.mask.String(entry.Message)))
 	b.WriteByte('\n')
 	if err, ok := entry.Data[logrus.ErrorKey].(error); ok {
-		if hint := hintOf(err); hint != "" {
-			b.WriteString("  hint: " + cleanLines(v.mask.String(hint)) + "\n")
+		if remedy := hint.Of(err); remedy != "" {
+			b.WriteString("  hint: " + cleanLines(v.mask.String(remedy)) + "\n")
 		}
 	}
 	return []byte(b.String()), nil
-}
-
-func hintOf(err error) string {
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		return hinted.Hint()
-	}
-	return ""
 }
 
 // cleanLines cleans each line of s for a terminal.

@@ -9,7 +9,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/plain"
 )
 
@@ -26,25 +26,25 @@ var version = "devel"
 func main() {
 	forgetEmpty()
 	ctx, stop := signalled(context.Background(), os.Exit)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
 // cli is the command line.
 type cli struct {
-	File    string           `short:"f" placeholder:"FILE" env:"RUNTESTS_FILE" help:"The suite file (default: runtests.yaml). Paths in it are relative to it."`
-	Quiet   bool             `short:"q" help:"Print errors only on stderr."`
-	Verbose bool             `short:"v" help:"Print what a single test prints on stderr, also when it is not a terminal."`
+	File    string           `short:"f" placeholder:"FILE" env:"RUNTESTS_FILE" help:"The suite file (default: runtests.yaml)."`
+	Quiet   bool             `short:"q" help:"Print only errors on stderr."`
+	Verbose bool             `short:"v" help:"Show a test's output, also without a terminal."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run     runCommand     `cmd:"" help:"Build what images are due, run the suite or the named tests, and report. Cron uses: runtests run --mail"`
-	Build   buildCommand   `cmd:"" help:"Build the suite's images only, those that are due, and report."`
-	Deploy  deployCommand  `cmd:"" help:"Promote the container of a test that passed to production, or go back."`
+	Run     runCommand     `cmd:"" help:"Build the images that are due, run the tests, report."`
+	Build   buildCommand   `cmd:"" help:"Build the images that are due, and report."`
+	Deploy  deployCommand  `cmd:"" help:"Promote the container that passed, or go back."`
 	Show    showCommand    `cmd:"" help:"Print a past run, in any format."`
-	History historyCommand `cmd:"" help:"Tell, a line for each step, how the last runs ended, since when what fails does, and how long a step usually takes."`
-	Clean   cleanCommand   `cmd:"" help:"Remove what old runs left: containers, superseded images, old run folders."`
-	Check   checkCommand   `cmd:"" help:"Read the suite file, reach the engine and the mail server, say what is wrong. Runs nothing."`
+	History historyCommand `cmd:"" help:"Show how the last runs of each step ended."`
+	Clean   cleanCommand   `cmd:"" help:"Remove what old runs left: containers, images, folders."`
+	Check   checkCommand   `cmd:"" help:"Check the suite file, engine, mail and production."`
 }
 
 // world is what a command may touch of the outside.
@@ -56,14 +56,14 @@ type world struct {
 	mask           plain.Mask // the suite's secrets, once it was read
 }
 
-const description = `Builds the images of a suite, runs each of its test directories in a fresh container, and reports "X success, Y failures" with the tails of what failed.
+const description = `Continuous integration with cron and a container engine. Builds the images of a suite, runs each test in a fresh container, and reports "X success, Y failures" with the cause of what failed. Without a suite file: runtests run DIR --image IMAGE. From cron: runtests run --mail.
 
-Without a suite file, "runtests run DIR --image IMAGE" runs DIR/test.sh in a fresh container of IMAGE.
+Exit status: 0 all passed, report delivered; 1 a step did not pass; 2 nothing was run; 3 another run of the suite is going on; 4 all passed, report not delivered; 129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM.
 
-Exit status: 0 all passed and the report delivered; 1 a step did not pass; 2 nothing was run; 3 another run of this suite is going on; 4 all passed, but the report was not delivered; 129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM.`
+Environment: RUNTESTS_FILE for --file, RUNTESTS_JOBS for --jobs, and so on; CID for --keep. man runtests has them all, and the suite's keys for most defaults.`
 
-// run is the program: it returns its exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// execute is the program: it returns its exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	w := &world{stdout: stdout, stderr: stderr, log: newLogger(stderr)}
 	exited := -1 // set when kong would leave: after --help or --version
@@ -92,6 +92,7 @@ func newParser(c *cli, more ...kong.Option) *kong.Kong {
 		kong.Description(description),
 		kong.Vars{"version": "runtests " + version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(func(value *kong.Value) string { return value.Help }), // a line each: the page tells the variables
 	)...)
 	if err != nil {
 		panic(err) // the struct above is wrong: a mistake of ours, not of the user
@@ -112,27 +113,12 @@ func forgetEmpty() {
 
 // usageError says how to find what the command line should have been.
 func usageError(err error) error {
-	hint := "runtests --help"
+	help := "runtests --help"
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		if command := parse.Context.Command(); command != "" {
-			hint = "runtests " + strings.Fields(command)[0] + " --help"
+			help = "runtests " + strings.Fields(command)[0] + " --help"
 		}
 	}
-	return &hintedError{error: err, hint: hint}
-}
-
-// A hintedError is an error with the remedy beside it.
-type hintedError struct {
-	error
-	hint string
-}
-
-// Hint is the remedy.
-func (e *hintedError) Hint() string { return e.hint }
-
-func (e *hintedError) Unwrap() error { return e.error }
-
-func hinted(hint, format string, args ...any) error {
-	return &hintedError{error: fmt.Errorf(format, args...), hint: hint}
+	return hint.Wrap(err, help)
 }

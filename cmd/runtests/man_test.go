@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -42,5 +43,31 @@ func TestManPageTellsEverything(t *testing.T) {
 	}
 	if len(root.Children) == 0 {
 		t.Error("the command line has no commands")
+	}
+}
+
+// A help text fits on one line of a terminal of 80 columns.
+func TestHelpFitsOnALine(t *testing.T) {
+	page := func(arg ...string) string {
+		var out strings.Builder
+		var c cli
+		parser := newParser(&c, kong.Writers(&out, &out), kong.Exit(func(int) {}), kong.Bind(&world{}), kong.BindTo(t.Context(), (*context.Context)(nil)))
+		_, _ = parser.Parse(append(arg, "--help")) // after the help it goes on, and misses arguments
+		return out.String()
+	}
+	commands := newParser(&cli{}).Model.Children
+	pages := []string{page()}
+	for _, command := range commands {
+		pages = append(pages, page(command.Name))
+	}
+	for _, text := range pages {
+		if !strings.Contains(text, "--help") {
+			t.Fatalf("not a help page:\n%s", text)
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, strings.Repeat(" ", 12)) {
+				t.Errorf("continued on a line of its own: %q", line)
+			}
+		}
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"runtests/pkg/hint"
+	"runtests/pkg/history"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
 	"runtests/pkg/suite"
 )
@@ -18,69 +21,83 @@ const defaultSuiteFile = "runtests.yaml"
 const defaultLogs = "logs"
 
 type runCommand struct {
-	Targets []string `arg:"" optional:"" name:"target" help:"A test's name, a glob over names, or a directory holding test.sh (default: all tests)."`
+	Targets []string `arg:"" optional:"" name:"target" help:"Tests, globs over their names, directories (default: all)."`
 
-	Image      string        `placeholder:"IMAGE" env:"RUNTESTS_IMAGE" help:"The image to run the tests on, in place of the suite's."`
-	Keep       string        `placeholder:"CID" env:"CID" help:"Keep the container of the one test: as CID if it passes, as CID-failed if not."`
-	Volume     []string      `placeholder:"HOST:CONTAINER[:ro]" sep:"none" env:"RUNTESTS_VOLUME" help:"Mount a directory or a volume as well; can be repeated."`
-	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"The MAC address of the containers."`
-	Timeout    time.Duration `placeholder:"DURATION" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time, as in 90s or 2h (default: the suite's timeout, or 1h)."`
-	Failed     bool          `help:"Run only the steps that did not pass when they were last run."`
-	Diagnose   *bool         `negatable:"" env:"RUNTESTS_DIAGNOSE" help:"Look for the cause of what fails newly, by running it again in several ways (default: the suite's diagnose, in runs of the whole suite that keep no container)."`
-	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Run the tests of an image whose build failed on the image of before."`
+	Image      string        `placeholder:"IMAGE" env:"RUNTESTS_IMAGE" help:"Run the tests on this image instead."`
+	Keep       string        `placeholder:"CID" env:"CID" help:"Keep the test's container: as CID or CID-failed."`
+	Volume     []string      `placeholder:"VOLUME" sep:"none" env:"RUNTESTS_VOLUME" help:"Mount SOURCE:TARGET as well; can be repeated."`
+	MacAddress string        `placeholder:"MAC" env:"RUNTESTS_MAC_ADDRESS" help:"Give the containers this MAC address."`
+	Timeout    time.Duration `placeholder:"D" env:"RUNTESTS_TIMEOUT" help:"Stop a test after this time: 90s, 2h."`
+	Failed     bool          `help:"Run only what did not pass in its last run."`
+	Diagnose   *bool         `negatable:"" env:"RUNTESTS_DIAGNOSE" help:"Diagnose new failures by re-running them."`
+	UseStale   bool          `env:"RUNTESTS_USE_STALE" help:"Test on the previous image if a build failed."`
 	flags
 }
 
 // Run implements the command.
 func (c *runCommand) Run(ctx context.Context, w *world) error {
-	r, err := c.plan(w)
+	plan, err := c.plan(w)
 	if err != nil {
 		return err
 	}
-	if c.Failed && len(r.steps) == 0 && len(r.wanted) == 0 {
-		w.log.Info("nothing to run: every step passed when it was last run")
+	if c.Failed && len(plan.Steps) == 0 && len(plan.Images) == 0 {
+		w.log.Info("nothing to run: every step passed in its last run")
 		return nil
 	}
-	return r.carryOut(ctx, w)
+	return c.carryOut(ctx, w, plan)
 }
 
-// plan reads the suite, chooses its steps and the images that they stand on, and checks
-// what the command line asks of them.
-func (c *runCommand) plan(w *world) (*execution, error) {
+// plan reads the suite, selects its steps and their images, and checks what the command line asks
+// of them.
+func (c *runCommand) plan(w *world) (plan pipeline.Plan, err error) {
 	if c.Timeout < 0 {
-		return nil, errors.New("--timeout takes no negative value")
+		return plan, errors.New("--timeout must not be negative")
 	}
 	overrides := suite.Overrides{Image: c.Image, Timeout: c.Timeout, Volumes: c.Volume, MacAddress: c.MacAddress}
 	s, steps, err := w.load(overrides, c.Targets)
 	if err != nil {
-		return nil, err
+		return plan, err
 	}
-	var failed func(name string) bool
+	notPassed := func(string) bool { return true }
 	if c.Failed {
-		if failed, err = w.failed(s); err != nil {
-			return nil, err
+		if notPassed, err = notPassedIn(s); err != nil {
+			return plan, err
 		}
-		steps = slices.DeleteFunc(slices.Clone(steps), func(step suite.Step) bool { return !failed(step.Name) })
+		steps = slices.DeleteFunc(slices.Clone(steps), func(step suite.Step) bool { return !notPassed(step.Name) })
 	}
 	if c.Keep != "" && len(steps) != 1 {
-		return nil, hinted("name one test, and with --image one image", "--keep (or the environment variable CID) keeps the container of one test, and this would run %d", len(steps))
+		return plan, hint.Errorf("name one test, and with --image one image", "--keep (or the environment variable CID) keeps the container of one test, and this would run %d", len(steps))
 	}
-	part := len(c.Targets) > 0 || c.Image != "" || c.Failed
-	r := &execution{flags: c.flags, suite: s, steps: steps, wanted: builtFor(s, steps), part: part, keep: c.Keep, useStale: c.UseStale}
-	r.diagnoses = s.Diagnose && !part && c.Keep == ""
+	plan = pipeline.Plan{
+		Suite: s, Images: builtFor(s, steps), Steps: steps, Keep: c.Keep, UseStale: c.UseStale,
+		Partial: len(c.Targets) > 0 || c.Image != "" || c.Failed,
+	}
+	plan.Diagnose = s.Diagnose && !plan.Partial && c.Keep == ""
 	if c.Diagnose != nil {
-		r.diagnoses = *c.Diagnose
+		plan.Diagnose = *c.Diagnose
 	}
 	switch {
-	case !part:
-		r.wanted = s.Built()
+	case !plan.Partial:
+		plan.Images = s.Built()
 	case c.Failed && len(c.Targets) == 0: // an image that no test needs may have failed too
-		r.wanted = slices.DeleteFunc(s.Built(), func(name string) bool { return !slices.Contains(r.wanted, name) && !failed(name) })
+		plan.Images = slices.DeleteFunc(s.Built(), func(name string) bool { return !slices.Contains(plan.Images, name) && !notPassed(name) })
 	}
-	return r, r.check()
+	return plan, c.apply(&plan)
 }
 
-// builtFor are the names of the suite's built images that steps run on.
+// notPassedIn returns a function that reports whether a step did not pass in its last run.
+func notPassedIn(s *suite.Suite) (func(name string) bool, error) {
+	runs, err := history.ReadHistory(s.Logs, "")
+	if err != nil {
+		return nil, err
+	}
+	if len(runs.Runs) == 0 {
+		return nil, hint.Errorf("start with runtests run", "--failed runs what did not pass last time, and nothing was run yet")
+	}
+	return runs.NotPassed, nil
+}
+
+// builtFor returns the names of the suite's built images that steps run on.
 func builtFor(s *suite.Suite, steps []suite.Step) []string {
 	return slices.DeleteFunc(s.Built(), func(name string) bool {
 		return !slices.ContainsFunc(steps, func(step suite.Step) bool { return step.Image == name })
@@ -93,7 +110,7 @@ func (w *world) load(o suite.Overrides, targets []string) (*suite.Suite, []suite
 	s, err := w.loadSuite(o)
 	if errors.Is(err, fs.ErrNotExist) && w.suiteFile == "" {
 		if o.Image == "" || len(targets) == 0 {
-			return nil, nil, hinted("write one, name it with --file, or run one directory on its own: runtests run DIR --image IMAGE",
+			return nil, nil, hint.Errorf("write one, name it with --file, or run one directory on its own: runtests run DIR --image IMAGE",
 				"no suite file %s in this directory", defaultSuiteFile)
 		}
 		s, err = suite.FromDirs(targets, suiteEnv(), o)

@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"runtests/pkg/history"
+	"runtests/pkg/pipeline"
 	"runtests/pkg/render"
 	"runtests/pkg/suite"
 )
 
 type showCommand struct {
-	ID     string `arg:"" optional:"" name:"run" help:"The run: its ID (the name of its folder), the beginning of one, or a path (default: the latest)."`
-	Mail   bool   `help:"Mail the run's report again, as a new message, to the suite's recipients, in place of printing it."`
-	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"The format: ${enum}."`
+	ID     string `arg:"" optional:"" name:"run" help:"An ID, its beginning, or a path (default: latest)."`
+	Mail   bool   `help:"Mail the report again instead of printing it."`
+	Report string `enum:"text,json,junit,tap,html" default:"text" env:"RUNTESTS_REPORT" help:"Print the run as ${enum}."`
 }
 
 // Run implements the command.
@@ -50,19 +51,19 @@ func (c *showCommand) resend(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	m, err := newMailer(s)
+	m, err := pipeline.NewMailer(s)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	run.Notes = append([]string{"sent again by hand on " + now.Format(time.DateTime)}, run.Notes...)
-	envelope, err := m.message(run, now)
+	run.Notes = append([]string{"mailed again by hand on " + now.Format(time.DateTime)}, run.Notes...)
+	envelope, err := m.Message(run, now)
 	if err != nil {
 		return err
 	}
-	delivery, err := m.server.Send(ctx, envelope)
+	delivery, err := m.Server.Send(ctx, envelope)
 	if err != nil {
-		w.say(fmt.Errorf("the report was not mailed: %w", err))
+		w.printError(fmt.Errorf("the report was not mailed: %w", err))
 		return exitStatus(exitNotDelivered)
 	}
 	for _, refused := range delivery.Refused {

@@ -13,9 +13,10 @@ import (
 // A signalError is the cause of a context that a signal ended.
 type signalError struct{ signal syscall.Signal }
 
-func (e *signalError) Error() string { return fmt.Sprintf("interrupted by %s", e.name()) }
+func (e *signalError) Error() string { return fmt.Sprintf("interrupted by %s", e.SignalName()) }
 
-func (e *signalError) name() string { return unix.SignalName(e.signal) }
+// SignalName returns the name of the signal, as SIGINT.
+func (e *signalError) SignalName() string { return unix.SignalName(e.signal) }
 
 // status is what shells make of a process that the signal ended.
 func (e *signalError) status() int { return 128 + int(e.signal) }

@@ -136,7 +136,13 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := real.Remove(context.Background(), exit.ID); err != nil {
+			t.Error(err)
+		}
+	})
 	ctx := t.Context()
+	faulty.Fail("", enginetest.Stall)
 	for name, call := range map[string]func() error{
 		"commit": func() error { _, err := e.Commit(ctx, exit.ID, "runtests-frozen:x"); return err },
 		"save":   func() error { _, err := e.Save(ctx, testImage()); return err },
@@ -145,15 +151,12 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 		"layers": func() error { _, err := e.Layers(ctx); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			faulty.Fail("", enginetest.Stall)
+			t.Parallel()
 			start := time.Now()
 			if err := call(); !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})
-	}
-	if err := real.Remove(ctx, exit.ID); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -129,6 +129,7 @@ func (*failingWriter) Write([]byte) (int, error) { return 0, errors.New("it is f
 
 func TestBuildOnFaultyEngine(t *testing.T) {
 	builders(t, func(t *testing.T, real *Engine) {
+		t.Parallel()
 		tests := map[string]func(*enginetest.Proxy){
 			"dies":    func(p *enginetest.Proxy) { p.Fail("", enginetest.Cut); p.Cut() },
 			"is back": func(p *enginetest.Proxy) { p.Cut() },
@@ -136,6 +137,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, fail := range tests {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
 				b, word := endless(t, e)
@@ -150,6 +152,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 		}
 		for name, as := range map[string]enginetest.Fault{"freezes at once": enginetest.Stall, "is deaf": enginetest.Deaf, "is not there": enginetest.Cut} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				faulty, e := newFaultyEngine(t, real, 2*time.Second)
 				e.options.Getenv = real.options.Getenv
 				faulty.Fail("", as)

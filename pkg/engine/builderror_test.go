@@ -32,6 +32,7 @@ func TestBuildErrors(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				b := dockerfile(t, tt.text)
 				b.NoCache = true
 				var log strings.Builder

@@ -70,6 +70,9 @@ type Info struct {
 	Local   bool   // on a unix socket: the engine most likely sees the paths of this machine
 }
 
+// CLI returns the command with which a person uses this engine: docker or podman.
+func (i Info) CLI() string { return strings.ToLower(i.Name) }
+
 // Connect finds the engine and agrees with it on a version of the API. The engine is the one at
 // Options.Host, else at DOCKER_HOST, else that of the context which DOCKER_CONTEXT or the docker
 // client's configuration names, else the first that answers at a default socket. If none

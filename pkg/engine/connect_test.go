@@ -47,7 +47,11 @@ func relay(t *testing.T, listener net.Listener, to dialFunc) {
 					return
 				}
 				defer server.Close()
-				go func() { _, _ = io.Copy(server, client) }()
+				go func() {
+					if _, err := io.Copy(server, client); err != nil { // as of a client that does not speak TLS
+						server.Close()
+					}
+				}()
 				_, _ = io.Copy(client, server)
 			}()
 		}
@@ -106,6 +110,7 @@ func TestDiscovery(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			e, err := Connect(t.Context(), Options{Getenv: environment(tt.env), HomeDir: tt.home})
 			if err != nil {
 				t.Fatal(err)

@@ -12,30 +12,36 @@ import (
 	"runtests/pkg/engine/enginetest"
 )
 
-// newFaultyEngine returns a socket in front of e, and an Engine that talks through it.
+// newFaultyEngine returns a socket in front of e, and an Engine that talks through it, with
+// callTimeout for each call from then on.
 func newFaultyEngine(t *testing.T, e *Engine, callTimeout time.Duration) (*enginetest.Proxy, *Engine) {
 	t.Helper()
 	proxy := enginetest.NewProxy(t, enginetest.Dial(e.dial))
 	env := map[string]string{"DOCKER_HOST": proxy.Host()}
-	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir(), CallTimeout: callTimeout, StallTimeout: callTimeout})
+	through, err := Connect(t.Context(), Options{Getenv: func(k string) string { return env[k] }, HomeDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	through.options.CallTimeout, through.options.StallTimeout, through.options.LifeTimeout = callTimeout, callTimeout, 4*callTimeout
 	return proxy, through
 }
 
 func TestFrozenEngine(t *testing.T) {
 	real := connect(t)
-	faulty, e := newFaultyEngine(t, real, time.Second)
 	exit, err := real.Run(t.Context(), command("true"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := t.Context()
+	t.Cleanup(func() {
+		if err := real.Remove(context.Background(), exit.ID); err != nil {
+			t.Error(err)
+		}
+	})
 	copied := command("true")
 	copied.Copies = []container.Copy{{Source: t.TempDir(), Target: "/test"}}
-	runs := func(c container.Container) func() error {
-		return func() error {
+	type call func(ctx context.Context, e *Engine) error
+	runs := func(c container.Container) call {
+		return func(ctx context.Context, e *Engine) error {
 			exit, err := e.Run(ctx, c, io.Discard)
 			if exit.ID != "" {
 				err = errors.Join(err, real.Remove(ctx, exit.ID))
@@ -45,23 +51,29 @@ func TestFrozenEngine(t *testing.T) {
 	}
 	calls := map[string]struct {
 		on   string
-		call func() error
+		call call
 	}{
-		"connect":    {"/version", func() error { _, err := e.options.connect(ctx, place{host: e.info.Host}); return err }},
-		"ping":       {"/_ping", func() error { return e.Ping(ctx) }},
-		"root":       {"/info", func() error { _, err := e.RootDir(ctx); return err }},
-		"image":      {"/images/", func() error { _, err := e.Image(ctx, testImage()); return err }},
-		"pull":       {"/images/create", func() error { return e.Pull(ctx, "localhost:1/x", "", nil) }},
-		"containers": {"/containers/json", func() error { _, err := e.Containers(ctx, nil); return err }},
-		"named":      {"/json", func() error { _, _, err := e.ContainerNamed(ctx, "some-name"); return err }},
-		"rename":     {"/rename", func() error { return e.Rename(ctx, exit.ID, "some-name") }},
-		"remove":     {"DELETE", func() error { return e.Remove(ctx, exit.ID) }},
-		"stop":       {"/kill", func() error { _, err := e.Stop(ctx, exit.ID, time.Second); return err }},
-		"create":     {"/create", runs(command("true"))},
-		"copy":       {"/archive", runs(copied)},
-		"attach":     {"/attach", runs(command("true"))},
-		"start":      {"/start", runs(command("true"))},
-		"inspect":    {"/json", runs(command("true"))},
+		"connect": {"/version", func(ctx context.Context, e *Engine) error {
+			_, err := e.options.connect(ctx, place{host: e.info.Host})
+			return err
+		}},
+		"ping":       {"/_ping", func(ctx context.Context, e *Engine) error { return e.Ping(ctx) }},
+		"root":       {"/info", func(ctx context.Context, e *Engine) error { _, err := e.RootDir(ctx); return err }},
+		"image":      {"/images/", func(ctx context.Context, e *Engine) error { _, err := e.Image(ctx, testImage()); return err }},
+		"pull":       {"/images/create", func(ctx context.Context, e *Engine) error { return e.Pull(ctx, "localhost:1/x", "", nil) }},
+		"containers": {"/containers/json", func(ctx context.Context, e *Engine) error { _, err := e.Containers(ctx, nil); return err }},
+		"named": {"/json", func(ctx context.Context, e *Engine) error {
+			_, _, err := e.ContainerNamed(ctx, "some-name")
+			return err
+		}},
+		"rename":  {"/rename", func(ctx context.Context, e *Engine) error { return e.Rename(ctx, exit.ID, "some-name") }},
+		"remove":  {"DELETE", func(ctx context.Context, e *Engine) error { return e.Remove(ctx, exit.ID) }},
+		"stop":    {"/kill", func(ctx context.Context, e *Engine) error { _, err := e.Stop(ctx, exit.ID, time.Second); return err }},
+		"create":  {"/create", runs(command("true"))},
+		"copy":    {"/archive", runs(copied)},
+		"attach":  {"/attach", runs(command("true"))},
+		"start":   {"/start", runs(command("true"))},
+		"inspect": {"/json", runs(command("true"))},
 	}
 	for name, tt := range calls {
 		for kind, as := range map[string]enginetest.Fault{"freezes": enginetest.Stall, "is deaf": enginetest.Deaf} {
@@ -69,21 +81,20 @@ func TestFrozenEngine(t *testing.T) {
 				continue // it makes a container whose ID nobody learns; the sweep by label finds it
 			}
 			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				faulty, e := newFaultyEngine(t, real, time.Second)
 				faulty.Fail(tt.on, as)
 				start := time.Now()
-				err := tt.call()
+				err := tt.call(t.Context(), e)
 				took := time.Since(start)
 				if as == enginetest.Deaf && (name == "rename" || name == "remove") && errors.Is(err, container.ErrNoContainer) {
-					return // the one before was heard
+					return // another one was heard
 				}
 				if !errors.Is(err, container.ErrGone) || took > 15*time.Second {
 					t.Errorf("after %s: %v", took, err)
 				}
 			})
 		}
-	}
-	if err := real.Remove(ctx, exit.ID); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -107,6 +118,7 @@ func TestEngineDiesInMidRun(t *testing.T) {
 	real := connect(t)
 	for name, back := range map[string]bool{"and stays away": false, "and comes back": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			faulty, e := newFaultyEngine(t, real, 20*time.Second) // as long as a busy engine may need to stop a container
 			output := &trigger{on: "ready\n", do: func() {
 				if !back {
@@ -138,6 +150,7 @@ func TestOutputIsCutOff(t *testing.T) {
 	real := connect(t)
 	for _, on := range []string{"/attach", "/wait"} {
 		t.Run(on, func(t *testing.T) {
+			t.Parallel()
 			faulty, e := newFaultyEngine(t, real, time.Second)
 			faulty.Fail(on, enginetest.Cut)
 			exit, err := e.Run(t.Context(), shell("echo ready; sleep 1; echo end"), io.Discard)

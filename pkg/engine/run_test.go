@@ -210,6 +210,7 @@ func TestCannotStart(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			_, output, err := run(t.Context(), t, e, tt.container)
 			if err == nil {
 				t.Fatalf("it ran, and printed %q", output)
@@ -295,7 +296,7 @@ func TestWriterFails(t *testing.T) {
 
 func TestTimeouts(t *testing.T) {
 	e := connect(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // the start of the container is part of it
 	defer cancel()
 	exit, _, err := run(ctx, t, e, shell("while :; do echo busy; done"))
 	if err != nil || !exit.Stopped {

@@ -24,6 +24,11 @@ func (u *Unsupported) Error() string {
 // Hint returns the remedy.
 func (u *Unsupported) Hint() string { return u.Remedy }
 
+// Note returns a sentence for a setting that is ignored.
+func (u *Unsupported) Note() string {
+	return fmt.Sprintf("the engine ignores %v; %s", u, u.Remedy)
+}
+
 // UnsupportedError lists the settings with which steps do not start.
 type UnsupportedError []*Unsupported
 

@@ -81,7 +81,7 @@ func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return daemon, connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
+	return daemon, connect(t, engine.Options{Host: daemon.Host()})
 }
 
 // passed returns the ID of a container in which the script has run.
@@ -222,6 +222,7 @@ func labelsOf(t testing.TB, e *engine.Engine, ref string) map[string]string {
 
 // TestSendToAnEmptyEngine sends everything at first, and then only the layer that has changed.
 func TestSendToAnEmptyEngine(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, to := private(t, "")
 	first, second := passed(t, from, "echo first >/version"), passed(t, from, "echo second >/version")
@@ -285,6 +286,7 @@ func (f *forgetful) Load(ctx context.Context, archive io.Reader) error {
 }
 
 func TestSendIsRefusedWithoutLayers(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	_, e := private(t, "")
 	stock(t, from, e)
@@ -328,6 +330,7 @@ func bigContainer(t testing.TB, e *engine.Engine) string {
 }
 
 func TestSendIsInterrupted(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)
@@ -382,14 +385,17 @@ func eventually(t testing.TB, condition func() bool) {
 }
 
 func TestSendToAnEngineThatDies(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	for name, fault := range map[string]func(*dockerd.Engine) error{
 		"killed": (*dockerd.Engine).Kill,
 		"frozen": (*dockerd.Engine).Freeze,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, "")
 			stock(t, from, to)
+			to = connect(t, engine.Options{Host: daemon.Host(), CallTimeout: 5 * time.Second, LifeTimeout: 4 * time.Second})
 			kept := bigContainer(t, from)
 			tag := newTag(t, to)
 			done := false
@@ -424,10 +430,12 @@ func TestSendToAnEngineThatDies(t *testing.T) {
 }
 
 func TestSendToAFullDisk(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	kept := bigContainer(t, from)
 	for name, disk := range map[string]string{"for the archive": "30m", "for the layer": "72m"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			daemon, to := private(t, disk)
 			stock(t, from, to)
 			tag := newTag(t, to)
@@ -464,6 +472,7 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestSendFromAnEngineThatFails(t *testing.T) {
+	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
 	stock(t, from, to)

@@ -11,11 +11,13 @@ import (
 	"runtests/pkg/engine"
 	"runtests/pkg/engine/enginetest"
 	"runtests/pkg/runner/conformance"
+	"runtests/tests/needs"
 )
 
 // The engine that Connect finds, or DOCKER_HOST's. It needs an image with busybox's applets:
 // scripts/base-images makes it, RUNTESTS_TEST_IMAGE names another.
 func TestEngine(t *testing.T) {
+	needs.Engine(t, t.Name())
 	image := os.Getenv("RUNTESTS_TEST_IMAGE")
 	if image == "" {
 		image = "runtests-busybox"

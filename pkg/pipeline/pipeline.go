@@ -1,0 +1,268 @@
+// Package pipeline carries out one run of a suite, from its lock to its mail: it reaches the
+// engine, brings the images up to date, runs the tests, diagnoses new failures, promotes what
+// passed, tidies up, and concludes. Pipeline.Run reads from top to bottom like docs/run.md.
+//
+// It knows nothing of arguments, terminals or exit statuses: what a person must see goes through
+// a Console and a Log.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"runtests/pkg/container"
+	"runtests/pkg/deploy"
+	"runtests/pkg/engine"
+	"runtests/pkg/history"
+	"runtests/pkg/images"
+	"runtests/pkg/ping"
+	"runtests/pkg/plain"
+	"runtests/pkg/report"
+	"runtests/pkg/runner"
+	"runtests/pkg/suite"
+	"runtests/pkg/transfer"
+	"runtests/pkg/worktree"
+)
+
+// A Plan is what a run is to do.
+type Plan struct {
+	Suite  *suite.Suite
+	Images []string // names of the images to bring up to date; their parents come with them
+	Steps  []suite.Step
+
+	Partial  bool          // the run covers a part of the suite, and says nothing about the whole
+	Rebuild  bool          // build the images without cache, also those that are current
+	UseStale bool          // run the tests of an image whose build failed on its previous image
+	Keep     string        // keep the container of the only step under this name; empty: remove it
+	Diagnose bool          // diagnose new failures
+	Mail     bool          // mail the report
+	Wait     time.Duration // how long to wait for another run of the suite; 0: not at all
+
+	Deployments []suite.Deployment // to promote after the tests; the automatic ones need not be named
+	Last        bool               // promote the containers kept last, in place of running their tests
+	Rollback    bool               // go back to the previous version, in place of promoting a container
+}
+
+// A Console shows the course of a run to whoever launched it. Its methods must not wait for a
+// person.
+type Console interface {
+	// Waiting is called once if the run waits for another run of the suite.
+	Waiting(held *history.HeldError)
+	// Observe returns what shows the images and tests, before the first of them.
+	Observe(images, tests int) Observer
+	// Stopping is called when the run is stopped before its end.
+	Stopping(cause error)
+	// Deploying reports the next action of a deployment.
+	Deploying(deployment, action string)
+	// Transferring reports how much of a version has been sent to production.
+	Transferring(deployment string, sent transfer.Progress)
+	// Deployed reports how a deployment ended.
+	Deployed(result report.Result)
+	// Print prints the report of a run.
+	Print(run *report.Run) error
+}
+
+// An Observer shows steps while they run. Nothing is observed after End.
+type Observer interface {
+	runner.Observer
+	End()
+}
+
+// A Log takes what is not part of the report: faults that a person must know, warnings, and what
+// only helps to find out what happened.
+type Log interface {
+	Error(err error)
+	Warn(err error)
+	Debug(err error)
+}
+
+// A Pipeline carries out a Plan.
+type Pipeline struct {
+	Plan
+	Program string // name and version of this program, for the record
+	Command string // the command line of this process, for those who find the suite locked
+	Mask    plain.Mask
+	Console Console
+	Log     Log
+
+	engine  *engine.Engine
+	chain   *images.Chain           // of the images to bring up to date
+	sites   map[string]*deploy.Site // of the deployments that were named
+	ignored []*runner.Unsupported   // settings of steps that the engine ignores
+	monitor *ping.Monitor           // nil: nobody is notified
+	history *history.History        // of earlier runs; nil: it cannot be read
+	folder  *history.Folder
+}
+
+// A Conclusion is how a run ended.
+type Conclusion struct {
+	Run       *report.Run
+	Delivered bool // the report was printed or the mail server accepted it
+}
+
+// Run carries out the plan. An error means that nothing was run: the engine cannot be reached, the
+// plan cannot be carried out there, or another run of the suite goes on (*history.HeldError).
+//
+// When ctx ends, what runs is stopped, and the run is concluded as interrupted. Its cause may have
+// a method SignalName() string; the record then names the signal.
+func (p *Pipeline) Run(ctx context.Context) (*Conclusion, error) {
+	if err := p.openMonitor(); err != nil {
+		return nil, err
+	}
+	conclusion, err := p.prepareAndRun(ctx)
+	var held *history.HeldError
+	if err != nil && !errors.As(err, &held) && ctx.Err() == nil { // the other run notifies the monitor itself
+		p.notify(ctx, ping.Failure, err.Error())
+	}
+	return conclusion, err
+}
+
+// prepareAndRun checks all that can be checked before anything runs, locks the suite, and runs.
+func (p *Pipeline) prepareAndRun(ctx context.Context) (_ *Conclusion, err error) {
+	if p.engine, err = engine.Connect(ctx, engine.Options{}); err != nil {
+		return nil, err
+	}
+	defer p.engine.Close()
+	if p.chain, err = images.Plan(p.Suite.Images, p.Images, OnEngine(ctx, p.engine)); err != nil {
+		return nil, err
+	}
+	if p.Keep != "" {
+		if err := runner.CheckKeep(ctx, p.engine, p.Keep); err != nil {
+			return nil, err
+		}
+	}
+	if p.ignored, err = runner.CheckSteps(ctx, p.engine, p.Steps); err != nil {
+		return nil, err
+	}
+	defer p.closeSites()
+	if err := p.openSites(ctx); err != nil {
+		return nil, err
+	}
+	launched := time.Now()
+	if p.Suite.File != "" {
+		lock, err := p.lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer lock.Close()
+		launched = lock.Since()
+	}
+	if p.folder, err = history.Create(p.Suite.Logs, launched); err != nil {
+		return nil, err
+	}
+	defer p.folder.Close()
+	return p.run(ctx, launched), nil
+}
+
+// run runs what there is to run, and concludes. From here on every fault is part of the report.
+func (p *Pipeline) run(ctx context.Context, launched time.Time) *Conclusion {
+	diskBefore, commits := p.lookAtDisk(ctx), p.lookAtCommits(ctx)
+	p.notify(ctx, ping.Start, p.Suite.Name)
+	p.history = p.readHistory()
+	run := p.record(ctx, launched)
+	observer := p.Console.Observe(len(p.chain.Images), len(p.Steps))
+	steps := p.newRunner(observer, commits())
+
+	limited, stop := withRunTimeout(ctx, p.Suite.RunTimeout)
+	stopped := context.AfterFunc(limited, func() { p.Console.Stopping(context.Cause(limited)) })
+	saved := steps.Run(limited, run, p.builds(run), p.Steps)
+	saved = errors.Join(saved, p.diagnose(limited, steps, run))
+	stopped()
+	observer.End()
+	p.promote(limited, run)
+	stop()
+	p.tidy(ctx, run, diskBefore())
+	return p.conclude(ctx, run, saved)
+}
+
+// record returns the record of the run as it is before its first step.
+func (p *Pipeline) record(ctx context.Context, launched time.Time) *report.Run {
+	info := p.engine.Info()
+	return &report.Run{
+		Version: report.Version,
+		ID:      p.folder.ID,
+		Suite:   p.Suite.Name,
+		File:    p.Suite.File,
+		Folder:  p.folder.Path,
+		Host:    HostName(),
+		Program: p.Program,
+		Engine:  report.Engine{Name: info.Name, Version: info.Version, API: info.API, Host: info.Host},
+		Started: launched,
+		Partial: p.Partial || p.Suite.File == "",
+		Mailed:  history.LastMailed(p.Suite.Logs, p.folder.ID),
+		Lines:   p.Suite.Lines,
+		Notes:   slices.Concat(p.cutOff(), p.sweep(ctx), notesOn(p.ignored)),
+	}
+}
+
+func (p *Pipeline) newRunner(observer Observer, commits map[string]worktree.State) *runner.Runner {
+	info := p.engine.Info()
+	return &runner.Runner{
+		Executor:   p.engine,
+		Keeper:     p.engine,
+		Images:     p.engine,
+		Folder:     p.folder,
+		Observer:   observer,
+		Now:        time.Now,
+		Machine:    MachineID(),
+		CLI:        info.CLI(),
+		Remote:     !info.Local,
+		Jobs:       p.Suite.Jobs,
+		Mask:       p.Mask,
+		MaxLog:     p.Suite.MaxLog,
+		History:    p.history,
+		Commits:    commits,
+		UseStale:   p.UseStale,
+		Keep:       p.Keep,
+		KeepPassed: p.keepPassed,
+	}
+}
+
+// PlannedSteps returns the steps of the plan, images first, as they are before they run. It needs no
+// engine, and takes it for Docker's.
+func (p *Pipeline) PlannedSteps() ([]report.Result, error) {
+	chain, err := images.Plan(p.Suite.Images, p.Images, nil)
+	if err != nil {
+		return nil, err
+	}
+	const cli = "docker"
+	var builds []runner.Build
+	for _, image := range chain.Images {
+		builds = append(builds, runner.Build{Name: image.Name, Command: image.CommandLine(cli, p.Rebuild)})
+	}
+	planner := runner.Runner{CLI: cli, Keep: p.Keep, Mask: p.Mask}
+	return planner.Plan(builds, p.Steps), nil
+}
+
+// OnEngine returns a function that reports whether the engine has an image. On error it assumes
+// so; the build will then fail with the reason.
+func OnEngine(ctx context.Context, e *engine.Engine) func(reference string) bool {
+	return func(reference string) bool {
+		_, err := e.Image(ctx, reference)
+		return !errors.Is(err, container.ErrNoImage)
+	}
+}
+
+// withRunTimeout returns a context that ends after limit with a runner.RunTimeoutError as its
+// cause; 0 is no limit.
+func withRunTimeout(parent context.Context, limit time.Duration) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	if limit <= 0 {
+		return ctx, func() { cancel(nil) }
+	}
+	timer := time.AfterFunc(limit, func() { cancel(&runner.RunTimeoutError{Limit: limit}) })
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
+// notesOn returns a sentence for each setting that the engine ignores.
+func notesOn(ignored []*runner.Unsupported) (notes []string) {
+	for _, setting := range ignored {
+		notes = append(notes, setting.Note())
+	}
+	return notes
+}
