@@ -8,7 +8,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// plainLog is the log of a build: whole lines without the values of secret arguments.
+// plainLog writes the log of a build, line by line, without the values of secret arguments.
 type plainLog struct {
 	sink    *sink
 	secrets *strings.Replacer
@@ -16,10 +16,10 @@ type plainLog struct {
 }
 
 const (
-	// minSecret is the length of the shortest value that is masked, in bytes: a shorter one
-	// is part of too much else.
+	// minSecret is the length of the shortest value that is masked, in bytes: a shorter value
+	// occurs in too many other words.
 	minSecret = 4
-	// minSecretLine is that of a line of a value that has several.
+	// minSecretLine is the same for one line of a value with several lines.
 	minSecretLine = 8
 )
 
@@ -42,8 +42,7 @@ func newPlainLog(s *sink, args []container.Variable) *plainLog {
 	return l
 }
 
-// formsOf are the texts by which a secret would be told: itself, as a message quotes it, and
-// its lines.
+// formsOf returns the texts that reveal a secret: its value, the quoted value, and its lines.
 func formsOf(secret string) []string {
 	if len(secret) < minSecret {
 		return nil
@@ -62,21 +61,21 @@ func formsOf(secret string) []string {
 	return forms
 }
 
-// masked is a text without secrets.
+// masked returns the text with its secrets masked.
 func (l *plainLog) masked(text string) string { return l.secrets.Replace(text) }
 
 // line writes a line.
 func (l *plainLog) line(text string) { l.sink.write([]byte(l.masked(text) + "\n")) }
 
-// maxLine is the length at which a line is broken in two, in bytes: one without an end would
-// be kept in memory for ever.
+// maxLine is the length at which a line is broken in two, in bytes: a line without an end would
+// fill the memory.
 const maxLine = 64 << 10
 
-// splitter makes lines of what comes in pieces.
+// splitter joins pieces of text to lines.
 type splitter struct{ rest []byte }
 
-// add calls each for every line that is complete. Of a line that is too long all goes but what
-// may be the beginning of a secret.
+// add calls each for every complete line. It breaks a line that is too long, but holds back its
+// end, which may be the beginning of a secret.
 func (s *splitter) add(text string, log *plainLog, each func(line string)) {
 	for {
 		line, rest, ok := strings.Cut(text, "\n")
@@ -88,14 +87,14 @@ func (s *splitter) add(text string, log *plainLog, each func(line string)) {
 		s.rest, text = s.rest[:0], rest
 	}
 	if len(s.rest) > maxLine+log.keep {
-		long := log.masked(string(s.rest)) // a secret that is there as a whole is not cut in two
+		long := log.masked(string(s.rest)) // so that a complete secret is not cut in two
 		cut := max(0, len(long)-log.keep)
 		each(long[:cut])
 		s.rest = append(s.rest[:0], long[cut:]...)
 	}
 }
 
-// flush calls each for a line that has no end.
+// flush calls each for the rest, if there is any.
 func (s *splitter) flush(each func(line string)) {
 	if len(s.rest) > 0 {
 		each(string(s.rest))
@@ -103,5 +102,5 @@ func (s *splitter) flush(each func(line string)) {
 	}
 }
 
-// saysFull says that a line tells of a full disk.
+// saysFull reports whether a line says that a disk is full.
 func saysFull(line string) bool { return containsFold(line, "no space left on device") }
