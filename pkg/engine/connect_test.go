@@ -25,7 +25,7 @@ import (
 	"runtests/tests/needs"
 )
 
-// environment is an Options.Getenv over a table.
+// environment returns an Options.Getenv that reads a table.
 func environment(table map[string]string) func(string) string {
 	return func(name string) string { return table[name] }
 }
@@ -225,7 +225,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-// authority signs certificates, as openssl does in Docker's own instructions.
+// authority signs certificates, like openssl in Docker's instructions.
 type authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
