@@ -66,7 +66,7 @@ func (e *Engine) Builder() string {
 // Build builds an image and returns its ID. It writes the builder's report to log as it comes,
 // a line at a time, in the form of `docker build --progress plain`.
 //
-// If the Dockerfile fails, the error is a *BuildError, and ErrNoSpace too if the disk was full.
+// If the Dockerfile fails, the error is a *container.BuildError, and ErrNoSpace too if the disk was full.
 // If ctx ends first, the build is stopped on the engine and the error wraps the context's cause;
 // Podman still completes the instruction that it executes, after Build has returned. Other
 // errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be silent
@@ -265,7 +265,7 @@ func (w *building) conclude(err error) (string, error) {
 // instruction of the classic builder and reports that as its failure; then fault returns ErrGone.
 func (w *building) fault() error {
 	err := w.report.fault(w.build.Instructions)
-	var failed *BuildError
+	var failed *container.BuildError
 	if errors.As(err, &failed) && failed.Code > signalled {
 		if gone := w.engine.Ping(context.WithoutCancel(w.life)); gone != nil {
 			return gone

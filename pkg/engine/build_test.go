@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -107,7 +106,7 @@ func TestBuildFails(t *testing.T) {
 		b.NoCache = true
 		var log strings.Builder
 		id, err := e.Build(t.Context(), b, &log)
-		var failed *BuildError
+		var failed *container.BuildError
 		if id != "" || !errors.As(err, &failed) || failed.Line != 3 || failed.Code != 3 || failed.Instruction != "RUN echo last words; exit 3" {
 			t.Errorf("got %q, %v: %+v\n%s", id, err, failed, &log)
 		}
@@ -115,9 +114,4 @@ func TestBuildFails(t *testing.T) {
 			t.Errorf("there is an image: %v", err)
 		}
 	})
-}
-
-func ExampleBuildError() {
-	fmt.Println(&BuildError{Line: 3, Instruction: "RUN make install", Code: 2, Message: "the builder's own words"})
-	// Output: line 3 of the Dockerfile: RUN make install: exit status 2
 }

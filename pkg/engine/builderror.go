@@ -13,39 +13,6 @@ import (
 	"runtests/pkg/hint"
 )
 
-// BuildError reports that a build failed, in most cases at an instruction of its Dockerfile.
-type BuildError struct {
-	Line        int    // the first line of the instruction; 0: not known
-	Instruction string // on one line; empty: not known
-	Code        int    // the exit status of a RUN; 0: something else failed
-	Message     string // of the builder, without the values of secret arguments
-}
-
-// Error says which instruction failed and how.
-func (e *BuildError) Error() string {
-	told := e.Message
-	if e.Code != 0 {
-		told = fmt.Sprintf("exit status %d", e.Code)
-	}
-	if e.Instruction != "" {
-		told = shortened(e.Instruction) + ": " + told
-	}
-	if e.Line > 0 {
-		told = fmt.Sprintf("line %d of the Dockerfile: %s", e.Line, told)
-	}
-	return told
-}
-
-// maxInstruction bounds what an error shows of an instruction, in characters.
-const maxInstruction = 120
-
-func shortened(instruction string) string {
-	if runes := []rune(instruction); len(runes) > maxInstruction {
-		return strings.TrimSpace(string(runes[:maxInstruction-1])) + "…"
-	}
-	return instruction
-}
-
 var (
 	parseError = regexp.MustCompile(`(?i)dockerfile parse error (?:on )?line (\d+): `)
 	exitStatus = regexp.MustCompile(`(?:exit code: |exit status |non-zero code: )(\d+)\s*$`)
@@ -56,9 +23,9 @@ var (
 // fault returns the failure that the engine reported.
 func (r *buildReport) fault(instructions []Instruction) error {
 	failed, full := r.culprit(instructions)
-	err := &BuildError{
-		Line: failed.Line, Instruction: r.log.masked(failed.Text), Code: r.code,
-		Message: r.log.masked(builderNoise.ReplaceAllString(r.failure, "")),
+	err := &container.BuildError{
+		Line: failed.Line, Instruction: r.log.mask.String(failed.Text), Code: r.code,
+		Message: r.log.mask.String(builderNoise.ReplaceAllString(r.failure, "")),
 	}
 	if match := exitStatus.FindStringSubmatch(r.failure); match != nil && err.Code == 0 && failed.is("RUN") {
 		err.Code, _ = strconv.Atoi(match[1])

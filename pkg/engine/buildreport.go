@@ -86,14 +86,14 @@ func (r *buildReport) message(m buildMessage) error {
 			r.id = imageID(image.ID)
 		}
 	case m.Stream != "":
-		r.lines.add(plain(m.Stream), r.log, r.line)
+		r.lines.add(uncoloured(m.Stream), r.log, r.line)
 	}
 	return nil
 }
 
-// plain returns the output of a build's command without the colour with which the classic
-// builder marks stderr.
-func plain(text string) string {
+// uncoloured returns what a command of a build printed without the colour that the classic
+// builder gives to its errors.
+func uncoloured(text string) string {
 	const red, end = "\x1b[91m", "\x1b[0m"
 	if strings.HasPrefix(text, red) && strings.HasSuffix(text, end) {
 		return text[len(red) : len(text)-len(end)]

@@ -71,8 +71,11 @@ func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.
 	return found, nil
 }
 
+// hostNetwork is the network mode of a container that shares its machine's network.
+const hostNetwork = "host"
+
 func dependsOnMachine(c container.Container) bool {
-	return c.Memory > 0 || c.CPUs > 0 || c.PidsLimit > 0 || len(c.SecurityOpt) > 0
+	return c.Memory > 0 || c.CPUs > 0 || c.PidsLimit > 0 || len(c.SecurityOpt) > 0 || c.Privileged || c.NetworkMode == hostNetwork
 }
 
 func (e *Engine) askAbilities(ctx context.Context) (a abilities, ok bool, err error) {
@@ -95,14 +98,15 @@ func (a abilities) limits(c container.Container, engineName string) (found []con
 		setting string
 		asked   bool
 		has     *bool
+		ignored bool
 	}{
-		{"mem_limit", c.Memory > 0, a.MemoryLimit},
-		{"cpus", c.CPUs > 0, a.CPUCfsQuota},
-		{"pids_limit", c.PidsLimit > 0, a.PidsLimit},
+		{"mem_limit", c.Memory > 0, a.MemoryLimit, true},
+		{"cpus", c.CPUs > 0, a.CPUCfsQuota, engineName == podman},
+		{"pids_limit", c.PidsLimit > 0, a.PidsLimit, true},
 	} {
 		if limit.asked && limit.has != nil && !*limit.has {
 			found = append(found, container.Unsupported{
-				Setting: limit.setting, Ignored: true,
+				Setting: limit.setting, Ignored: limit.ignored,
 				Reason: "the control groups of the engine's machine do not support this limit",
 				Remedy: "mount the control groups there; an engine without root needs version 2 of them and systemd",
 			})
@@ -116,7 +120,7 @@ func (a abilities) limits(c container.Container, engineName string) (found []con
 	return found
 }
 
-// security returns the security options of c whose module the engine's machine lacks.
+// security returns the settings of c whose module the engine's machine lacks, or which it forbids.
 func (a abilities) security(c container.Container, engineName string) (found []container.Unsupported) {
 	for _, option := range c.SecurityOpt {
 		name, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
@@ -132,6 +136,16 @@ func (a abilities) security(c container.Container, engineName string) (found []c
 				Remedy: "enable SELinux there, or remove the option", Ignored: true,
 			})
 		}
+	}
+	if !a.has("userns") {
+		return found
+	}
+	const reason, remedy = "the engine runs containers in a user namespace of their own (userns-remap), where they cannot %s", "remove the setting, or userns-remap from the engine's configuration"
+	if c.Privileged {
+		found = append(found, container.Unsupported{Setting: "privileged", Reason: fmt.Sprintf(reason, "be privileged"), Remedy: remedy})
+	}
+	if c.NetworkMode == hostNetwork {
+		found = append(found, container.Unsupported{Setting: "network_mode", Reason: fmt.Sprintf(reason, "share the machine's network"), Remedy: remedy})
 	}
 	return found
 }

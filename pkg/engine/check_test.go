@@ -29,7 +29,8 @@ func TestCheck(t *testing.T) {
 		want      string // settings, with a ! when a container does not start with them
 	}{
 		{"nothing", Info{}, bare, container.Container{}, ""},
-		{"limits", Info{}, bare, limits, "mem_limit cpus pids_limit"},
+		{"limits", Info{}, bare, limits, "mem_limit cpus! pids_limit"},
+		{"limits on Podman", Info{Name: podman}, bare, limits, "mem_limit cpus pids_limit"},
 		{"limits that are there", Info{}, full, limits, ""},
 		{"limits that the engine does not mention", Info{}, abilities{}, limits, ""},
 		{"no limit", Info{}, bare, container.Container{PidsLimit: -1}, ""},
@@ -45,6 +46,8 @@ func TestCheck(t *testing.T) {
 		{"the docker command's option", Info{}, full, options("systempaths=unconfined"), "security_opt!"},
 		{"the docker command's option on Podman", Info{Name: podman}, full, options("systempaths=unconfined"), ""},
 		{"Podman's option", Info{}, full, options("mask=/proc/version"), "security_opt!"},
+		{"user namespace", Info{}, abilities{SecurityOptions: []string{"name=userns"}}, container.Container{Privileged: true, NetworkMode: "host"}, "privileged! network_mode!"},
+		{"no user namespace", Info{}, full, container.Container{Privileged: true, NetworkMode: "host"}, ""},
 		{"profile", Info{}, full, options("seccomp=/p.json"), ""},
 		{"profile on Podman here", Info{Name: podman, Local: true}, full, options("seccomp=/p.json"), ""},
 		{"profile on Podman elsewhere", Info{Name: podman}, full, options("seccomp=/p.json"), "security_opt!"},

@@ -36,8 +36,8 @@ type Options struct {
 	HomeDir string              // its .docker holds contexts and credentials; default: the user's
 	// CallTimeout bounds an ordinary call, and the silence of a stream that should be
 	// ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as in other clients of Docker,
-	// or 30s. A call that makes the engine work on its disk (create, start, remove) has
-	// four times as long.
+	// or 30s. A call that makes the engine work on its disk (create, attach, start,
+	// remove) has four times as long.
 	CallTimeout time.Duration
 	// StallTimeout bounds the silence of a pull or of a copy; default 5m.
 	StallTimeout time.Duration

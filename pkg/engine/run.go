@@ -165,8 +165,8 @@ func (r *running) follow(ctx context.Context) error {
 	return r.conclude(end)
 }
 
-// podmanLag is how long Podman may call a container running after the end of its output. Docker
-// notes both at once.
+// podmanLag is at least how long Podman may call a container running after the end of its output;
+// on a busy machine it is as long as a call may take. Docker notes both at once.
 const podmanLag = 2 * time.Second
 
 // endOfOutput is called when the output of a container has ended before the engine reports the
@@ -180,11 +180,11 @@ func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	if !state.State.Running {
 		return r.afterStop(ended), nil
 	}
-	if r.engine.info.Name == podman {
+	if r.engine.info.Name == podman && r.output.err == nil {
 		select {
 		case end := <-ended:
 			return end, nil
-		case <-time.After(podmanLag):
+		case <-time.After(max(podmanLag, r.engine.options.CallTimeout)):
 		}
 	}
 	lost := fmt.Errorf("%w: the connection to it broke while it was running", container.ErrTruncated)

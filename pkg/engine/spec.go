@@ -150,15 +150,12 @@ func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 		case slices.Contains(container.Propagations, o) && m.Bind():
 			mount.BindOptions = &docker.BindOptions{Propagation: o}
 			options = append(options, o)
-		case o == "nocopy" && !m.Bind():
-			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
-			options = append(options, o)
 		case o == "z" || o == "Z":
 			older = true
 			options = append(options, o)
 		case o == "ro":
 			mount.ReadOnly, m.ReadOnly = true, true
-		case o == "rw", o == "cached", o == "delegated", o == "consistent":
+		case o == "rw", o == "cached":
 			// the default on Linux
 		default:
 			return fmt.Errorf("mount %s: %q is not an option of such a mount", m.Target, o)

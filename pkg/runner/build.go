@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"runtests/pkg/container"
-	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -22,7 +21,7 @@ type Build struct {
 	Command string        // does the same by hand
 	Timeout time.Duration // 0: none
 	// Update brings the image up to date. It calls open, at most once, when it has
-	// something to print: that makes the step's log. An *engine.BuildError says that
+	// something to print: that makes the step's log. An *container.BuildError says that
 	// the Dockerfile did not go through; another error, that it could not be tried.
 	Update func(ctx context.Context, open func() (io.Writer, error)) (Built, error)
 }
@@ -93,7 +92,7 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 
 // judgeBuild sets the outcome of a build from its error.
 func judgeBuild(ctx context.Context, build Build, err error, result *report.Result) {
-	var failed *engine.BuildError
+	var failed *container.BuildError
 	var runTimeout *RunTimeoutError
 	cause := context.Cause(ctx)
 	switch {
@@ -117,7 +116,7 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 }
 
 // blame tells how a Dockerfile failed, and where.
-func blame(failed *engine.BuildError) (reason string, where []string) {
+func blame(failed *container.BuildError) (reason string, where []string) {
 	reason = failed.Message
 	if failed.Code != 0 {
 		reason = fmt.Sprintf("exit status %d%s", failed.Code, bySignal(failed.Code))

@@ -1,7 +1,10 @@
 package suite
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // settings is what `defaults` and a test say of containers. A test's keys are read on
@@ -51,6 +55,47 @@ func (s settings) clone() settings {
 }
 
 func (s *settings) mark(key string, n *yaml.Node) { s.at[key] = n }
+
+// where returns the value of the first of the keys that was given, or n.
+func (s *settings) where(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if at := s.at[key]; at != nil {
+			return at
+		}
+	}
+	return n
+}
+
+// container returns the container of the settings, without volumes. Variables of environment
+// override those of env_file.
+func (s *settings) container() container.Container {
+	c := s.Container
+	given := make([]assignment, len(s.variables))
+	for i, v := range s.variables {
+		given[i].Variable = v
+	}
+	c.Env = assign(s.fromFiles, given)
+	c.SecurityOpt = securityOptions(c)
+	c.Tmpfs = slices.Clone(c.Tmpfs) // the steps of a test share nothing that could be appended to
+	return c
+}
+
+// ownNetwork reports whether the container has a network of its own, with an address and ports.
+func (s *settings) ownNetwork() bool {
+	mode, _, _ := strings.Cut(s.NetworkMode, ":")
+	return mode != "host" && mode != "none" && mode != "container"
+}
+
+// checkTmpfs reports the paths that are both in tmpfs and in volumes.
+func (d *decoder) checkTmpfs(n *yaml.Node, s *settings) {
+	for _, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		target = path.Clean(target)
+		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
+			d.fail(s.where(n, "tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
+		}
+	}
+}
 
 // mib is Docker's smallest memory limit's unit.
 const mib = 1 << 20
@@ -235,8 +280,8 @@ func (d *decoder) environment(n *yaml.Node) (out []assignment) {
 	}
 	nodes, _ := d.items(n, false)
 	for _, item := range nodes {
-		name, _, _ := strings.Cut(deref(item).Value, "=")
-		text, ok := d.environmentValue(name, item)
+		name, _, given := strings.Cut(deref(item).Value, "=")
+		text, ok := d.environmentValue(name, item, given)
 		if !ok {
 			continue
 		}
@@ -254,7 +299,7 @@ func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	if deref(p.value).Kind == yaml.MappingNode {
 		return d.longVariable(out, p)
 	}
-	text, ok := d.environmentValue(name, p.value)
+	text, ok := d.environmentValue(name, p.value, true)
 	if !ok {
 		return out
 	}
@@ -281,7 +326,7 @@ func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	longVariableKeys.decode(d, &long, p.value)
 	d.secret = false
 	if len(d.problems) > before {
-		d.hide(p.value)
+		d.hasSecret = true
 		return out
 	}
 	if long.value != nil && !isNull(long.value) {
@@ -301,9 +346,9 @@ func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	return out
 }
 
-// environmentValue reads the value of a variable; the variable's name tells whether it is secret.
-func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
-	d.secret = secretName.MatchString(name)
+// environmentValue reads a variable of that name; its value is secret if the name is a secret's.
+func (d *decoder) environmentValue(name string, n *yaml.Node, hasValue bool) (scalar, bool) {
+	d.secret = hasValue && secretName.MatchString(name)
 	defer func() { d.secret = false }()
 	return d.scalar(n)
 }
@@ -311,11 +356,11 @@ func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
 // assignment appends a variable whose name and value are right.
 func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
-		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or has a blank in it", d.key)
+		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or contains a space", d.key)
 		return out
 	}
 	if strings.ContainsRune(value, 0) {
-		d.fail(n, "", "%s: the value of %s has a NUL in it", d.key, name)
+		d.fail(n, "", "%s: the value of %s contains a NUL byte", d.key, name)
 		return out
 	}
 	v := container.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
@@ -391,7 +436,7 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 
 // failEnvFile reports a fault at its line, without the line: it may hold a secret.
 func (d *decoder) failEnvFile(file string, err error) {
-	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hintOf(err)}
+	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hint.Of(err)}
 	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else
 		p.Line, p.Message = l.line, l.err.Error()
 	}
@@ -437,9 +482,7 @@ type longVolume struct {
 	kind           volumeType
 	source, target string
 	readOnly       bool
-	propagation    string
 	selinux        string
-	noCopy         bool
 	size           int64
 	mode           string
 }
@@ -452,24 +495,19 @@ const (
 	tmpfsVolume volumeType = "tmpfs"
 )
 
-var longVolumeKeys = keys[longVolume]{what: "a volume", set: map[string]setter[longVolume]{
+var longVolumeKeys = keys[longVolume]{what: "a volume", refused: map[string]string{"volume": "leave it out, with its option nocopy: a new volume gets what the image has at its target"}, set: map[string]setter[longVolume]{
 	"type":      choiceKey(func(v *longVolume) *volumeType { return &v.kind }, bindVolume, namedVolume, tmpfsVolume),
 	"source":    textKey(filePath, func(v *longVolume) *string { return &v.source }),
 	"target":    textKey(containerPath, func(v *longVolume) *string { return &v.target }),
 	"read_only": boolKey(func(v *longVolume) *bool { return &v.readOnly }),
 	"bind":      section(bindOptionKeys),
-	"volume":    section(volumeOptionKeys),
 	"tmpfs":     section(tmpfsOptionKeys),
 }}
 
 // The keys of the sections of a long volume, one for each type.
 var (
-	bindOptionKeys = keys[longVolume]{what: "bind", set: map[string]setter[longVolume]{
-		"propagation": choiceKey(func(v *longVolume) *string { return &v.propagation }, "private", "rprivate", "shared", "rshared", "slave", "rslave"),
-		"selinux":     choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
-	}}
-	volumeOptionKeys = keys[longVolume]{what: "volume", set: map[string]setter[longVolume]{
-		"nocopy": boolKey(func(v *longVolume) *bool { return &v.noCopy }),
+	bindOptionKeys = keys[longVolume]{what: "bind", refused: map[string]string{"propagation": "use the short form: SOURCE:TARGET:rslave"}, set: map[string]setter[longVolume]{
+		"selinux": choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
 	}}
 	tmpfsOptionKeys = keys[longVolume]{what: "tmpfs", set: map[string]setter[longVolume]{
 		"size": sizeKey(1, func(v *longVolume) *int64 { return &v.size }),
@@ -505,17 +543,16 @@ func (d *decoder) longVolume(n *yaml.Node) (volume, bool) {
 func (l longVolume) volume(from place) (volume, error) {
 	switch {
 	case l.kind == "":
-		return volume{}, fault("the types are bind, volume and tmpfs", "the volume has no type")
+		return volume{}, hint.Errorf("the types are bind, volume and tmpfs", "the volume has no type")
 	case l.target == "":
-		return volume{}, fault("", "the volume has no target")
+		return volume{}, errors.New("the volume has no target")
 	case l.kind == bindVolume && l.source == "":
-		return volume{}, fault("", "a bind has no source")
+		return volume{}, errors.New("a bind has no source")
 	case l.kind == tmpfsVolume && l.source != "":
-		return volume{}, fault("", "a tmpfs takes no source")
-	case l.kind != bindVolume && l.propagation+l.selinux != "",
-		l.kind != namedVolume && l.noCopy,
+		return volume{}, errors.New("a tmpfs takes no source")
+	case l.kind != bindVolume && l.selinux != "",
 		l.kind != tmpfsVolume && (l.size > 0 || l.mode != ""):
-		return volume{}, fault("", "a volume of type %s takes no options of another type", l.kind)
+		return volume{}, fmt.Errorf("a volume of type %s takes no options of another type", l.kind)
 	}
 	if l.kind == tmpfsVolume {
 		return l.tmpfs()
@@ -524,15 +561,10 @@ func (l longVolume) volume(from place) (volume, error) {
 	if l.kind == bindVolume {
 		m.Source = from.abs(l.source)
 	} else if strings.HasPrefix(l.source, "/") {
-		return volume{}, fault("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
+		return volume{}, hint.Errorf("use type: bind for a path", "%s is not the name of a volume", quoted(l.source))
 	}
-	for _, option := range []string{l.propagation, l.selinux} {
-		if option != "" {
-			m.Options = append(m.Options, option)
-		}
-	}
-	if l.noCopy {
-		m.Options = append(m.Options, "nocopy")
+	if l.selinux != "" {
+		m.Options = append(m.Options, l.selinux)
 	}
 	return checkVolume(m)
 }

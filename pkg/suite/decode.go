@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agext/levenshtein"
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
 const (
@@ -43,7 +45,9 @@ type decoder struct {
 	key      string   // the key whose value is being read
 	secret   bool     // that value is not to be printed
 	secrets  []string // values of secret variables that the file used so far
-	hidden   []string // texts of the file that no excerpt may show
+	// hasSecret: a value that is not to be printed stands in the file itself. No problem shows
+	// a line of it then.
+	hasSecret bool
 }
 
 // setter reads a key's value into what the key belongs to.
@@ -54,6 +58,8 @@ type keys[T any] struct {
 	what       string // the mapping, for messages: "a test"
 	set        map[string]setter[T]
 	extensions bool // x-… keys are ignored
+	// refused are the keys of Compose that are not supported, each with its remedy.
+	refused map[string]string
 }
 
 // decode reads the mapping n into to and reports unknown and repeated keys.
@@ -71,31 +77,17 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			}
 			set(d, to, p.value)
 		case k.extensions && strings.HasPrefix(name, "x-"):
+		case k.refused[name] != "":
+			d.fail(p.key, k.refused[name], "key %s of %s is not supported", quoted(name), k.what)
 		default:
-			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
-			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
-			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
-				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
+			known := slices.Sorted(maps.Keys(k.set))
+			meant := nearest.Of(name, known)
+			d.fail(p.key, nearest.Hint(name, known), "unknown key %s in %s", quoted(name), k.what)
+			if secretName.MatchString(meant) || meant == "ping" {
+				d.markSecret(p.value)
 			}
 		}
 	}
-}
-
-// didYouMean is the hint that names the candidate nearest to name, or "".
-func didYouMean(name string, candidates []string) string {
-	best, distance := "", 1+max(len(name)/3, 1)
-	if len(name) > 100 {
-		return ""
-	}
-	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + quoted(best) + "?"
 }
 
 // quoted is text for a message: quoted, without controls, and not too long.
@@ -107,49 +99,31 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
-	d.failAt(n.Line, n.Column, hint, format, args...)
+func (d *decoder) fail(n *yaml.Node, remedy, format string, args ...any) {
+	d.failAt(n.Line, n.Column, remedy, format, args...)
 }
 
-// failValue is fail for a value: a secret one may stand on a line without its key.
-func (d *decoder) failValue(n *yaml.Node, hidden bool, hint, format string, args ...any) {
-	before := len(d.problems)
-	d.fail(n, hint, format, args...)
-	if hidden && len(d.problems) > before {
-		p := &d.problems[before]
-		p.Excerpt = maskFrom(p.Excerpt, p.Column)
-	}
-}
-
-func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
+func (d *decoder) failAt(line, column int, remedy, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	line, column = d.source.clamp(line, column)
 	d.problems = append(d.problems, Problem{
-		File: d.file, Line: line, Column: column, Excerpt: d.source.excerpt(line),
-		Message: fmt.Sprintf(format, args...), Hint: hint,
+		File: d.file, Line: line, Column: column,
+		Message: fmt.Sprintf(format, args...), Hint: remedy,
 	})
 }
 
 // failErr reports err and its hint.
 func (d *decoder) failErr(n *yaml.Node, err error) {
-	d.fail(n, hintOf(err), "%s: %v", d.key, err)
-}
-
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
+	d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 }
 
 // tooMany counts a value that is read; past the bound it reports that once.
 func (d *decoder) tooMany(n *yaml.Node) bool {
 	d.visits++
 	if d.visits == maxVisits {
-		d.fail(n, "", "the file stands for more than %d values: its aliases repeat too much", maxVisits)
+		d.fail(n, "", "the file expands to more than %d values: its aliases repeat too much", maxVisits)
 	}
 	return d.visits >= maxVisits
 }
@@ -208,7 +182,7 @@ func (d *decoder) collect(n *yaml.Node, what string, seen map[string]int, out *[
 		d.collectPair(pair{key, value}, what, seen, out, inherited)
 	}
 	for _, m := range merged {
-		d.collect(m, "what << merges", seen, out, depth+1)
+		d.collect(m, "the value of <<", seen, out, depth+1)
 	}
 }
 
@@ -281,10 +255,10 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 		return scalar{}, false
 	}
 	if d.hides() {
-		d.hide(n)
+		d.markSecret(n)
 	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.failValue(n, d.hides(), "", "%s must have a single value, not %s", d.key, kindOf(n))
+		d.fail(n, "", "%s must have a single value, not %s", d.key, kindOf(n))
 		return scalar{}, false
 	}
 	if !d.tagged(n, "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge") {
@@ -293,7 +267,7 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	v := variables{lookup: d.env.Lookup}
 	text, err := v.expand(n.Value, 0)
 	if err != nil {
-		d.failValue(n, d.hides(), hintOf(err), "%s: %v", d.key, err)
+		d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 		return scalar{}, false
 	}
 	hidden := d.hides()
@@ -307,12 +281,14 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	return scalar{n, text, hidden}, true
 }
 
-// hides says that the value of the key is not to be printed.
-func (d *decoder) hides() bool { return d.secret || secretName.MatchString(d.key) }
+// hides reports whether the value of the key is not to be printed.
+func (d *decoder) hides() bool {
+	return d.secret || secretName.MatchString(d.key) && !strings.HasSuffix(d.key, "_file")
+}
 
 // rule says what is wrong with a text: the words that follow the key, as "must be an
 // absolute path"; "" when nothing is.
-type rule func(text string) (wrong, hint string)
+type rule func(text string) (wrong, remedy string)
 
 // text reads a single value that keeps the rule.
 func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
@@ -320,8 +296,8 @@ func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if wrong, hint := keeps(s.text); wrong != "" {
-		d.failValue(s.node, s.hidden, hint, "%s %s%s", d.key, wrong, s.not())
+	if wrong, remedy := keeps(s.text); wrong != "" {
+		d.fail(s.node, remedy, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true
@@ -389,7 +365,7 @@ func choiceKey[T any, S ~string](field func(*T) *S, choices ...S) setter[T] {
 		if slices.Contains(words, text) {
 			return "", ""
 		}
-		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], didYouMean(text, words)
+		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], nearest.Hint(text, words)
 	}
 	return func(d *decoder, to *T, n *yaml.Node) {
 		if text, ok := d.text(n, keeps); ok {
@@ -462,13 +438,13 @@ func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter
 		value, err := parseDuration(text)
 		switch {
 		case err != nil:
-			hint := ""
+			remedy := ""
 			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
-				hint = "give it a unit: " + text + "s, " + text + "m"
+				remedy = "give it a unit: " + text + "s, " + text + "m"
 			}
-			return "must be a duration such as 90s, 1h30m or 1d", hint
+			return "must be a duration such as 90s, 1h30m or 1d", remedy
 		case value < low && low <= time.Nanosecond:
-			return "must be more than nothing", ""
+			return "must be more than 0", ""
 		case value < low:
 			return "must be at least " + low.String(), ""
 		case value > maxDuration:

@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"cmp"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
 // Deployment is an application in production, made of the container of a test that
@@ -98,12 +99,12 @@ var healthCheckKeys = keys[HealthCheck]{what: "a healthcheck", set: map[string]s
 // deployments reads the section `deploy`. The steps and the images are known.
 func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []Deployment) {
 	for _, p := range d.pairs(n, "deploy") {
-		if wrong, hint := deploymentName(p.key.Value); wrong != "" {
-			d.fail(p.key, hint, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
+		if wrong, remedy := deploymentName(p.key.Value); wrong != "" {
+			d.fail(p.key, remedy, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
 			continue
 		}
 		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
-			d.fail(p.key, "", "%s is the name of an image too: the report could not tell them apart", quoted(p.key.Value))
+			d.fail(p.key, "", "%s is also the name of an image: a report could not tell them apart", quoted(p.key.Value))
 		}
 		one := d.deployment(p)
 		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
@@ -124,30 +125,12 @@ func (d *decoder) deployment(p pair) deployment {
 	}
 	deployKeys.decode(d, &one, p.value)
 	if one.at["from"] == nil {
-		d.fail(p.key, "from: TEST@IMAGE names the test whose container it is made of", "deployment %s has no from", quoted(p.key.Value))
+		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
 	d.checkDeployment(p.key, &one)
-	one.Deployment.Container = one.container()
+	one.Deployment.Container = one.settings.container()
+	addVolumes(&one.Deployment.Container, one.volumes)
 	return one
-}
-
-// container is what the settings say, without a test's directory.
-func (p *deployment) container() container.Container {
-	c := p.settings.Container
-	given := make([]assignment, len(p.variables))
-	for i, v := range p.variables {
-		given[i].Variable = v
-	}
-	c.Env = assign(p.fromFiles, given)
-	c.SecurityOpt = securityOptions(c)
-	for _, v := range p.volumes {
-		if v.tmpfs != "" {
-			c.Tmpfs = append(slices.Clone(c.Tmpfs), v.tmpfs)
-		} else {
-			c.Mounts = append(c.Mounts, v.mount)
-		}
-	}
-	return c
 }
 
 // deployedStep is the name of the step that from names.
@@ -166,40 +149,30 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	case len(found) == 1:
 		return found[0]
 	case len(found) > 1:
-		d.fail(n, "say which: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
+		d.fail(n, "choose one: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
 	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
 	default:
-		d.fail(n, didYouMean(from, names), "from: there is no test or step %s", quoted(from))
+		d.fail(n, nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
 	}
 	return ""
 }
 
 // checkDeployment reports what no key shows alone.
 func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
-	where := func(key string) *yaml.Node { return cmp.Or(p.at[key], n) }
 	c := p.settings.Container
-	mode, _, _ := strings.Cut(c.NetworkMode, ":")
-	if mode == "host" || mode == "none" || mode == "container" {
-		if len(c.Ports) > 0 {
-			d.fail(where("ports"), "", "a container with network_mode: %s publishes no ports", mode)
-		}
-		if c.MacAddress != "" {
-			d.fail(where("mac_address"), "", "a container with network_mode: %s has no MAC address of its own", mode)
-		}
+	if len(c.Ports) > 0 && !p.ownNetwork() {
+		d.fail(p.where(n, "ports"), "", "a container with network_mode: %s cannot publish ports", c.NetworkMode)
+	}
+	if c.MacAddress != "" && !p.ownNetwork() {
+		d.fail(p.where(n, "mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", c.NetworkMode)
 	}
 	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
-		d.fail(where("healthcheck"), "", "a healthcheck is http or command, not both")
+		d.fail(p.where(n, "healthcheck"), "", "a healthcheck takes http or command, not both")
 	}
 	if p.PortsFile != "" && len(c.Ports) == 0 {
-		d.fail(where("ports_file"), "", "ports_file is for a deployment with ports")
+		d.fail(p.where(n, "ports_file"), "", "ports_file is for a deployment with ports")
 	}
-	for _, t := range c.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		target = path.Clean(target)
-		if slices.ContainsFunc(p.volumes, func(v volume) bool { return v.target() == target }) {
-			d.fail(where("tmpfs"), "", "%s is both in tmpfs and in volumes", quoted(target))
-		}
-	}
+	d.checkTmpfs(n, &p.settings)
 }
 
 // The suffixes of the names of a deployment's other containers.
@@ -212,7 +185,7 @@ func deploymentName(text string) (string, string) {
 	}
 	for _, suffix := range deploymentSuffixes {
 		if strings.HasSuffix(text, suffix) {
-			return "must not end in " + suffix, "the containers that come before and after that of NAME are called so"
+			return "must not end in " + suffix, "NAME-next, NAME-outgoing and NAME-previous are its other containers"
 		}
 	}
 	return "", ""
@@ -227,8 +200,8 @@ func setHost(d *decoder, p *deployment, n *yaml.Node) {
 	if !ok {
 		return
 	}
-	if wrong, hint := deployHost(s.text); wrong != "" {
-		d.failValue(s.node, strings.Contains(s.text, "@"), hint, "host %s", wrong)
+	if wrong, remedy := deployHost(s.text); wrong != "" {
+		d.fail(s.node, remedy, "host %s", wrong)
 		return
 	}
 	p.Host = s.text
@@ -242,16 +215,16 @@ func deployHost(text string) (string, string) {
 	case text == "":
 		return "", ""
 	case err != nil:
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
 		return "", ""
 	case u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	}
 	if _, set := u.User.Password(); set {
-		return "must not have a password", "ssh-copy-id lets the user in by a key"
+		return "must not have a password", "log in with a key: ssh-copy-id installs it"
 	}
 	return "", ""
 }
@@ -284,12 +257,12 @@ func setFiles(d *decoder, p *deployment, n *yaml.Node) {
 			continue
 		}
 		if one.key.Value == "" {
-			d.fail(one.key, "", "files: a file without a name")
+			d.fail(one.key, "", "files: a file has no name")
 			continue
 		}
 		target = path.Clean(target)
 		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
-			d.fail(one.value, "", "files: two files would be %s", quoted(target))
+			d.fail(one.value, "", "files: two files have the target %s", quoted(target))
 			continue
 		}
 		p.Files = append(p.Files, File{Source: d.from.abs(one.key.Value), Target: target})
@@ -305,7 +278,7 @@ func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
 	}
 	for _, item := range deref(n).Content {
 		if source := deref(volumeSource(deref(item))); strings.HasPrefix(source.Value, ".") || strings.HasPrefix(source.Value, "~") {
-			d.fail(source, "write it as an absolute path", "volumes: a path of the production machine starts with /")
+			d.fail(source, "", "volumes: a path on the production machine must be absolute")
 		}
 	}
 }
@@ -323,7 +296,7 @@ func volumeSource(n *yaml.Node) *yaml.Node {
 // FindDeployments returns the deployments of these names, each once; an error names the nearest.
 func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	if len(s.Deployments) == 0 {
-		return nil, fault("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
+		return nil, hint.Errorf("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
 	}
 	var known []string
 	for _, one := range s.Deployments {
@@ -332,7 +305,7 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	var wrong TargetsError
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			wrong.add(name, fault(didYouMean(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
+			wrong.add(name, hint.Errorf(nearest.Hint(name, known), "target %s: the suite has no deployment of that name", quoted(name)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
@@ -344,8 +317,8 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 // CheckFiles tells which of the files to be copied cannot be read; nil: none.
 func (p *Deployment) CheckFiles() error {
 	for _, f := range p.Files {
-		if _, err := readBounded(f.Source, MaxFileBytes); err != nil {
-			return fault("files: { FILE: PLACE } names files of this machine", "read %s: %w", filepath.Clean(f.Source), err)
+		if _, err := readFile(f.Source, MaxFileBytes); err != nil {
+			return hint.Errorf("in files: { SOURCE: TARGET }, SOURCE is a file on this machine", "read %s: %w", filepath.Clean(f.Source), err)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // secretName matches the names of keys and variables whose values are not printed.
@@ -80,10 +81,10 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 		name = strings.TrimRightFunc(trimmed[:end], unicode.IsSpace)
 	}
 	if !dotenvName.MatchString(name) {
-		return "", fault("the form is NAME=VALUE", "not a variable's name and value")
+		return "", hint.Errorf("the form is NAME=VALUE", "not a variable's name and value")
 	}
 	if len(p.known) >= maxList {
-		return "", fault("", "there are more than %d variables", maxList)
+		return "", fmt.Errorf("there are more than %d variables", maxList)
 	}
 	if end < 0 {
 		if value, ok := p.lookup(name); ok {
@@ -120,11 +121,11 @@ func (p *dotenv) value(text string) (value, rest string, err error) {
 	quote := text[0]
 	value, rest, ok := unquote(text[1:], quote)
 	if !ok {
-		return "", "", fault("", "a quote is not closed")
+		return "", "", errors.New("a quote is not closed")
 	}
 	after, rest, _ := strings.Cut(rest, "\n")
 	if after = strings.TrimSpace(after); after != "" && after[0] != '#' {
-		return "", "", fault("", "something follows the closing quote")
+		return "", "", errors.New("something follows the closing quote")
 	}
 	if quote == '"' {
 		value, err = p.interpolate(dotenvEscapes.Replace(value))
@@ -135,11 +136,7 @@ func (p *dotenv) value(text string) (value, rest string, err error) {
 func (p *dotenv) interpolate(text string) (string, error) {
 	v := variables{lookup: p.lookup}
 	value, err := v.expand(text, 0)
-	var unset *Error
-	if errors.As(err, &unset) {
-		return "", fault("put the value in single quotes if its dollar sign is meant", "%w", unset.Err)
-	}
-	return value, err
+	return value, hint.Wrap(err, "put the value in single quotes if its dollar sign is meant")
 }
 
 var dotenvEscapes = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\\`, `\`, `\$`, `$$`)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"runtests/pkg/plain"
 )
 
 // maxPrinted is how many problems Error prints: a file with more than that has one
@@ -17,7 +19,7 @@ type Problem struct {
 	File    string // as the caller named it
 	Line    int    // from 1
 	Column  int    // in characters, from 1
-	Excerpt string // the line, passwords masked; empty where a line may hold nothing but secrets
+	Excerpt string // the line; empty if the file has a secret in it
 	Message string
 	Hint    string // the remedy, when there is one to tell
 }
@@ -45,7 +47,7 @@ func (e *Errors) Error() string {
 // String is the problem as a person reads it, without a final newline.
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: %s", printable(p.File), p.Line, p.Column, p.Message)
+	fmt.Fprintf(&b, "%s:%d:%d: %s", plain.Clean(p.File), p.Line, p.Column, p.Message)
 	if p.Excerpt != "" {
 		line, pad := excerptWindow(p.Excerpt, p.Column)
 		fmt.Fprintf(&b, "\n  %s\n  %s^", line, pad)
@@ -90,22 +92,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// Error is a fault that has a remedy but no place in a suite file.
-type Error struct {
-	Err    error
-	Remedy string
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-
-// Unwrap returns the fault itself.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Hint returns the remedy.
-func (e *Error) Hint() string { return e.Remedy }
-
-func fault(remedy, format string, args ...any) error {
-	return &Error{Err: fmt.Errorf(format, args...), Remedy: remedy}
 }

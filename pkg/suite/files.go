@@ -2,12 +2,12 @@ package suite
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"runtests/pkg/regular"
 )
 
 // maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
@@ -27,7 +27,7 @@ type files interface {
 // disk is the files of this machine.
 type disk struct{}
 
-func (disk) read(file string, limit int64) ([]byte, error) { return readBounded(file, limit) }
+func (disk) read(file string, limit int64) ([]byte, error) { return readFile(file, limit) }
 
 func (disk) directories(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(pattern)
@@ -56,37 +56,22 @@ func (disk) resolve(file string) string {
 	return real
 }
 
-// readBounded reads a regular file of at most limit bytes. Its errors do not name the file.
-func readBounded(file string, limit int64) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, bare(err)
+// readFile reads a regular file of at most limit bytes. Its errors do not name the file: the message
+// around them does.
+func readFile(file string, limit int64) ([]byte, error) {
+	data, err := regular.Read(file, limit)
+	if err == nil {
+		return data, nil
 	}
-	switch {
-	case info.IsDir():
-		return nil, errors.New("it is a directory")
-	case !info.Mode().IsRegular() && !strings.HasPrefix(file, "/dev/"): // a named pipe waits for ever for its writer
-		return nil, errors.New("it is not a regular file")
+	if text, own := strings.CutPrefix(err.Error(), file+": "); own { // of package regular, not os
+		return nil, errors.New(text)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, bare(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, bare(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
-	}
-	return data, nil
+	return nil, bare(err)
 }
 
-// bare strips the path from an error of package os: the message around it names the file.
+// bare returns an error of package os without the path.
 func bare(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return p.Err
 	}
 	return err

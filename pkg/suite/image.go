@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/nearest"
 )
 
 // labelPrefix is that of the labels which runtests itself puts on images and containers.
@@ -108,7 +109,7 @@ func (d *decoder) image(p pair) Image {
 	default:
 		for _, key := range []string{"rebuild", "timeout", "platform"} {
 			if at := one.at[key]; at != nil {
-				d.fail(at, "", "%s is for an image that has a build", key)
+				d.fail(at, "", "%s is only for an image with build", key)
 			}
 		}
 	}
@@ -119,8 +120,8 @@ func (d *decoder) image(p pair) Image {
 func (d *decoder) finishBuild(n *yaml.Node, one *image) {
 	if one.Reference == "" {
 		one.Reference = one.Name
-		if wrong, hint := imageReference(one.Name); wrong != "" {
-			d.fail(n, hint, "image %s is built, and so its name %s (or give it image: REFERENCE)", quoted(one.Name), wrong)
+		if wrong, remedy := imageReference(one.Name); wrong != "" {
+			d.fail(n, remedy, "image %s is built, so its name %s unless it has image: REFERENCE", quoted(one.Name), wrong)
 			return
 		}
 	}
@@ -154,7 +155,7 @@ func setBuild(d *decoder, i *image, n *yaml.Node) {
 		b.Context, _ = d.text(n, contextDirectory)
 	} else {
 		if isNull(n) {
-			d.fail(n, "build: DIRECTORY, or a mapping with context: DIRECTORY", "build says nothing")
+			d.fail(n, "build: DIRECTORY, or a mapping with context: DIRECTORY", "build is empty")
 		}
 		buildKeys.decode(d, b, n)
 	}
@@ -165,7 +166,7 @@ func setBuild(d *decoder, i *image, n *yaml.Node) {
 // URL of a repository, is refused in words.
 func contextDirectory(text string) (string, string) {
 	if strings.Contains(text, "://") || strings.HasPrefix(text, "git@") {
-		return "must be a directory", "clone it first, and name the clone"
+		return "must be a directory", "clone it first, and name the directory of the clone"
 	}
 	return filePath(text)
 }
@@ -187,7 +188,7 @@ func setLabels(d *decoder, b *Build, n *yaml.Node) {
 	b.Labels = map[string]string{}
 	for _, v := range assign(nil, d.environment(n)) {
 		if strings.HasPrefix(v.Name, labelPrefix) {
-			d.fail(n, "", "labels: %s is one that runtests gives itself", quoted(v.Name))
+			d.fail(n, "", "labels: runtests sets %s itself", quoted(v.Name))
 			continue
 		}
 		b.Labels[v.Name] = v.Value
@@ -210,7 +211,7 @@ func setRebuild(d *decoder, i *image, n *yaml.Node) {
 		if after, err := parseDuration(text); err == nil && after > 0 && after <= maxDuration {
 			return "", ""
 		}
-		return "must be always, daily, weekly, on-change or a duration such as 3d", didYouMean(text, []string{"always", "daily", "weekly", "on-change"})
+		return "must be always, daily, weekly, on-change or a duration such as 3d", nearest.Hint(text, []string{"always", "daily", "weekly", "on-change"})
 	}
 	text, ok := d.text(n, keeps)
 	if !ok {

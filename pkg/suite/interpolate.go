@@ -3,6 +3,9 @@ package suite
 import (
 	"fmt"
 	"strings"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // maxNesting bounds ${A:-${B:-…}}: no person writes more.
@@ -30,7 +33,7 @@ func (v *variables) get(name string) (string, bool) {
 // Its errors are *Error, and name variables but never tell their values.
 func (v *variables) expand(text string, depth int) (string, error) {
 	if depth > maxNesting {
-		return "", fault("", "variables are nested more than %d deep", maxNesting)
+		return "", fmt.Errorf("variables are nested more than %d deep", maxNesting)
 	}
 	var out strings.Builder
 	for {
@@ -56,7 +59,7 @@ func (v *variables) one(text string, depth int) (value, rest string, err error) 
 	if strings.HasPrefix(text, "{") {
 		end := closingBrace(text)
 		if end < 0 {
-			return "", "", fault("close it with }, or write $$ for a dollar sign", "a ${ is not closed")
+			return "", "", hint.Errorf("close it with }, or write $$ for a dollar sign", "a ${ is not closed")
 		}
 		value, err = v.braced(text[1:end], depth)
 		return value, text[end+1:], err
@@ -72,7 +75,7 @@ func (v *variables) one(text string, depth int) (value, rest string, err error) 
 func (v *variables) plain(name string) (string, error) {
 	value, ok := v.get(name)
 	if !ok {
-		return "", fault(fmt.Sprintf("set it, or write ${%s:-default}; ${%s:-} is empty when it is not set", name, name), "variable %s is not set", name)
+		return "", hint.Errorf(fmt.Sprintf("set it, or give it a default: ${%s:-default}, or ${%s:-} for an empty value", name, name), "variable %s is not set", name)
 	}
 	return value, nil
 }
@@ -82,7 +85,7 @@ func (v *variables) braced(text string, depth int) (string, error) {
 	n := nameLength(text)
 	name, operation := text[:n], text[n:]
 	if n == 0 {
-		return "", fault("write ${NAME}, or $$ for a dollar sign", "a ${ is not followed by a variable's name")
+		return "", hint.Errorf("write ${NAME}, or $$ for a dollar sign", "a ${ is not followed by a variable's name")
 	}
 	if operation == "" {
 		return v.plain(name)
@@ -90,7 +93,7 @@ func (v *variables) braced(text string, depth int) (string, error) {
 	notEmpty := operation[0] == ':'
 	operation = strings.TrimPrefix(operation, ":")
 	if operation == "" || !strings.ContainsRune("-?+", rune(operation[0])) {
-		return "", fault("the forms are ${NAME}, ${NAME:-default}, ${NAME:?message} and ${NAME:+other}", "${%s is not followed by }, :-, :? or :+", name)
+		return "", hint.Errorf("the forms are ${NAME}, ${NAME:-default}, ${NAME:?message} and ${NAME:+other}", "${%s is not followed by }, :-, :? or :+", name)
 	}
 	value, ok := v.get(name)
 	present := ok && (value != "" || !notEmpty)
@@ -112,9 +115,9 @@ func (v *variables) required(name, message string, depth int) error {
 		return err
 	}
 	if message == "" {
-		return fault("", "variable %s is required", name)
+		return fmt.Errorf("variable %s is required", name)
 	}
-	return fault("", "variable %s is required: %s", name, printable(message))
+	return fmt.Errorf("variable %s is required: %s", name, plain.Clean(message))
 }
 
 // closingBrace returns the index of the } that closes the { at the start of text, or -1.

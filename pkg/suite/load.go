@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // maxFile bounds a suite file, in bytes.
@@ -59,7 +62,7 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
-		d.hideSecrets()
+		d.addExcerpts()
 		sortProblems(d.problems)
 		return nil, &Errors{d.problems}
 	}
@@ -69,10 +72,10 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 }
 
 func readSuite(file, path string) (string, error) {
-	data, err := readBounded(path, maxFile)
+	data, err := readFile(path, maxFile)
 	switch {
 	case isNotExist(err):
-		return "", fault("-f FILE names another one; without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
+		return "", hint.Errorf("name another file with -f FILE, or run without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
 	case err != nil:
 		return "", fmt.Errorf("read suite file %q: %w", file, err)
 	case strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")) == "":
@@ -180,7 +183,7 @@ func (d *decoder) document(text string) *yaml.Node {
 	var doc, next yaml.Node
 	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		d.failAt(1, 1, "", "the file has nothing but comments in it")
+		d.failAt(1, 1, "", "the file has only comments")
 		return nil
 	}
 	if err == nil {
@@ -192,7 +195,7 @@ func (d *decoder) document(text string) *yaml.Node {
 		d.failSyntax(err)
 		return nil
 	}
-	d.fail(&next, "", "a suite is one document, and here a second one starts")
+	d.fail(&next, "", "a suite file must be one YAML document, and a second one starts here")
 	return nil
 }
 
@@ -200,7 +203,7 @@ func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
 	if root.Kind == yaml.MappingNode {
 		return root
 	}
-	d.fail(root, "the least of them is tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
+	d.fail(root, "the shortest suite file is tests: tests/*", "a suite file must be a mapping, not %s", kindOf(root))
 	return nil
 }
 
@@ -212,11 +215,11 @@ func (d *decoder) failSyntax(err error) {
 		return
 	}
 	line, column := syntax.Mark.Line, syntax.Mark.Column
-	hint := ""
+	remedy := ""
 	if at := []rune(d.source.line(line)); column >= 1 && column <= len(at) && at[column-1] == '\t' {
-		hint = "YAML is indented with blanks, not with tabs"
+		remedy = "indent with spaces: YAML does not allow tabs"
 	}
-	d.failAt(line, column, hint, "not YAML: %s", printable(syntax.Message))
+	d.failAt(line, column, remedy, "not YAML: %s", plain.Clean(syntax.Message))
 }
 
 // checkCharacters reports the first byte that is not text.
@@ -231,7 +234,7 @@ func (d *decoder) checkCharacters(text string) bool {
 		if broken {
 			d.failAt(len(before), column, "", "the file is not UTF-8")
 		} else {
-			d.failAt(len(before), column, "", "the file has a control character (%U) in it", r)
+			d.failAt(len(before), column, "", "the file has a control character (%U)", r)
 		}
 		return false
 	}
@@ -249,23 +252,23 @@ func (d *decoder) warnIfWritable() {
 		return
 	}
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o022 != 0 {
-		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(d.file))
 	}
 	dir := filepath.Dir(d.files.resolve(d.path))
 	if mode, err := d.files.mode(dir); err == nil && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
-		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", printable(d.file), printable(dir))
+		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(dir))
 	}
 }
 
 // warnIfOpen warns of a file of secrets that has some of the permissions.
 func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
 	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
-		d.warn("the %s %s can be read by others: chmod 600 %s", what, printable(file), printable(file))
+		d.warn("the %s %s can be read by others: chmod 600 %s", what, plain.Clean(file), plain.Clean(file))
 	}
 }
 
 func (d *decoder) warnIfReadable() {
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o044 != 0 {
-		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
+		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", plain.Clean(d.file))
 	}
 }

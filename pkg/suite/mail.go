@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
 )
 
 // mailSection is what is read before it is known whether it is whole.
@@ -48,7 +50,7 @@ func (d *decoder) mail(n *yaml.Node) *Mail {
 		}
 	}
 	if to := m.at["to"]; to != nil && deref(to).Kind == yaml.SequenceNode && len(deref(to).Content) == 0 {
-		d.fail(to, "", "mail: to must name at least one address")
+		d.fail(to, "", "mail: to must have at least one address")
 	}
 	d.checkLogin(&m)
 	return &m.Mail
@@ -93,23 +95,23 @@ func mailServer(text string) (string, error) {
 	const form = "the form is smtp://HOST:PORT; the schemes are smtp, smtp+starttls and smtps"
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || mailPorts[u.Scheme] == "" {
-		return "", fault(form, "not the address of a mail server")
+		return "", hint.Errorf(form, "not the address of a mail server")
 	}
 	if u.User != nil {
-		return "", fault("use the keys user, and password or password_file", "a user or a password does not belong into the server's address")
+		return "", hint.Errorf("use the keys user, and password or password_file", "the address must not have a user or a password")
 	}
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return "", fault(form, "something follows the server's host and port")
+		return "", hint.Errorf(form, "the address must end with the host and the port")
 	}
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
 		port = mailPorts[u.Scheme]
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fault("a port is from 1 to 65535", "not a port")
+		return "", hint.Errorf("a port is from 1 to 65535", "the port is not valid")
 	}
 	if net.ParseIP(host) == nil && !hostName.MatchString(host) {
-		return "", fault(form, "not the name of a host")
+		return "", hint.Errorf(form, "the host name is not valid")
 	}
 	return u.Scheme + "://" + net.JoinHostPort(host, port), nil
 }
@@ -118,7 +120,7 @@ func mailServer(text string) (string, error) {
 // by hand mails nothing, and has not the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
-		d.hide(n)
+		d.hasSecret = true
 		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
 		return
 	}

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/mattn/go-shellwords"
+
+	"runtests/pkg/hint"
 )
 
 // maxName is the longest name of a suite, a test or an image, and maxStepName that of a
@@ -79,7 +82,7 @@ func macAddress(text string) (string, string) {
 	case err != nil || len(address) != 6:
 		return "must be a MAC address such as 02:42:ac:11:00:02", ""
 	case address[0]&1 != 0:
-		return "must be the address of one machine", "the first byte of a machine's address is even"
+		return "must be a unicast address", "its first byte must be even"
 	}
 	return "", ""
 }
@@ -145,8 +148,8 @@ func extraHost(text string) (string, string) {
 
 func tmpfsPath(text string) (string, string) {
 	target, _, _ := strings.Cut(text, ":")
-	if wrong, hint := containerPath(text); wrong != "" {
-		return wrong, hint
+	if wrong, remedy := containerPath(text); wrong != "" {
+		return wrong, remedy
 	}
 	if _, err := checkTarget(target); err != nil {
 		return "cannot be there", err.Error()
@@ -194,8 +197,8 @@ func filePath(text string) (string, string) {
 
 // testDirectory is a directory of this machine that holds a test.
 func testDirectory(text string) (string, string) {
-	if wrong, hint := filePath(text); wrong != "" {
-		return wrong, hint
+	if wrong, remedy := filePath(text); wrong != "" {
+		return wrong, remedy
 	}
 	if filepath.Clean(text) == "/" {
 		return "must not be the root of the file system", ""
@@ -208,13 +211,13 @@ func words(text string) ([]string, error) {
 	p := shellwords.NewParser()
 	args, err := p.Parse(text)
 	if err != nil {
-		return nil, fault("a quote or a parenthesis may be missing; a list needs none: [make, check]", "cannot be split into words")
+		return nil, hint.Errorf("close each quote and parenthesis, or write a list: [make, check]", "cannot be split into words")
 	}
 	if p.Position >= 0 {
-		return nil, fault("write [sh, -c, '…'], or put the operator in quotes", "a command is not run by a shell, but has an operator of one at character %d", p.Position+1)
+		return nil, hint.Errorf("write [sh, -c, '…'], or quote the operator", "no shell runs the command, but it has a shell operator at character %d", p.Position+1)
 	}
 	if len(args) == 0 || slices.Contains(args[:1], "") {
-		return nil, fault("", "the command is empty")
+		return nil, errors.New("the command is empty")
 	}
 	return args, nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"runtests/pkg/plain"
 )
 
 // maxInterpreter is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
@@ -40,7 +42,7 @@ func (s Step) CheckScript() error {
 	case isNotExist(err):
 		return &ScriptError{Path: s.Dir, Reason: "does not exist", Remedy: "make the directory, with a test.sh in it, or correct dir", err: err}
 	case err != nil:
-		return &ScriptError{Path: s.Dir, Reason: "cannot be looked at: " + bare(err).Error(), err: err}
+		return &ScriptError{Path: s.Dir, Reason: "cannot be examined: " + bare(err).Error(), err: err}
 	case !info.IsDir():
 		return &ScriptError{Path: s.Dir, Reason: "is not a directory", Remedy: "a test is a directory with a test.sh in it"}
 	case !s.Script:
@@ -76,7 +78,7 @@ func checkScript(path string) error {
 	case !bytes.HasPrefix(head, []byte("#!")):
 		return &ScriptError{Path: path, Reason: "has no #! line", Remedy: "sed -i '1i #!/bin/sh' " + shell}
 	case bytes.HasSuffix(firstLine(head), []byte("\r")):
-		return &ScriptError{Path: path, Reason: "has the line ends of Windows (CRLF), which become part of its interpreter's name", Remedy: `sed -i 's/\r$//' ` + shell}
+		return &ScriptError{Path: path, Reason: "has Windows line ends (CRLF), which become part of its interpreter's name", Remedy: `sed -i 's/\r$//' ` + shell}
 	case interpreter(head) == "":
 		return &ScriptError{Path: path, Reason: "has a #! line without an interpreter", Remedy: "its first line names the interpreter: #!/bin/sh"}
 	}
@@ -86,10 +88,10 @@ func checkScript(path string) error {
 // missingScript tells a link that leads nowhere from a file that is not there.
 func missingScript(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return &ScriptError{Path: path, Reason: "cannot be looked at: " + bare(err).Error(), err: err}
+		return &ScriptError{Path: path, Reason: "cannot be examined: " + bare(err).Error(), err: err}
 	}
 	if to, linkErr := os.Readlink(path); linkErr == nil {
-		return &ScriptError{Path: path, Reason: "is a link to " + printable(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
+		return &ScriptError{Path: path, Reason: "is a link to " + plain.Clean(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
 	}
 	return &ScriptError{Path: path, Reason: "does not exist", Remedy: "a test is a directory with an executable test.sh in it", err: err}
 }
@@ -120,7 +122,7 @@ func interpreter(head []byte) string {
 	if len(fields) == 0 {
 		return ""
 	}
-	return printable(fields[0])
+	return plain.Clean(fields[0])
 }
 
 func firstLine(head []byte) []byte {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // noNewPrivileges keeps setuid programs (sudo, su) and file capabilities from giving a
@@ -126,6 +127,6 @@ func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !found {
 		return nil
 	}
-	return fault("mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
-		"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(m.Source), socket)
+	return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+socket+":"+socket,
+		"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), socket)
 }

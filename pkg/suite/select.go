@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
 // TargetsError is all the targets that name nothing to run.
@@ -25,8 +28,8 @@ func (e *TargetsError) Hint() string { return strings.Join(e.hints, "\n") }
 func (e *TargetsError) add(target string, err error) {
 	e.Targets = append(e.Targets, target)
 	e.Reasons = append(e.Reasons, err.Error())
-	if hint := hintOf(err); hint != "" && !slices.Contains(e.hints, hint) {
-		e.hints = append(e.hints, hint)
+	if remedy := hint.Of(err); remedy != "" && !slices.Contains(e.hints, remedy) {
+		e.hints = append(e.hints, remedy)
 	}
 }
 
@@ -59,7 +62,7 @@ func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 		}
 	}
 	if out = append(out, more...); len(out) == 0 {
-		return nil, fault("a suite names its tests, as in tests: tests/*", "the suite has no tests")
+		return nil, hint.Errorf("name them, as in tests: tests/*", "the suite has no tests")
 	}
 	return out, nil
 }
@@ -108,7 +111,7 @@ func sameFile(a, b string) bool {
 func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	built := s.Built()
 	if len(built) == 0 {
-		return nil, fault("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
+		return nil, hint.Errorf("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
 	}
 	means := func(target, name string) bool {
 		matched, err := path.Match(target, name)
@@ -117,7 +120,7 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	var wrong TargetsError
 	for _, target := range targets {
 		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
-			wrong.add(target, fault(didYouMean(target, built), "target %s: the suite builds no image of that name", quoted(target)))
+			wrong.add(target, hint.Errorf(nearest.Hint(target, built), "target %s: the suite builds no image of that name", quoted(target)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
@@ -135,7 +138,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 		return nil, s.noSuchTarget(target)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "test.sh")); err != nil {
-		return nil, fault("", "directory %s: no test.sh in it", quoted(target))
+		return nil, fmt.Errorf("directory %s: no test.sh in it", quoted(target))
 	}
 	steps, err := s.outside.steps(dir)
 	if err != nil {
@@ -147,7 +150,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 			return nil, nil // named twice
 		}
 		if slices.ContainsFunc(s.Steps, same) || slices.ContainsFunc(others, same) {
-			return nil, fault("run it alone, or rename it", "directory %s: another test is named %s", quoted(target), quoted(step.Test))
+			return nil, hint.Errorf("run it alone, or rename it", "directory %s: another test is named %s", quoted(target), quoted(step.Test))
 		}
 	}
 	return steps, nil
@@ -161,5 +164,5 @@ func (s *Suite) noSuchTarget(target string) error {
 	for _, step := range s.Steps {
 		names = append(names, step.Test, step.Name)
 	}
-	return fault(didYouMean(target, names), "target %s: no test, step or directory has that name", quoted(target))
+	return hint.Errorf(nearest.Hint(target, names), "target %s: no test, step or directory has that name", quoted(target))
 }

@@ -117,11 +117,9 @@ field CapEff; field NoNewPrivs; field Seccomp; [ -c /dev/mine ] && echo x >/dev/
 				map[string]int{"no-new-privileges:true": 1}[c.SecurityOpt[0]], map[string]int{"": 0}[c.SecurityOpt[1]], strings.Split(c.Devices[0], ":")[1],
 			}
 		}, "0000000000000001 1 0 /dev/mine"},
-		{"privileged", "", func(c *of) { c.Privileged = true },
-			"mkdir -p /mnt && mount -t tmpfs none /mnt && echo true", func(c of) any { return c.Privileged }, "true"},
 		{"no network", "", func(c *of) { c.NetworkMode = "none" },
 			"[ -e /sys/class/net/eth0 ] || echo none", func(c of) any { return c.NetworkMode }, "none"},
-		{"the machine's network", "", func(c *of) { c.NetworkMode = "host" }, "echo runs", constant("runs"), "runs"},
+		{"the machine's network", "network_mode", func(c *of) { c.NetworkMode = "host" }, "echo runs", constant("runs"), "runs"},
 		{"init", "init", func(c *of) { c.Init = true }, "[ $$ -eq 1 ] || echo true", func(c of) any { return c.Init }, "true"},
 		{"tmpfs of a user", "tmpfs", func(c *of) { c.Tmpfs = []string{"/scratch:uid=1234,gid=567"} },
 			"stat -c /scratch:uid=%u,gid=%g /scratch", func(c of) any { return c.Tmpfs[0] }, "/scratch:uid=1234,gid=567"},

@@ -88,6 +88,13 @@ func (e *Executor) Publish(ref string, image container.Image) {
 	e.registry[ref] = image
 }
 
+// Unpublish takes an image out of the registry.
+func (e *Executor) Unpublish(ref string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.registry, ref)
+}
+
 // Add adds containers that somebody else made.
 func (e *Executor) Add(summaries ...container.Summary) {
 	e.mu.Lock()
