@@ -13,7 +13,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// archive is a build context of these files.
+// archive returns a build context with these files.
 func archive(t testing.TB, files map[string]string) io.Reader {
 	t.Helper()
 	var b bytes.Buffer
@@ -32,8 +32,8 @@ func archive(t testing.TB, files map[string]string) io.Reader {
 	return &b
 }
 
-// dockerfile is a build of one Dockerfile on the test image, which {} stands for. Its
-// instructions have one line each.
+// dockerfile returns a build of a Dockerfile in which {} stands for the test image. Each
+// instruction has one line.
 func dockerfile(t testing.TB, text string) Build {
 	t.Helper()
 	text = strings.ReplaceAll(text, "{}", testImage())

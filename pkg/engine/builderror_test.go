@@ -15,7 +15,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// What a Dockerfile does wrong is told with its line, whoever builds it.
+// TestBuildErrors checks that every builder's error names the line of the Dockerfile.
 func TestBuildErrors(t *testing.T) {
 	tests := map[string]struct {
 		text string
@@ -128,7 +128,7 @@ func TestCulprit(t *testing.T) {
 	}
 }
 
-// A secret is found wherever the engine cuts its report in pieces, also in a line without end.
+// TestPlainLog masks a secret wherever the engine cuts its report in pieces, even in an endless line.
 func TestPlainLog(t *testing.T) {
 	const secret = "open-sesame"
 	for _, size := range []int{1, 3, 7, 1000, 1 << 20} {
@@ -194,7 +194,7 @@ func TestPlainLogOfEncodedSecrets(t *testing.T) {
 	}
 }
 
-// FuzzTrace: whatever comes, it is refused or written in whole lines without the secret.
+// FuzzTrace checks that any report is either refused or logged in whole lines without the secret.
 func FuzzTrace(f *testing.F) {
 	vertex := protowire.AppendTag(nil, vertexDigest, protowire.BytesType)
 	vertex = protowire.AppendString(vertex, "sha256:1")

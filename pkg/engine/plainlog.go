@@ -7,7 +7,7 @@ import (
 	"runtests/pkg/plain"
 )
 
-// plainLog is the log of a build: whole lines without the values of secret arguments.
+// plainLog writes the log of a build, line by line, without the values of secret arguments.
 type plainLog struct {
 	sink *sink
 	mask plain.Mask
@@ -26,11 +26,11 @@ func newPlainLog(s *sink, args []container.Variable) *plainLog {
 // line writes a line.
 func (l *plainLog) line(text string) { l.sink.write([]byte(l.mask.String(text) + "\n")) }
 
-// maxLine is the length at which a line is broken in two, in bytes: one without an end would
-// be kept in memory for ever.
+// maxLine is the length at which a line is broken in two, in bytes: a line without an end would
+// fill the memory.
 const maxLine = 64 << 10
 
-// splitter makes lines of what comes in pieces.
+// splitter joins pieces of text to lines.
 type splitter struct{ rest []byte }
 
 // add calls each for every line that is complete. It calls each for a line that is too long, too,
@@ -53,7 +53,7 @@ func (s *splitter) add(text string, log *plainLog, each func(line string)) {
 	}
 }
 
-// flush calls each for a line that has no end.
+// flush calls each for the rest, if there is any.
 func (s *splitter) flush(each func(line string)) {
 	if len(s.rest) > 0 {
 		each(string(s.rest))
@@ -61,5 +61,5 @@ func (s *splitter) flush(each func(line string)) {
 	}
 }
 
-// saysFull says that a line tells of a full disk.
+// saysFull reports whether a line says that a disk is full.
 func saysFull(line string) bool { return containsFold(line, "no space left on device") }

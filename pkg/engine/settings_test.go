@@ -182,7 +182,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// counter counts what it is given, and looks at memory while it does.
+// counter counts what is written, and measures the memory meanwhile.
 type counter struct {
 	bytes int64
 	peak  uint64
@@ -198,7 +198,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkOutput has a container print 1 GiB.
+// BenchmarkOutput reads 1 GiB of a container's output.
 func BenchmarkOutput(b *testing.B) {
 	e := connect(b)
 	const size = 1 << 30
@@ -219,7 +219,7 @@ func BenchmarkOutput(b *testing.B) {
 	}
 }
 
-// BenchmarkContainer is the time from nothing to a container that ran and is gone.
+// BenchmarkContainer creates, runs and removes a container.
 func BenchmarkContainer(b *testing.B) {
 	e := connect(b)
 	for b.Loop() {
