@@ -15,9 +15,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/distribution/reference"
 
+	"runtests/pkg/nearest"
 	"runtests/pkg/suite"
 )
 
@@ -116,11 +116,7 @@ func (p *planner) inOrder(wanted []string) (names []string) {
 	}
 	for _, name := range wanted {
 		if !slices.Contains(known, name) {
-			remedy := ""
-			if near, ok := nearest(name, known); ok {
-				remedy = fmt.Sprintf("did you mean %q?", near)
-			}
-			p.fail("", remedy, fmt.Errorf("the suite has no image %q", name))
+			p.fail("", nearest.Hint(name, known), fmt.Errorf("the suite has no image %q", name))
 		}
 	}
 	return names
@@ -234,8 +230,11 @@ func (p *planner) checkBase(image suite.Image, o origin) {
 		}
 	}
 	parent := reference.FamiliarName(named)
-	meant, near := nearest(parent, candidates)
-	if !near || parent == own || p.onEngine == nil || p.onEngine(o.reference) {
+	meant := nearest.Of(parent, candidates)
+	if meant == "" || meant != parent && len(parent) < 4 { // other people's images have names as short as that: gcc, go
+		return
+	}
+	if parent == own || p.onEngine == nil || p.onEngine(o.reference) {
 		return
 	}
 	if meant == parent { // another tag
@@ -253,21 +252,4 @@ func (p *planner) referenceOf(repo string) string {
 		}
 	}
 	return repo
-}
-
-// nearest returns the candidate that differs least from name: in one letter, in two if the name
-// is long, in none if it is very short.
-func nearest(name string, candidates []string) (best string, ok bool) {
-	return closest(name, candidates, min(2+len(name)/12, (len(name)+2)/3))
-}
-
-// closest returns the first of the candidates with the smallest edit distance from name, which is
-// less than limit.
-func closest(name string, candidates []string, limit int) (best string, ok bool) {
-	for _, c := range candidates {
-		if d := levenshtein.Distance(name, c, nil); d < limit {
-			best, limit, ok = c, d, true
-		}
-	}
-	return best, ok
 }

@@ -15,6 +15,7 @@ import (
 
 	"runtests/pkg/buildcontext"
 	"runtests/pkg/engine"
+	"runtests/pkg/nearest"
 	"runtests/pkg/regular"
 	"runtests/pkg/suite"
 )
@@ -146,7 +147,7 @@ func suggested(err error) error {
 		return err
 	}
 	message := unknown.Error()
-	if best, ok := closest(strings.ToUpper(unknown.Instruction), instructionNames, 3); ok {
+	if best := nearest.Of(unknown.Instruction, instructionNames); best != "" {
 		message += fmt.Sprintf(" (did you mean %s?)", best)
 	}
 	return &lineError{line: unknown.Line, err: errors.New(message)}
