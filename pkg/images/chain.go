@@ -231,7 +231,10 @@ func (p *planner) checkBase(image suite.Image, o origin) {
 	}
 	parent := reference.FamiliarName(named)
 	meant := nearest.Of(parent, candidates)
-	if meant == "" || parent == own || p.onEngine == nil || p.onEngine(o.reference) {
+	if meant == "" || meant != parent && len(parent) < 4 { // other people's images have names as short as that: gcc, go
+		return
+	}
+	if parent == own || p.onEngine == nil || p.onEngine(o.reference) {
 		return
 	}
 	if meant == parent { // another tag

@@ -128,7 +128,7 @@ func (d *decoder) deployment(p pair) deployment {
 		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
 	d.checkDeployment(p.key, &entry)
-	entry.Deployment.Container = entry.settings.container()
+	entry.Deployment.Container = entry.container()
 	addVolumes(&entry.Deployment.Container, entry.volumes)
 	return entry
 }
