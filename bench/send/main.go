@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"os"
 
-	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
+	"runtests/pkg/transfer"
 )
 
 func main() {
@@ -19,7 +19,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: send HOST CONTAINER TAG")
 		os.Exit(2)
 	}
-	sent, err := send(context.Background(), os.Args[1], deploy.Cargo{Container: os.Args[2], Tag: os.Args[3]})
+	sent, err := send(context.Background(), os.Args[1], transfer.Options{Container: os.Args[2], Tag: os.Args[3]})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "send:", err)
 		os.Exit(1)
@@ -27,14 +27,14 @@ func main() {
 	fmt.Println(sent.Bytes)
 }
 
-func send(ctx context.Context, host string, cargo deploy.Cargo) (deploy.Sent, error) {
+func send(ctx context.Context, host string, o transfer.Options) (transfer.Sent, error) {
 	from, err := engine.Connect(ctx, engine.Options{})
 	if err != nil {
-		return deploy.Sent{}, err
+		return transfer.Sent{}, err
 	}
 	to, err := engine.Connect(ctx, engine.Options{Host: host})
 	if err != nil {
-		return deploy.Sent{}, err
+		return transfer.Sent{}, err
 	}
-	return deploy.Transfer{}.Send(ctx, from, to, cargo)
+	return transfer.Send(ctx, from, to, o)
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"runtests/pkg/deploy"
 	"runtests/pkg/history"
 	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
 	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
+	"runtests/pkg/transfer"
 )
 
 // A console shows the course of a run on stderr, and its report on stdout. With --mail it is
@@ -61,7 +61,7 @@ func (c *console) Deploying(deployment, action string) {
 }
 
 // Transferring implements pipeline.Console.
-func (c *console) Transferring(deployment string, sent deploy.Progress) {
+func (c *console) Transferring(deployment string, sent transfer.Progress) {
 	now, terminal := time.Now(), isTerminal(c.stderr)
 	if c.progressed.IsZero() {
 		c.progressed = now

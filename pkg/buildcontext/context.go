@@ -16,20 +16,23 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"runtests/pkg/hint"
 )
 
-// ErrContextChanged is what the stream of a context ends with when what it sends is not
-// what the digest was made of.
+// ErrContextChanged is the error of a context's stream if the files are not those that the digest
+// was made of.
 var ErrContextChanged = errors.New("the context changed while it was sent")
 
-// maxDockerfile bounds a Dockerfile, in bytes, as BuildKit does, and a .dockerignore.
+// MaxDockerfile is the size of the largest Dockerfile or .dockerignore that is read, in bytes.
+// BuildKit has the same bound.
 const MaxDockerfile = 10 << 20
 
-// Context is a build's context: what of a directory is sent to the engine, after
-// .dockerignore, as OpenContext found it.
+// Context is the context of a build: the entries of a directory that are sent to the engine, as Open
+// found them.
 type Context struct {
 	dir        string // absolute, no link in it
-	name       string // of the Dockerfile, in the tar
+	name       string // the path of the Dockerfile in the tar
 	dockerfile []byte
 	entries    []*entry // in the order in which they are sent, parents first
 	digest     string
@@ -37,28 +40,26 @@ type Context struct {
 	files      int
 }
 
-// entry is a file, a directory or anything else of a context.
+// entry is a file, a directory or anything else in a context.
 type entry struct {
 	path    string      // relative to the context, with slashes
-	kind    fs.FileMode // its type bits: 0 for a file
+	kind    fs.FileMode // the type bits; 0: a file
 	perm    uint32      // permission bits, with setuid, setgid and sticky
-	size    int64       // bytes, of a file
-	link    string      // where a symbolic link points to
-	device  uint64      // of a device
-	first   *entry      // the entry that is another name of the same file, sent before; nil: none
-	content []byte      // what is sent in place of what is on disk; nil: what is on disk
+	size    int64       // of a file, in bytes
+	link    string      // the target of a symbolic link
+	device  uint64      // the number of a device
+	first   *entry      // an earlier entry with another name of the same file; nil: none
+	content []byte      // sent in place of the content on disk; nil: the content on disk is sent
 	sum     [sha256.Size]byte
 }
 
-// OpenContext reads a context: which entries of the directory dir are sent, and what is in
-// them, all at once, so that a Context in hand has no fault left to find. A directory that
-// .dockerignore excludes whole is not even opened. dockerfile is the path of the Dockerfile,
-// which may be outside of dir; both are absolute.
+// Open reads all that is to be sent of the directory dir, so that every unreadable file is found
+// before the build begins. It does not even open a directory that .dockerignore excludes as a whole.
+// dockerfile is the path of the Dockerfile, which may be outside dir. Both paths are absolute.
 //
-// The file DOCKERFILE.dockerignore counts in place of DIR/.dockerignore when it exists, as it
-// does for BuildKit. The Dockerfile and the .dockerignore that counts are sent even when they
-// are ignored, as docker's client does: the engine reads them. Sockets are left out. An error
-// that names a file that cannot be read has a hint.
+// If DOCKERFILE.dockerignore exists, it replaces DIR/.dockerignore, as in BuildKit. The Dockerfile
+// and DIR/.dockerignore are sent even if they are ignored, as docker's client does: the engine
+// reads them. Sockets are left out. The error for an unreadable file has a hint.
 func Open(ctx context.Context, dir, dockerfile string) (*Context, error) {
 	c, err := openContext(ctx, dir, dockerfile)
 	if err != nil {
@@ -98,41 +99,41 @@ func openContext(ctx context.Context, dir, dockerfile string) (*Context, error) 
 	return c, nil
 }
 
-// Digest is the SHA-256, in hexadecimal, of all that is sent but for the content of the
-// Dockerfile: of each entry its path, type, permission bits, and content or where it points
-// to. Owners and times do not count: no builder looks at them.
+// Digest returns the SHA-256, in hexadecimal, of all that is sent except for the content of the
+// Dockerfile: the path, type, permission bits, and content or target of each entry. Owners and
+// times do not count, as no builder looks at them.
 func (c *Context) Digest() string { return c.digest }
 
-// Dockerfile is the content of the Dockerfile, which is sent exactly so.
+// Dockerfile returns the content of the Dockerfile, exactly as it is sent.
 func (c *Context) Dockerfile() []byte { return c.dockerfile }
 
-// DockerfileDigest is the SHA-256, in hexadecimal, of the content of the Dockerfile.
+// DockerfileDigest returns the SHA-256, in hexadecimal, of the content of the Dockerfile.
 func (c *Context) DockerfileDigest() string {
 	sum := sha256.Sum256(c.dockerfile)
 	return hex.EncodeToString(sum[:])
 }
 
-// DockerfileName is the path of the Dockerfile in the tar.
+// DockerfileName returns the path of the Dockerfile in the tar.
 func (c *Context) DockerfileName() string { return c.name }
 
-// Size is the size of the files that are sent, in bytes.
+// Size returns the size of the files that are sent, in bytes.
 func (c *Context) Size() int64 { return c.size }
 
-// Files is how many entries are sent, directories not counted.
+// Files returns how many entries are sent, without the directories.
 func (c *Context) Files() int { return c.files }
 
-// sendsFrom is something below the directory dir that is sent, relative to the context;
-// empty: nothing is.
+// SendsFrom returns the first path below the directory dir that is sent, relative to the context,
+// or "".
 func (c *Context) SendsFrom(dir string) string {
 	below := BelowIn(c.dir, dir)
-	at := slices.IndexFunc(c.entries, func(e *entry) bool { return below(e.path) })
-	if at < 0 {
+	i := slices.IndexFunc(c.entries, func(e *entry) bool { return below(e.path) })
+	if i < 0 {
 		return ""
 	}
-	return c.entries[at].path
+	return c.entries[i].path
 }
 
-// belowIn tells which paths of a context are below the directory dir.
+// BelowIn returns a function that reports whether a path of a context is below the directory dir.
 func BelowIn(context, dir string) func(path string) bool {
 	var real [2]string
 	for i, name := range []string{context, dir} {
@@ -163,43 +164,27 @@ func realDirectory(dir string) (string, error) {
 	return real, nil
 }
 
-// contextError is an error with its remedy.
-type contextError struct {
-	error
-	hint string
-}
-
-func (e *contextError) Unwrap() error { return e.error }
-
-// Hint tells what to do about it.
-func (e *contextError) Hint() string { return e.hint }
-
-// unreadable gives an error of a file that may not be read its remedy.
+// unreadable adds the remedy to the error for a file that this user may not read.
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return &contextError{err, "let this user read it, or leave it out of the build with a line in .dockerignore"}
+		return hint.Wrap(err, "let this user read it, or leave it out of the build with a line in .dockerignore")
 	}
 	return err
 }
 
-// changed says that an entry is not what it was. What changes in a context all the time
-// had better not be in it.
+// changed returns the error for an entry that is not what it was.
 func changed(e *entry) error {
-	return &contextError{
-		&ChangedError{e.path},
-		"run it again; what changes by itself, as logs do, is left out of the build with a line in .dockerignore",
-	}
+	return hint.Wrap(&ChangedError{e.path}, "run it again; leave files that change by themselves, as logs do, out of the build with a line in .dockerignore")
 }
 
-// changedError is ErrContextChanged, and where.
+// ChangedError is ErrContextChanged with the path of the entry in the context.
 type ChangedError struct{ Path string }
 
 func (e *ChangedError) Error() string { return fmt.Sprintf("%v: %q", ErrContextChanged, e.Path) }
 
 func (e *ChangedError) Unwrap() error { return ErrContextChanged }
 
-// read hashes the content of the files, several at a time: where the disk is slow, they
-// wait for it together.
+// read hashes the content of the files, several at a time, as a slow disk answers them together.
 func (c *Context) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -230,7 +215,7 @@ func (c *Context) read(ctx context.Context) error {
 // bufferSize is how much of a file is in memory at a time, in bytes.
 const bufferSize = 128 << 10
 
-// hash sets the sum, and the size, of what the entry contains.
+// hash sets the sum and the size of the content.
 func (e *entry) hash(ctx context.Context, dir string, buffer []byte) error {
 	switch {
 	case e.kind != 0 || e.first != nil:
@@ -253,8 +238,8 @@ func (e *entry) hash(ctx context.Context, dir string, buffer []byte) error {
 	return nil
 }
 
-// open opens a file of the context. Something else that took its name since is an error,
-// not a link that is followed or a pipe that hangs.
+// open opens a file of the context. It fails if something else has taken the file's name: it
+// follows no link, and no pipe makes it wait.
 func (e *entry) open(dir string) (*os.File, *syscall.Stat_t, error) {
 	file, err := os.OpenFile(filepath.Join(dir, e.path), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
@@ -273,7 +258,7 @@ func (e *entry) open(dir string) (*os.File, *syscall.Stat_t, error) {
 	return file, info.Sys().(*syscall.Stat_t), nil
 }
 
-// plainWriter hides all methods but Write: io.CopyBuffer then uses the buffer.
+// plainWriter hides all methods but Write, so that io.CopyBuffer uses its buffer.
 type plainWriter struct{ io.Writer }
 
 // contextReader reads until a context ends.
@@ -295,7 +280,7 @@ func (c *Context) sumUp() {
 	fmt.Fprint(sum, "runtests context 1\n")
 	for _, e := range c.entries {
 		if e.first != nil {
-			e.sum = e.first.sum // two names or two copies: the same to a build
+			e.sum = e.first.sum // a build does not see whether these are two names or two copies
 		} else {
 			c.size += e.size
 		}
@@ -311,7 +296,7 @@ func (c *Context) sumUp() {
 	c.digest = hex.EncodeToString(sum.Sum(nil))
 }
 
-// value is what an entry contains or points to, by its type.
+// value returns what an entry contains or points to, by its type.
 func (e *entry) value() string {
 	switch {
 	case e.kind == 0:

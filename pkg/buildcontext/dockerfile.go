@@ -8,14 +8,15 @@ import (
 	"path/filepath"
 	"slices"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/regular"
 )
 
-// outsideName is what a Dockerfile that is not in the context is called in the tar.
+// outsideName is the name in the tar of a Dockerfile that is not in the context.
 const outsideName = ".runtests.Dockerfile"
 
-// readDockerfile reads the Dockerfile, and sets its name in the tar when it is in the
-// context. A link to it is followed; what it is in the context is up to the walk.
+// readDockerfile reads the Dockerfile, following links, and sets its name in the tar if it is in
+// the context.
 func (c *Context) readDockerfile(dockerfile string) error {
 	real, err := filepath.EvalSymlinks(dockerfile)
 	if err == nil {
@@ -38,20 +39,20 @@ func dockerfileFault(err error) error {
 	err = fmt.Errorf("read the Dockerfile: %w", err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &contextError{err, "write one there, or say with build.dockerfile which file it is"}
+		return hint.Wrap(err, "write one there, or name another file in build.dockerfile")
 	case errors.Is(err, fs.ErrPermission):
-		return &contextError{err, "let this user read it"}
+		return hint.Wrap(err, "let this user read it")
 	}
 	return err
 }
 
-// placeDockerfile gives the Dockerfile its entry: its own in the context, with the content
-// that was read; or a new one, which .dockerignore then names, so that the engine takes it
-// out of the context again (the classic builder and Podman do, BuildKit does not look).
+// placeDockerfile sets the content of the Dockerfile's entry to what was read. For a Dockerfile
+// outside the context it adds an entry and names it in .dockerignore, so that the classic builder
+// and Podman take it out of the context again; BuildKit never shows it to the build.
 func (c *Context) placeDockerfile() error {
 	if c.name != "" {
 		e := c.entry(c.name)
-		if e == nil || e.kind != 0 { // it was there a moment ago
+		if e == nil || e.kind != 0 { // it was there when it was read
 			return changed(&entry{path: c.name})
 		}
 		e.content = c.dockerfile
@@ -65,8 +66,8 @@ func (c *Context) placeDockerfile() error {
 	return c.ignoreDockerfile()
 }
 
-// ignoreDockerfile appends the name of the Dockerfile to the .dockerignore that is sent, or
-// sends one that ignores itself too.
+// ignoreDockerfile appends the name of the Dockerfile to the .dockerignore that is sent. If there is
+// none, it adds one that ignores itself too.
 func (c *Context) ignoreDockerfile() error {
 	content := []byte(IgnoreFile)
 	e := c.entry(IgnoreFile)
@@ -87,7 +88,7 @@ func (c *Context) ignoreDockerfile() error {
 	return nil
 }
 
-// entry finds an entry by its path; nil: there is none.
+// entry returns the entry with that path, or nil.
 func (c *Context) entry(name string) *entry {
 	i := slices.IndexFunc(c.entries, func(e *entry) bool { return e.path == name })
 	if i < 0 {

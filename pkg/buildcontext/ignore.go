@@ -15,16 +15,17 @@ import (
 	"runtests/pkg/regular"
 )
 
-// ignoreFile is the name of the file that says what of a context is not sent.
+// IgnoreFile is the name of the file that says which entries of a context are not sent.
 const IgnoreFile = ".dockerignore"
 
 // ignoreRules are the lines of a .dockerignore.
 type ignoreRules struct {
 	*patternmatcher.PatternMatcher
-	own bool // they are those of the context, not those of a Dockerfile alone
+	own bool // they come from DIR/.dockerignore
 }
 
-// readIgnore reads the .dockerignore that counts. None ignores nothing.
+// readIgnore reads DOCKERFILE.dockerignore or else DIR/.dockerignore. Without either, nothing is
+// ignored.
 func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
 	file, own := dockerfile+IgnoreFile, false
 	content, err := regular.Read(file, MaxDockerfile)
@@ -45,7 +46,7 @@ func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
 	return &ignoreRules{rules, own}, nil
 }
 
-// parseIgnore reads the lines. Some faults of a pattern show only when it is used.
+// parseIgnore parses a .dockerignore. It tries each pattern, as some faults show only then.
 func parseIgnore(content []byte) (*patternmatcher.PatternMatcher, error) {
 	lines, err := ignorefile.ReadAll(bytes.NewReader(content))
 	if err != nil {
@@ -57,7 +58,7 @@ func parseIgnore(content []byte) (*patternmatcher.PatternMatcher, error) {
 			_, err = alone.MatchesOrParentMatches("x")
 		}
 		if err == nil && line == "!" {
-			err = errors.New("it excepts nothing")
+			err = errors.New(`nothing follows "!"`)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("pattern %q: %w", line, err)
@@ -66,13 +67,13 @@ func parseIgnore(content []byte) (*patternmatcher.PatternMatcher, error) {
 	return patternmatcher.New(lines)
 }
 
-// matches says whether an entry is ignored; above is what matched its directory.
+// matches reports whether an entry is ignored; above is the match of its directory.
 func (r *ignoreRules) matches(name string, above patternmatcher.MatchInfo) (bool, patternmatcher.MatchInfo, error) {
 	return r.MatchesUsingParentResults(name, above)
 }
 
-// exceptionBelow says whether an exception (!) can match something below an ignored
-// directory. It may say so in vain, never the contrary.
+// exceptionBelow reports whether an exception (!) can match something below an ignored directory.
+// It may be wrong only if it returns true.
 func (r *ignoreRules) exceptionBelow(folder string) bool {
 	for _, p := range r.Patterns() {
 		if p.Exclusion() && matchesBelow(p.String(), folder) {
@@ -82,9 +83,9 @@ func (r *ignoreRules) exceptionBelow(folder string) bool {
 	return false
 }
 
-// matchesBelow says whether a pattern can match something below a directory. What
-// matches the directory itself or one above it is no reason to look below: it did not save
-// the directory, so it saves nothing there.
+// matchesBelow reports whether a pattern can match something below a directory. A pattern that
+// matches the directory itself, or one above it, does not count: a later pattern ignores the
+// directory, so that one ignores all below it too.
 func matchesBelow(pattern, folder string) bool {
 	if strings.ContainsAny(pattern, `[\`) { // a class may match the slash too
 		return true

@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stream sends the context as a tar, in which everything belongs to root, as docker's client
-// has it. What is sent is hashed again: reading ends with an error that wraps
-// ErrContextChanged as soon as it is not what the digest was made of, and with the cause
-// of ctx when that ends. No more than a buffer of it is in memory. The caller closes it.
+// Stream returns the context as a tar, in which everything belongs to root, as docker's client
+// sends it. It hashes the files again: reading ends with an error that wraps ErrContextChanged as
+// soon as a file is not what the digest was made of, and with the cause of ctx when that ends. No
+// more than a buffer is in memory. The caller closes the stream.
 func (c *Context) Stream(ctx context.Context) io.ReadCloser {
 	reader, writer := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { writer.CloseWithError(context.Cause(ctx)) })
@@ -64,7 +64,7 @@ func (s *sender) send(e *entry) error {
 	return s.special(e)
 }
 
-// diskFile sends a file as it is now, which must be as it was.
+// diskFile sends a file from disk, which must be unchanged.
 func (s *sender) diskFile(e *entry) error {
 	file, stat, err := e.open(s.dir)
 	if err != nil {
@@ -77,8 +77,8 @@ func (s *sender) diskFile(e *entry) error {
 	return s.file(e, file, modified(stat))
 }
 
-// file sends a header and the content, of which there must be as much as the header says,
-// whatever becomes of the file meanwhile.
+// file sends a header and the content, which must have the size in the header even if the file
+// changes meanwhile.
 func (s *sender) file(e *entry, content io.Reader, modified time.Time) error {
 	if err := s.header(e, tar.Header{Typeflag: tar.TypeReg, Size: e.size}, modified); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *sender) file(e *entry, content io.Reader, modified time.Time) error {
 	return nil
 }
 
-// special sends what has no content.
+// special sends an entry without content.
 func (s *sender) special(e *entry) error {
 	name := filepath.Join(s.dir, e.path)
 	info, err := os.Lstat(name)
@@ -129,7 +129,7 @@ func (s *sender) special(e *entry) error {
 	return s.header(e, header, modified(stat))
 }
 
-// header writes the header of an entry. PAX takes names of any bytes and any length.
+// header writes the header of an entry. The format PAX allows names of any bytes and any length.
 func (s *sender) header(e *entry, h tar.Header, modified time.Time) error {
 	h.Format = tar.FormatPAX
 	h.Name = e.path
@@ -144,8 +144,8 @@ func (s *sender) header(e *entry, h tar.Header, modified time.Time) error {
 	return nil
 }
 
-// modified is when a file was last written to, in whole seconds: parts of them need a
-// header of their own for each file.
+// modified returns when a file was last written to, in whole seconds: fractions would need an extra
+// header for each file.
 func modified(stat *syscall.Stat_t) time.Time {
 	return time.Unix(stat.Mtim.Sec, 0)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/moby/patternmatcher"
 )
 
-// inode is a file on this machine, whatever its names.
+// inode identifies a file on this machine, whatever its names.
 type inode struct{ device, number uint64 }
 
 // walker collects the entries of a context.
@@ -22,9 +22,9 @@ type walker struct {
 	ctx     context.Context
 	dir     string
 	ignore  *ignoreRules
-	keep    map[string]bool  // paths that are sent even when they are ignored
-	links   map[inode]*entry // the first name of each file that has several
-	pending []*entry         // ignored directories above the one being read: sent when something below them is
+	keep    map[string]bool  // paths that are sent even if they are ignored
+	links   map[inode]*entry // the first name of each file with several names
+	pending []*entry         // ignored directories on the path of the current one, sent with the first entry below them
 	entries []*entry
 }
 
@@ -32,14 +32,14 @@ func (w *walker) walk() error {
 	return w.folder("", patternmatcher.MatchInfo{})
 }
 
-// folder collects what is in a directory, in the order of the names' bytes.
+// folder collects the entries of a directory, sorted by the bytes of their names.
 func (w *walker) folder(folder string, above patternmatcher.MatchInfo) error {
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
 	found, err := os.ReadDir(filepath.Join(w.dir, folder))
 	if errors.Is(err, fs.ErrPermission) && w.passing(folder) {
-		return nil // nobody asked for what is in it
+		return nil // it is ignored anyway
 	}
 	if err != nil {
 		return unreadable(err)
@@ -52,13 +52,13 @@ func (w *walker) folder(folder string, above patternmatcher.MatchInfo) error {
 	return nil
 }
 
-// passing says that a directory is ignored, and looked at only for exceptions.
+// passing reports whether a directory is ignored, and read only for exceptions.
 func (w *walker) passing(folder string) bool {
 	n := len(w.pending)
 	return n > 0 && w.pending[n-1].path == folder
 }
 
-// found decides on an entry, and on what is below it.
+// found collects an entry and those below it, unless they are ignored.
 func (w *walker) found(name string, f fs.DirEntry, above patternmatcher.MatchInfo) error {
 	ignored, match, err := w.ignore.matches(name, above)
 	if err != nil {
@@ -85,12 +85,12 @@ func (w *walker) found(name string, f fs.DirEntry, above patternmatcher.MatchInf
 	w.pending = append(w.pending, e)
 	err = w.folder(name, match)
 	if w.passing(name) {
-		w.pending = w.pending[:len(w.pending)-1] // nothing below it was sent
+		w.pending = w.pending[:len(w.pending)-1] // nothing below it is sent
 	}
 	return err
 }
 
-// wantedBelow says whether something below an ignored directory may be sent.
+// wantedBelow reports whether something below an ignored directory may be sent.
 func (w *walker) wantedBelow(folder string) bool {
 	for name := range w.keep {
 		if strings.HasPrefix(name, folder+"/") {
@@ -100,7 +100,7 @@ func (w *walker) wantedBelow(folder string) bool {
 	return w.ignore.exceptionBelow(folder)
 }
 
-// look makes the entry of a name.
+// look returns the entry of a name.
 func (w *walker) look(name string, f fs.DirEntry) (*entry, error) {
 	info, err := f.Info()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,12 +123,12 @@ func (w *walker) look(name string, f fs.DirEntry) (*entry, error) {
 	case e.kind&fs.ModeDevice != 0:
 		e.device = stat.Rdev
 	case e.kind != fs.ModeDir && e.kind != fs.ModeNamedPipe:
-		return nil, fmt.Errorf("%q: no builder knows what it is (%s)", name, e.kind)
+		return nil, fmt.Errorf("%q: a build cannot have a file of this type (%s)", name, e.kind)
 	}
 	return e, nil
 }
 
-// link remembers the first name of a file, and gives the others to it.
+// link records the first name of a file, and refers its other names to that.
 func (w *walker) link(e *entry, file inode) {
 	if first := w.links[file]; first != nil {
 		e.first = first

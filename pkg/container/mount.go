@@ -57,11 +57,8 @@ func (m Mount) long() string {
 		fields = append(fields, "readonly")
 	}
 	for _, o := range m.Options {
-		switch {
-		case slices.Contains(Propagations, o):
+		if slices.Contains(Propagations, o) {
 			fields = append(fields, "bind-propagation="+o)
-		case o == "nocopy":
-			fields = append(fields, "volume-nocopy")
 		}
 	}
 	var line bytes.Buffer

@@ -1,11 +1,12 @@
-// Package deploy promotes the container of a test that passed to production: to an image
-// on the production machine's engine, and to the container that runs there, with its files.
+// Package deploy promotes the container of a test that passed to production: it becomes an
+// image on the production machine's engine, and a container of that image replaces the one
+// that runs there, together with its files.
 //
-// What is promoted replaces what runs only when it has been seen to work; otherwise what
-// ran before is back, with its files. That holds also when this program is killed in the
-// midst of it, or the connection breaks: the exchange is carried out by a script on the
-// production machine (swap.sh), and one that was cut off there is mended by the next
-// promotion. Nothing without our labels is ever touched.
+// The new version replaces the old one only after it has been seen to work; otherwise the old
+// version and its files are restored. This holds even if this program is killed in the middle
+// or the connection breaks: a script on the production machine (swap.sh) carries out the
+// exchange. If that script is cut off too, the next promotion finishes or undoes the exchange.
+// Nothing without our labels is ever touched.
 package deploy
 
 import (
@@ -18,7 +19,9 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/hint"
 	"runtests/pkg/suite"
+	"runtests/pkg/transfer"
 )
 
 // The labels of images and containers in production.
@@ -31,7 +34,7 @@ const (
 	LabelCommit    = "runtests.deploy.commit"    // the git commit of the test's directory
 	LabelMachine   = "runtests.deploy.machine"   // the machine that tested it
 	LabelContainer = "runtests.deploy.container" // the ID of the container that passed
-	LabelTime      = "runtests.deploy.time"      // when it was brought there, RFC 3339
+	LabelTime      = "runtests.deploy.time"      // when it was sent, RFC 3339
 	labelRelease   = "runtests.deploy.release"   // of containers: the tag of its image
 	labelPorts     = "runtests.deploy.ports"     // of containers: CONTAINER/PROTOCOL=HOST, …
 	labelCheck     = "runtests.deploy.check"     // of containers: the URL of its health check
@@ -39,27 +42,17 @@ const (
 	labelCheckCommand = "runtests.deploy.check.command"
 )
 
-// Repository is that of a deployment's images.
+// Repository returns the repository of a deployment's images.
 func Repository(name string) string { return "runtests-deploy/" + name }
 
-// KeptName is the name that the container of a step of a suite is kept by, to be promoted.
+// KeptName returns the name under which the container of a step is kept to be promoted.
 func KeptName(suite, step string) string {
-	return "passed-" + strings.Map(func(c rune) rune {
-		if c < 0x80 && (c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-			return c
-		}
-		return '_'
-	}, suite+"-"+step)
-}
-
-// plainName is an image's name without what Podman puts before one that names no registry.
-func plainName(name string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(name, "localhost/"), "docker.io/")
+	return "passed-" + container.SafeName(suite+"-"+step)
 }
 
 // Release is an image in production, or on its way there.
 type Release struct {
-	Tag       string // of its image: the ID of the run, and .2, .3 when that was promoted again
+	Tag       string // of its image: the ID of the run, with .2, .3 when that was promoted again
 	Run       string
 	Suite     string
 	Step      string
@@ -69,7 +62,7 @@ type Release struct {
 	Container string // the ID of the container that passed
 	Time      time.Time
 
-	imageID string // there
+	imageID string // on the production machine
 }
 
 func (r Release) labels(deployment string) map[string]string {
@@ -85,14 +78,14 @@ func (r Release) labels(deployment string) map[string]string {
 
 // releaseOf reads the labels of an image or a container.
 func releaseOf(labels map[string]string, tag string) Release {
-	at, _ := time.Parse(time.RFC3339, labels[LabelTime]) // zero, the oldest, when it is not ours to read
+	sent, _ := time.Parse(time.RFC3339, labels[LabelTime]) // zero, which sorts last, if malformed
 	return Release{
 		Tag: tag, Run: labels[LabelRun], Suite: labels[LabelSuite], Step: labels[LabelStep], Image: labels[LabelImage],
-		Commit: labels[LabelCommit], Machine: labels[LabelMachine], Container: labels[LabelContainer], Time: at,
+		Commit: labels[LabelCommit], Machine: labels[LabelMachine], Container: labels[LabelContainer], Time: sent,
 	}
 }
 
-// String tells a person which one it is.
+// String returns the step, the run and the commit of the release.
 func (r Release) String() string {
 	text := r.Step + " of run " + r.Run
 	if r.Commit != "" {
@@ -101,13 +94,13 @@ func (r Release) String() string {
 	return text
 }
 
-// newer orders releases: by the time at which their images came there, then by their tags' numbers.
+// newer compares releases for sorting, the newest first: by time, then by the number in the tag.
 func newer(a, b Release) int {
 	if c := b.Time.Compare(a.Time); c != 0 {
 		return c
 	}
 	number := func(r Release) int {
-		n, _ := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(r.Tag, r.Run), ".")) // none: 0
+		n, _ := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(r.Tag, r.Run), ".")) // no number: 0
 		return n
 	}
 	return number(b) - number(a)
@@ -115,7 +108,7 @@ func newer(a, b Release) int {
 
 // Engine is what a promotion needs of the production machine's engine.
 type Engine interface {
-	Target
+	transfer.Target
 	Info() engine.Info
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	Tag(ctx context.Context, image, ref string) error
@@ -125,7 +118,7 @@ type Engine interface {
 	Close() error
 }
 
-// releases are the images of a deployment that are there, the newest first.
+// releases lists the images of a deployment on the engine, the newest first.
 func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 	images, err := e.Images(ctx, map[string]string{LabelName: name})
 	if err != nil {
@@ -134,7 +127,7 @@ func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 	var found []Release
 	for _, image := range images {
 		for _, tag := range image.Tags {
-			if tag, ok := strings.CutPrefix(plainName(tag), Repository(name)+":"); ok {
+			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), Repository(name)+":"); ok {
 				r := releaseOf(image.Labels, tag)
 				r.imageID = image.ID
 				found = append(found, r)
@@ -145,30 +138,20 @@ func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
 	return found, nil
 }
 
-// containers are those of a deployment, and those in the way of it, by the part of their
-// names that follows the deployment's: "", -previous, -next, -outgoing.
+// containers holds the containers of a deployment by the suffix of their names, which is
+// empty for the one in production.
 type containers map[string]container.Summary
 
-// suffixes are those of the names of a deployment's containers.
+// The suffixes of the names of a deployment's other containers.
 const (
-	suffixNext     = "-next"     // created, not in its place yet
-	suffixOutgoing = "-outgoing" // on its way to -previous
-	suffixPrevious = "-previous" // stopped: the one before
+	suffixNext     = "-next"     // created, not in production yet
+	suffixOutgoing = "-outgoing" // about to become -previous
+	suffixPrevious = "-previous" // the previous version, stopped
 )
 
-// A ForeignError is a container that has a name of the deployment's, and is not ours.
-type ForeignError struct{ Name, Host string }
-
-func (e *ForeignError) Error() string {
-	return fmt.Sprintf("there is a container %q at %s already, and it was not put there by runtests deploy", e.Name, e.Host)
-}
-
-// Hint is what a person can do about it.
-func (e *ForeignError) Hint() string {
-	return fmt.Sprintf("rename or remove it yourself (docker rename %s OTHER), or give the deployment another name", e.Name)
-}
-
-func lookAtContainers(ctx context.Context, e Engine, d suite.Deployment, host string) (containers, error) {
+// findContainers returns the containers of a deployment. It returns an error if a container
+// has one of their names and is not ours.
+func findContainers(ctx context.Context, e Engine, d suite.Deployment, host string) (containers, error) {
 	all, err := e.Containers(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -180,20 +163,22 @@ func lookAtContainers(ctx context.Context, e Engine, d suite.Deployment, host st
 			continue
 		}
 		if c.Labels[LabelName] != d.Name {
-			return nil, &ForeignError{c.Name, host}
+			return nil, hint.Errorf(
+				fmt.Sprintf("rename or remove it yourself (docker rename %s OTHER), or give the deployment another name", c.Name),
+				"%s has a container %q already, which runtests deploy did not create", host, c.Name)
 		}
 		found[suffix] = c
 	}
 	return found, nil
 }
 
-// publishedPort is a port of a container, and the host's that leads to it.
+// publishedPort is a port of a container and the host port that leads to it.
 type publishedPort struct {
 	inside string // CONTAINER/PROTOCOL
 	number int
 }
 
-// published reads a container's label of its ports.
+// published reads labelPorts of a container.
 func published(c container.Summary) (ports []publishedPort) {
 	for pair := range strings.SplitSeq(c.Labels[labelPorts], ",") {
 		inside, host, _ := strings.Cut(pair, "=")

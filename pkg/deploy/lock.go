@@ -13,17 +13,19 @@ import (
 	"time"
 )
 
-// holdScript holds the lock of a deployment's state as long as it hears from us, and starts
-// the swap, which inherits the lock: so it is held until both have ended, however they end.
-// It makes the folders of the files. It reads byte by byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
-const holdScript = `
+// lockScript holds the lock of a deployment's state for as long as it hears from us. It starts
+// swap.sh, which inherits the lock: the lock is held until both have ended, however they end.
+// It also creates the directories of the files.
+//
+// It reads orders of one byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
+const lockScript = `
 umask 077
 mkdir -p "$1" && cd "$1" || exit
 exec 9>>lock
-flock -n 9 || { sleep 1; flock -n 9; } || { echo held; exit 0; } # who only looks has it for a moment
+flock -n 9 || { sleep 1; flock -n 9; } || { echo held; exit 0; } # a status query holds it for a moment
 state=$1
 shift
-umask 022 # a container or a proxy may read there as somebody else
+umask 022 # a container or a proxy may read the files as another user
 for place; do
 	folder=${place%/*}
 	mkdir -p -- "${folder:-/}" || exit
@@ -37,7 +39,7 @@ while :; do
 	m) setsid sh "$state/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
 	c)
 		rm -rf swap.gone
-		flock -w 60 busy mv swap swap.gone # at once: a part of it would be taken for one that was cut off
+		flock -w 60 busy mv swap swap.gone # at once: the rest of a half-removed swap would look like one that was cut off
 		rm -rf swap.gone
 		;;
 	*) exit 0 ;;
@@ -45,17 +47,17 @@ while :; do
 done
 `
 
-// heartbeat is how often the holder of the lock hears from us.
+// heartbeat is how often the session is told that we are alive.
 const heartbeat = 10 * time.Second
 
-// A HeldError says that another promotion of the deployment is going on.
+// A HeldError reports that another promotion of the deployment is going on.
 type HeldError struct{ Name, Host string }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("another promotion of %s to %s is going on", e.Name, e.Host)
 }
 
-// Hint is what a person can do about it.
+// Hint returns the remedy.
 func (e *HeldError) Hint() string {
 	return "wait until it has ended: runtests deploy --status " + e.Name
 }
@@ -63,100 +65,101 @@ func (e *HeldError) Hint() string {
 // errConnection is the cause of a promotion's context when the connection broke.
 var errConnection = errors.New("the connection to production broke")
 
-// hold is the lock of a deployment, held by a session on the production machine.
-type hold struct {
+// session runs lockScript on the production machine, and so holds the lock of a deployment.
+type session struct {
 	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the session has ended
-	stopIt context.CancelFunc
+	stderr bytes.Buffer
+	ended  chan struct{} // closed when the script has ended
+	kill   context.CancelFunc
 
-	mu    sync.Mutex // one byte at a time
+	mu    sync.Mutex // one order at a time
 	stdin io.WriteCloser
 }
 
-// lock takes the lock. It is released by close, by our death, and by a connection that is
-// silent for a minute; a swap that was begun keeps it to its own end. lost is called when
-// the session ends before close.
-func (s *Site) lock(lost func()) (*hold, error) {
-	ctx, stop := context.WithCancel(context.Background())
-	h := &hold{cmd: s.machine.command(ctx, holdScript, append([]string{s.state}, s.places()...)...), ended: make(chan struct{}), stopIt: stop}
-	var said bytes.Buffer
-	h.cmd.Stderr = &said
-	var err error
-	if h.stdin, err = h.cmd.StdinPipe(); err != nil {
-		stop()
-		return nil, err
-	}
-	stdout, err := h.cmd.StdoutPipe()
+// lock takes the lock (HeldError). The lock is released by close, when this program dies, and
+// after a minute without a sign of life; a swap that was begun keeps it until that has ended.
+// lock calls lost when the session ends, before or after close.
+func (s *Site) lock(lost func()) (*session, error) {
+	ctx, kill := context.WithCancel(context.Background())
+	l := &session{cmd: s.machine.command(ctx, lockScript, append([]string{s.state}, s.places()...)...), ended: make(chan struct{}), kill: kill}
+	stdout, err := l.start()
 	if err != nil {
-		stop()
-		return nil, err
+		kill()
+		return nil, fmt.Errorf("lock the deployment: %w", err)
 	}
-	if err := h.cmd.Start(); err != nil {
-		stop()
-		return nil, fmt.Errorf("take the lock of the deployment: %w", err)
-	}
-	answer := firstLine(stdout, shellBound, stop)
+	answer := firstLine(stdout, shellBound, kill)
 	var exited error
 	go func() {
-		exited = h.cmd.Wait()
-		close(h.ended)
+		exited = l.cmd.Wait()
+		close(l.ended)
 	}()
 	if answer != "locked" {
-		h.close()
+		l.close()
 		if answer == "held" {
 			return nil, &HeldError{s.deployment.Name, s.Host()}
 		}
 		if exited == nil {
 			exited = errConnection
 		}
-		return nil, fmt.Errorf("take the lock of the deployment: %w", s.machine.fault(context.Background(), exited, said.String()))
+		return nil, fmt.Errorf("lock the deployment: %w", s.machine.fault(context.Background(), exited, l.stderr.String()))
 	}
-	go h.beat(lost)
-	return h, nil
+	go l.beat(lost)
+	return l, nil
 }
 
-// firstLine reads a line; one that does not come within bound is empty, and ends the session.
-func firstLine(r io.Reader, bound time.Duration, end func()) string {
-	late := time.AfterFunc(bound, end)
-	defer late.Stop()
+func (l *session) start() (stdout io.Reader, err error) {
+	l.cmd.Stderr = &l.stderr
+	if l.stdin, err = l.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if stdout, err = l.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return stdout, l.cmd.Start()
+}
+
+// firstLine reads a line. If it does not come within bound, firstLine calls late and returns "".
+func firstLine(r io.Reader, bound time.Duration, late func()) string {
+	timer := time.AfterFunc(bound, late)
+	defer timer.Stop()
 	line, _ := bufio.NewReader(r).ReadString('\n')
 	return strings.TrimSuffix(line, "\n")
 }
 
-// beat keeps the session alive until it ends.
-func (h *hold) beat(lost func()) {
+// beat sends signs of life until the session ends, and then calls lost.
+func (l *session) beat(lost func()) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
 		select {
-		case <-h.ended:
+		case <-l.ended:
 			lost()
 			return
 		case <-tick.C:
-			_ = h.send(".") // a session that hears no more ends, and that is seen above
+			_ = l.send(".") // if it fails, the session ends too
 		}
 	}
 }
 
-func (h *hold) send(order string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, err := io.WriteString(h.stdin, order); err != nil {
+func (l *session) send(order string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := io.WriteString(l.stdin, order); err != nil {
 		return errConnection
 	}
 	return nil
 }
 
 // close releases the lock.
-func (h *hold) close() {
-	_ = h.stdin.Close()
+func (l *session) close() {
+	_ = l.stdin.Close()
 	bound := time.NewTimer(10 * time.Second)
 	defer bound.Stop()
 	select {
-	case <-h.ended:
+	case <-l.ended:
 	case <-bound.C:
-		h.stopIt()
-		<-h.ended
+		l.kill()
+		<-l.ended
 	}
-	h.stopIt()
+	l.kill()
 }

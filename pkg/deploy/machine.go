@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"runtests/pkg/hint"
 )
 
-// SSHFlags are how production is reached: as the user's ssh_config, agent and known_hosts
-// have it, without a question that nobody would answer, and not for ever.
+// SSHFlags are the options of ssh with which production is reached. They keep the user's
+// ssh_config, agent and known_hosts, but ask no question, as nobody would answer it, and end a
+// connection that is dead.
 var SSHFlags = []string{
 	"-o", "BatchMode=yes",
 	"-o", "StrictHostKeyChecking=yes",
@@ -25,11 +28,11 @@ var SSHFlags = []string{
 	"-o", "ServerAliveCountMax=4",
 }
 
-// machine is the shell of the production machine.
+// machine is the production machine, as far as its shell goes.
 type machine struct {
-	ssh    []string // the arguments of ssh up to the command; nil: it is this machine
-	host   string   // what to call it
-	socket string   // of its engine; empty: the docker client's own choice
+	ssh    []string // the arguments of ssh up to the command; nil: production is this machine
+	host   string   // for messages
+	socket string   // of its engine; empty: the docker client's default
 }
 
 // newMachine reads the address of an engine: ssh://… or unix://….
@@ -43,7 +46,7 @@ func newMachine(host string) (machine, error) {
 		return machine{host: "this machine", socket: u.Path}, nil
 	case "ssh":
 	default:
-		return machine{}, withHint(fmt.Errorf("production at %s: only a machine that is this one, or reached by ssh, has a shell", host), "give it host: ssh://USER@HOST")
+		return machine{}, hint.Errorf("set host: ssh://USER@HOST", "deploy to %s: scripts must run there, so it must be this machine or be reached by ssh", host)
 	}
 	m := machine{host: u.Hostname(), socket: strings.TrimSuffix(u.Path, "/"), ssh: append([]string{"-T"}, SSHFlags...)}
 	if name := u.User.Username(); name != "" {
@@ -56,7 +59,7 @@ func newMachine(host string) (machine, error) {
 	return m, nil
 }
 
-// prelude is what every script begins with.
+// prelude returns the beginning of every script.
 func (m machine) prelude() string {
 	if m.socket == "" {
 		return ""
@@ -64,8 +67,8 @@ func (m machine) prelude() string {
 	return "DOCKER_HOST=" + shellescape.Quote("unix://"+m.socket) + "; export DOCKER_HOST; unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_TLS\n"
 }
 
-// command runs a script of POSIX sh on the machine, whatever the user's login shell is.
-// A Ctrl-C is for us, not for it.
+// command returns a command that runs a script of POSIX sh on the machine, whatever the user's
+// login shell is. It has a process group of its own, so that Ctrl-C does not reach it.
 func (m machine) command(ctx context.Context, script string, args ...string) *exec.Cmd {
 	words := append([]string{"sh", "-c", m.prelude() + script, "sh"}, args...)
 	if m.ssh != nil {
@@ -80,78 +83,61 @@ func (m machine) command(ctx context.Context, script string, args ...string) *ex
 // shellBound is how long an ordinary script may take.
 const shellBound = 2 * time.Minute
 
-// sh runs a script and returns what it prints.
+// sh runs a script and returns its output.
 func (m machine) sh(ctx context.Context, script string, args ...string) (string, error) {
 	return m.feed(ctx, shellBound, nil, script, args...)
 }
 
-// feed is sh for a script that reads something, within bound.
+// feed is sh with another bound, for a script that reads stdin.
 func (m machine) feed(ctx context.Context, bound time.Duration, stdin io.Reader, script string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("no answer within %s", bound))
 	defer cancel()
 	cmd := m.command(ctx, script, args...)
-	var out, said bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &said
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return out.String(), m.fault(ctx, err, said.String())
+		return stdout.String(), m.fault(ctx, err, stderr.String())
 	}
-	return out.String(), nil
+	return stdout.String(), nil
 }
 
-// sshFailed is the exit status of ssh itself.
+// sshFailed is the exit status of ssh when ssh itself failed.
 const sshFailed = 255
 
-// fault says why a script did not end well.
-func (m machine) fault(ctx context.Context, err error, said string) error {
+// fault returns the error of a script that failed with err and printed stderr.
+func (m machine) fault(ctx context.Context, err error, stderr string) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("ask %s: %w", m.host, context.Cause(ctx))
+		return fmt.Errorf("run a script on %s: %w", m.host, context.Cause(ctx))
 	}
-	said = strings.TrimSpace(said)
+	stderr = strings.TrimSpace(stderr)
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() == sshFailed && m.ssh != nil:
-		return sshFault(m.host, said)
-	case errors.As(err, &exit) && said != "":
-		return fmt.Errorf("on %s: %s", m.host, said)
+		last := stderr[strings.LastIndexByte(stderr, '\n')+1:]
+		return &awayError{m.host, strings.TrimSpace(last)}
+	case errors.As(err, &exit) && stderr != "":
+		return fmt.Errorf("on %s: %s", m.host, stderr)
 	}
 	return fmt.Errorf("on %s: %w", m.host, err)
 }
 
-// An awayError is a production machine that could not be reached by ssh, or no longer.
-type awayError struct{ host, said string }
+// An awayError reports that ssh could not reach production, or lost the connection.
+type awayError struct{ host, why string }
 
 func (e *awayError) Error() string {
-	if e.said == "" {
+	if e.why == "" {
 		return fmt.Sprintf("reach %s by ssh: the connection broke", e.host)
 	}
-	return fmt.Sprintf("reach %s by ssh: %s", e.host, e.said)
+	return fmt.Sprintf("reach %s by ssh: %s", e.host, e.why)
 }
 
-// Hint is what a person can do about it.
+// Hint returns the remedy.
 func (e *awayError) Hint() string {
 	switch {
-	case strings.Contains(e.said, "Host key verification failed"):
-		return fmt.Sprintf("log in once by hand (ssh %s) and compare the fingerprint with the machine's; or the machine has changed, and then who answers there?", e.host)
-	case strings.Contains(e.said, "Permission denied"):
-		return "let this user in by a key (ssh-copy-id), which cron can use without a question"
+	case strings.Contains(e.why, "Host key verification failed"):
+		return fmt.Sprintf("log in once by hand (ssh %s) and compare the fingerprint with the machine's; if the machine is known, find out first why its key has changed", e.host)
+	case strings.Contains(e.why, "Permission denied"):
+		return "let this user in with a key (ssh-copy-id) that cron can use without a question"
 	}
-	return fmt.Sprintf("`ssh -o BatchMode=yes %s docker version` must work", e.host)
+	return fmt.Sprintf("make sure that this works: ssh -o BatchMode=yes %s docker version", e.host)
 }
-
-func sshFault(host, said string) error {
-	lines := strings.Split(said, "\n")
-	return &awayError{host, strings.TrimSpace(lines[len(lines)-1])}
-}
-
-// hinted is an error with its remedy.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Unwrap() error { return h.error }
-
-// Hint is the remedy.
-func (h *hinted) Hint() string { return h.hint }
-
-func withHint(err error, hint string) error { return &hinted{error: err, hint: hint} }

@@ -6,86 +6,89 @@ import (
 	"time"
 
 	"runtests/pkg/report"
+	"runtests/pkg/transfer"
 )
 
-// Promoted is what a promotion did.
+// Promoted describes what a promotion did.
 type Promoted struct {
 	Host   string
-	Now    Release // what runs
-	Before Release // what ran before, kept for going back; zero: nothing did
-	Sent   Sent    // of the image; zero when it was there
-	// Handover says that the new version answered before the old one was stopped.
+	Now    Release       // what runs
+	Before Release       // the previous version, kept for rolling back; zero: nothing ran before
+	Sent   transfer.Sent // zero: the image was there already
+	// Handover reports whether the new version answered before the old one was stopped.
 	Handover bool
 	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
 	Took     time.Duration
-	Mended   string // what became of a promotion before that was cut off; empty: none was
+	Mended   string // what was done about an earlier exchange that was cut off; empty: there was none
 	Warnings []string
 }
 
-// A FailedError says that a new version did not work, or did not get that far.
+// A FailedError reports that a new version did not work, or could not be started.
 type FailedError struct {
 	Name, Host string
 	Why        string
-	Restored   bool          // the version before answers again, or nothing ran before
-	FilesLost  string        // the folder there in which the files of the version before are, which could not be put back; empty: they were
+	Restored   bool          // the old version answers again, or nothing ran before
+	FilesLost  string        // the directory on the host with the old version's files, if they could not be put back
 	Nothing    bool          // nothing ran before
-	Stopped    bool          // the version before did not run, and does not now
-	Outage     time.Duration // until the version before answered again
-	Log        []string      // of the new version, its last lines
+	Stopped    bool          // the old version was stopped before, and still is
+	Outage     time.Duration // until the old version answered again
+	Log        []string      // the last lines of the new version's log
 }
 
 func (e *FailedError) Error() string {
+	text := fmt.Sprintf("the new version of %s does not work: %s; ", e.Name, e.Why)
 	switch {
 	case e.FilesLost != "":
-		return fmt.Sprintf("the new version of %s does not work: %s, AND ARE NOT IN THEIR PLACES at %s", e.Name, e.Why, e.Host)
+		return text + "THE FILES OF THE OLD VERSION COULD NOT BE PUT BACK at " + e.Host
 	case e.Nothing:
-		return fmt.Sprintf("the new version of %s does not work: %s; nothing runs at %s, as before", e.Name, e.Why, e.Host)
+		return text + "nothing runs at " + e.Host + ", as before"
 	case e.Stopped:
-		return fmt.Sprintf("the new version of %s does not work: %s; the old one did not run before, and does not run now at %s", e.Name, e.Why, e.Host)
+		return text + "the old version is stopped at " + e.Host + ", as before"
 	case !e.Restored:
-		return fmt.Sprintf("the new version of %s does not work: %s; AND THE OLD ONE DOES NOT ANSWER ANY MORE at %s", e.Name, e.Why, e.Host)
+		return text + "THE OLD VERSION NO LONGER ANSWERS at " + e.Host
 	}
-	text := fmt.Sprintf("the new version of %s does not work: %s; the old one answers at %s, with its files", e.Name, e.Why, e.Host)
+	text += "the old version answers at " + e.Host + ", with its files"
 	if e.Outage > 0 {
 		text += ", after an outage of " + report.Duration(e.Outage).String()
 	}
 	return text
 }
 
-// Hint is what a person can do about it.
+// Hint returns the remedy.
 func (e *FailedError) Hint() string {
 	switch {
 	case e.FilesLost != "":
-		return "they are in " + e.FilesLost + " there; see why they cannot go back (df, ls -ld), and promote again: that puts them back first"
+		return fmt.Sprintf("they are in %s on %s; find out why they cannot be put back (df, ls -ld), and promote again, which puts them back first", e.FilesLost, e.Host)
 	case !e.Restored && !e.Nothing:
-		return "log in there: docker ps -a, docker logs " + e.Name
+		return fmt.Sprintf("log in to %s and look: docker ps -a, docker logs %s", e.Host, e.Name)
 	case strings.Contains(e.Why, "port is already allocated"), strings.Contains(e.Why, "address already in use"):
-		return "see there who has the port (ss -lptun; docker ps), or choose another one"
+		return fmt.Sprintf("find out on %s which program has the port (ss -lptun; docker ps), or choose another one", e.Host)
 	case strings.Contains(e.Why, "health check"):
-		return "the end of its log follows; was it to answer there, and that soon? (healthcheck: http, timeout)"
+		return "see the end of its log below; does it answer at that address, and that soon? (healthcheck: http, timeout)"
 	}
-	return "the end of its log follows"
+	return "see the end of its log below"
 }
 
-// The outcomes of a swap.
+// The outcomes of a swap, as swap.sh writes them.
 const (
 	outcomePromoted   = "promoted"
 	outcomeRolledBack = "rolled-back"
-	outcomeFailed     = "failed-"
-	outcomeBack       = "failed-back"
-	outcomeNone       = "failed-none"
-	outcomeDown       = "failed-down"
-	outcomeStopped    = "failed-stopped"
-	outcomeFiles      = "failed-files"
+	outcomeFailed     = "failed-"        // the prefix of the others
+	outcomeBack       = "failed-back"    // everything is as before
+	outcomeNone       = "failed-none"    // nothing runs, as before
+	outcomeStopped    = "failed-stopped" // the old version is stopped, as before
+	outcomeDown       = "failed-down"    // the old version does not answer
+	outcomeFiles      = "failed-files"   // the old version's files could not be put back
 )
 
-func (w *work) failed(end swapped) error {
+// failed returns the error of a swap that did not succeed.
+func (s *Site) failed(r swapResult) error {
 	failed := &FailedError{
-		Name: w.site.deployment.Name, Host: w.site.Host(), Why: end.why, Outage: end.outage, Log: end.log,
-		Restored: end.outcome == outcomeBack || end.outcome == outcomeNone, Nothing: end.outcome == outcomeNone, Stopped: end.outcome == outcomeStopped,
+		Name: s.deployment.Name, Host: s.Host(), Why: r.why, Outage: r.outage, Log: r.log,
+		Restored: r.outcome == outcomeBack || r.outcome == outcomeNone, Nothing: r.outcome == outcomeNone, Stopped: r.outcome == outcomeStopped,
 	}
-	if end.outcome == outcomeFiles {
-		failed.FilesLost = w.site.state + "/swap/saved"
+	if r.outcome == outcomeFiles {
+		failed.FilesLost = s.state + "/swap/saved"
 	}
 	return failed
 }

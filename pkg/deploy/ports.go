@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 	"runtests/pkg/suite"
 )
 
@@ -18,84 +19,71 @@ type hostPort struct {
 	number   int
 }
 
-// A PortError is a port of production that somebody else has.
-type PortError struct {
-	Port, Host string
-	number     int
-}
-
-func (e *PortError) Error() string {
-	return fmt.Sprintf("port %s of %s is in use by another program", e.Port, e.Host)
-}
-
-// Hint is what a person can do about it.
-func (e *PortError) Hint() string {
-	return fmt.Sprintf("see there who has it (ss -lptun 'sport = :%d'; docker ps), or choose another port", e.number)
-}
-
-// choice is what became of the ports of a deployment.
-type choice struct {
-	ports []container.Port // none of them is open
-	// handover says that the new version can run beside the old one: each has its own ports.
+// assignment is the host ports that a deployment's container gets.
+type assignment struct {
+	ports []container.Port // none of them is a range
+	// handover reports whether the new version can run beside the old one, on ports of its own.
 	handover bool
 }
 
-// choosePorts decides the open ones: taken are the ports of the machine somebody listens
-// on, old those that the version which runs now has.
-func choosePorts(d suite.Deployment, taken map[hostPort]bool, old []publishedPort, host string) (choice, error) {
+// assignPorts chooses a port of each range. taken are the ports of the machine on which some
+// program listens, old those of the version that runs now.
+func assignPorts(d suite.Deployment, taken map[hostPort]bool, old []publishedPort, host string) (assignment, error) {
 	ours := map[hostPort]bool{}
 	for _, p := range old {
 		_, protocol, _ := strings.Cut(p.inside, "/")
 		ours[hostPort{protocol, p.number}] = true
 	}
-	c := choice{handover: len(d.Container.Ports) > 0 && d.Container.MacAddress == ""}
+	a := assignment{handover: len(d.Container.Ports) > 0 && d.Container.MacAddress == ""}
 	for _, p := range d.Container.Ports {
-		free, beside := 0, false
-		for number := p.First; number <= p.Last && !beside; number++ {
+		chosen, free := 0, false
+		for number := p.First; number <= p.Last && !free; number++ {
 			at := hostPort{p.Protocol, number}
-			one := p
-			one.First, one.Last = number, number
+			candidate := p
+			candidate.First, candidate.Last = number, number
 			switch {
-			case slices.ContainsFunc(c.ports, one.Collides):
-			case ours[at]: // it becomes free when the old version stops
-				free = cmp.Or(free, number)
+			case slices.ContainsFunc(a.ports, candidate.Collides):
+			case ours[at]: // free when the old version has stopped
+				chosen = cmp.Or(chosen, number)
 			case !taken[at]:
-				free, beside = number, true
+				chosen, free = number, true
 			}
 		}
-		if free == 0 {
-			return choice{}, &PortError{p.Range(), host, p.First}
+		if chosen == 0 {
+			return assignment{}, hint.Errorf(
+				fmt.Sprintf("find out there which program has it (ss -lptun 'sport = :%d'; docker ps), or choose another port", p.First),
+				"port %s of %s is in use by another program", p.Range(), host)
 		}
-		c.handover = c.handover && beside
-		p.First, p.Last = free, free
-		c.ports = append(c.ports, p)
+		a.handover = a.handover && free
+		p.First, p.Last = chosen, chosen
+		a.ports = append(a.ports, p)
 	}
-	return c, nil
+	return a, nil
 }
 
 func inside(p container.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }
 
-// label is the value of labelPorts.
-func (c choice) label() string {
+// label returns the value of labelPorts.
+func (a assignment) label() string {
 	var pairs []string
-	for _, p := range c.ports {
+	for _, p := range a.ports {
 		pairs = append(pairs, fmt.Sprintf("%s=%d", inside(p), p.First))
 	}
 	return strings.Join(pairs, ",")
 }
 
-// file is the text of a ports_file: a line for each port of the container, and the host's.
-func (c choice) file() string {
+// file returns the text of a ports_file: for each port of the container a line with the host's.
+func (a assignment) file() string {
 	var b strings.Builder
-	for _, p := range c.ports {
+	for _, p := range a.ports {
 		fmt.Fprintf(&b, "%d %d\n", p.Container, p.First)
 	}
 	return b.String()
 }
 
-// checkURL is the URL of the health check with the port that was chosen, where its own is
-// one of an open range.
-func (c choice) checkURL(d suite.Deployment) string {
+// checkURL returns the URL of the health check. Where its port lies in a range of the
+// deployment, the port that was chosen from the range takes its place.
+func (a assignment) checkURL(d suite.Deployment) string {
 	u, err := url.Parse(d.Check.HTTP)
 	if err != nil || d.Check.HTTP == "" {
 		return ""
@@ -106,9 +94,28 @@ func (c choice) checkURL(d suite.Deployment) string {
 	}
 	for i, p := range d.Container.Ports {
 		if p.Open() && p.Protocol == "tcp" && p.First <= number && number <= p.Last {
-			u.Host = strings.TrimSuffix(u.Host, u.Port()) + strconv.Itoa(c.ports[i].First)
+			u.Host = strings.TrimSuffix(u.Host, u.Port()) + strconv.Itoa(a.ports[i].First)
 			return u.String()
 		}
 	}
 	return d.Check.HTTP
+}
+
+// reuse returns the assignment with the ports that a container had instead; running are those
+// of the version that runs now.
+func (a assignment) reuse(c container.Summary, running []publishedPort) assignment {
+	had := published(c)
+	for _, now := range running {
+		a.handover = a.handover && !slices.ContainsFunc(had, func(p publishedPort) bool { return p.number == now.number })
+	}
+	a.ports = slices.Clone(a.ports)
+	for i, p := range a.ports {
+		at := slices.IndexFunc(had, func(h publishedPort) bool { return h.inside == inside(p) })
+		if at < 0 {
+			continue
+		}
+		a.ports[i].First, a.ports[i].Last = had[at].number, had[at].number
+		had = slices.Delete(had, at, at+1)
+	}
+	return a
 }

@@ -1,18 +1,19 @@
 package deploy
 
 import (
-	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 	"runtests/pkg/suite"
 )
 
-// Ports are chosen among those that nobody has; the version that runs gives up its own only
-// when there is no other.
-func TestChoosePorts(t *testing.T) {
+// TestAssignPorts checks that free ports are preferred, and that those of the running version
+// are taken only if no other is free.
+func TestAssignPorts(t *testing.T) {
 	tcp := func(first, last, inside int) container.Port {
 		return container.Port{First: first, Last: last, Container: inside, Protocol: "tcp"}
 	}
@@ -54,9 +55,8 @@ func TestChoosePorts(t *testing.T) {
 		for _, n := range c.taken {
 			taken[hostPort{"tcp", n}] = true
 		}
-		got, err := choosePorts(d, taken, c.old, "prod")
-		var busy *PortError
-		if c.fails != errors.As(err, &busy) {
+		got, err := assignPorts(d, taken, c.old, "prod")
+		if c.fails != strings.Contains(hint.Of(err), "ss -lptun 'sport = :80'") || c.fails == (err == nil) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -69,7 +69,7 @@ func TestChoosePorts(t *testing.T) {
 	}
 }
 
-// The URL of the health check has the port that was chosen where its own is open.
+// TestCheckURL checks that a port of a range in the URL is replaced by the port that was chosen.
 func TestCheckURL(t *testing.T) {
 	ports := []container.Port{{First: 10001, Last: 10002, Container: 9080, Protocol: "tcp"}, {First: 20, Last: 20, Container: 9081, Protocol: "tcp"}}
 	for url, want := range map[string]string{
@@ -81,7 +81,7 @@ func TestCheckURL(t *testing.T) {
 		"":                                 "",
 	} {
 		d := suite.Deployment{Container: container.Container{Ports: ports}, Check: suite.HealthCheck{HTTP: url}}
-		c, err := choosePorts(d, map[hostPort]bool{{"tcp", 10001}: true}, nil, "prod")
+		c, err := assignPorts(d, map[hostPort]bool{{"tcp", 10001}: true}, nil, "prod")
 		if err != nil || c.checkURL(d) != want {
 			t.Errorf("%s: %s, %v, want %s", url, c.checkURL(d), err, want)
 		}
@@ -91,7 +91,6 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-// How production is reached.
 func TestMachines(t *testing.T) {
 	for host, want := range map[string]machine{
 		"unix:///run/x.sock": {host: "this machine", socket: "/run/x.sock"},
@@ -106,6 +105,6 @@ func TestMachines(t *testing.T) {
 		}
 	}
 	if _, err := newMachine("tcp://prod:2375"); err == nil {
-		t.Error("an engine alone has no shell")
+		t.Error("an address without a shell is accepted")
 	}
 }

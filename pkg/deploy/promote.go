@@ -10,9 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/transfer"
 )
 
-// Passed is a container whose test passed, and what is known of it.
+// Passed is a container whose test passed.
 type Passed struct {
 	Container string // its ID, on the engine that runs tests
 	Run       string // the ID of the run
@@ -23,233 +26,256 @@ type Passed struct {
 	Machine   string // where it was tested
 }
 
-// Promoter promotes.
+// Promoter promotes containers.
 type Promoter struct {
-	From     Source // the engine that runs the tests
-	Say      func(text string)
-	Progress func(Progress)
+	From     transfer.Source   // the engine that runs the tests
+	Say      func(text string) // called before each action
+	Progress func(transfer.Progress)
 	Now      func() time.Time
 }
 
-// Promote brings a container that passed to production. An error says that what ran before
-// runs, unless it is a *FailedError without Restored. A ctx that ends before the exchange has
-// begun takes back what was prepared; the exchange itself is not given up.
+// Promote makes a container that passed the version that runs in production. After an error
+// the old version runs, unless the error is a *FailedError without Restored. If ctx ends before
+// the exchange begins, Promote removes what it has prepared; the exchange itself goes on to its
+// end.
 func (p Promoter) Promote(ctx context.Context, s *Site, passed Passed) (Promoted, error) {
-	return p.locked(ctx, s, func(ctx context.Context, w *work) error { return w.promote(ctx, passed) })
+	return p.locked(ctx, s, func(ctx context.Context, run *promotion) error { return run.promote(ctx, passed) })
 }
 
-// work is a promotion that is going on.
-type work struct {
+// promotion is a promotion, or a rollback, under way.
+type promotion struct {
 	Promoter
-	site  *Site
-	hold  *hold
-	found containers
-	all   []Release // the images that are there, the newest first
-	begun bool      // an exchange was, and it is not known how it ended: what it uses is not ours to remove
-	done  Promoted
+	site       *Site
+	session    *session
+	containers containers
+	releases   []Release // whose images are there, the newest first
+	swapping   bool      // a swap was begun and its end is not known: nothing that it uses may be removed
+	result     Promoted
 }
 
-// locked takes the lock, mends what was cut off, clears up, and does.
-func (p Promoter) locked(ctx context.Context, s *Site, do func(context.Context, *work) error) (Promoted, error) {
+// locked takes the lock, deals with what earlier promotions left, and calls do.
+func (p Promoter) locked(ctx context.Context, s *Site, do func(context.Context, *promotion) error) (Promoted, error) {
 	started := p.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	hold, err := s.lock(func() { cancel(errConnection) })
+	lock, err := s.lock(func() { cancel(errConnection) })
 	if err != nil {
 		return Promoted{}, err
 	}
-	defer hold.close()
-	w := &work{Promoter: p, site: s, hold: hold, done: Promoted{Host: s.Host()}}
-	if err := w.prepare(ctx); err != nil {
-		return w.done, err
+	defer lock.close()
+	run := &promotion{Promoter: p, site: s, session: lock, result: Promoted{Host: s.Host()}}
+	if err := run.prepare(ctx); err != nil {
+		return run.result, err
 	}
-	err = do(ctx, w)
-	w.done.Took = p.Now().Sub(started)
-	return w.done, err
+	err = do(ctx, run)
+	run.result.Took = p.Now().Sub(started)
+	return run.result, err
 }
 
-// prepare sees to it that nothing of an earlier promotion is in the way.
-func (w *work) prepare(ctx context.Context) (err error) {
-	if err := w.site.look(ctx); err != nil { // again: it is ours now
+// prepare finishes or removes what earlier promotions left.
+func (p *promotion) prepare(ctx context.Context) (err error) {
+	if err := p.site.look(ctx); err != nil { // it may have changed before we had the lock
 		return err
 	}
-	if w.site.cutOff {
-		if _, err := w.mend(ctx); err != nil {
+	if p.site.cutOff {
+		if _, err := p.mend(ctx); err != nil {
 			return err
 		}
 	}
-	if w.found, err = lookAtContainers(ctx, w.site.engine, w.site.deployment, w.site.Host()); err != nil {
+	if p.containers, err = findContainers(ctx, p.site.engine, p.site.deployment, p.site.Host()); err != nil {
 		return err
 	}
-	if left, ok := w.found[suffixNext]; ok {
-		w.Say("removing " + left.Name + ", which an earlier promotion left")
-		if err := w.site.engine.Remove(ctx, left.ID); err != nil {
+	if left, ok := p.containers[suffixNext]; ok {
+		p.Say("removing " + left.Name + ", left by an earlier promotion")
+		if err := p.site.engine.Remove(ctx, left.ID); err != nil {
 			return err
 		}
-		delete(w.found, suffixNext)
-		if err := w.site.look(ctx); err != nil { // it may have had ports
+		delete(p.containers, suffixNext)
+		if err := p.site.look(ctx); err != nil { // it may have had ports
 			return err
 		}
 	}
-	return w.removeUnused(ctx)
+	return p.removeUnused(ctx)
 }
 
-// mend lets the script finish, or take back, an exchange that was cut off there.
-func (w *work) mend(ctx context.Context) (end swapped, err error) {
-	w.Say("an exchange was cut off there: mending it")
-	if _, err := w.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, w.site.state); err != nil {
-		return end, err
+// mend has swap.sh finish or undo a swap that was cut off.
+func (p *promotion) mend(ctx context.Context) (r swapResult, err error) {
+	p.Say("an exchange was cut off: finishing or undoing it")
+	if _, err := p.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, p.site.state); err != nil {
+		return r, err
 	}
-	if err := w.hold.send("m"); err != nil {
-		return end, err
+	if err := p.session.send("m"); err != nil {
+		return r, err
 	}
-	if end, err = w.site.follow(ctx, w.Say); err != nil {
-		return end, withHint(fmt.Errorf("mend the exchange that was cut off: %w", err), "the next promotion tries again; log in there: docker ps -a")
+	if r, err = p.site.follow(ctx, p.Say); err != nil {
+		return r, hint.Errorf("the next promotion tries again; or log in there and look: docker ps -a", "finish or undo the exchange that was cut off: %w", err)
 	}
-	w.done.Mended = "an exchange that was cut off was finished"
-	if strings.HasPrefix(end.outcome, outcomeFailed) {
-		w.done.Mended = "an exchange that was cut off was taken back"
+	p.result.Mended = "an exchange that was cut off was finished"
+	if strings.HasPrefix(r.outcome, outcomeFailed) {
+		p.result.Mended = "an exchange that was cut off was undone"
 	}
-	switch end.outcome {
+	switch r.outcome {
 	case outcomeFiles:
-		return end, w.failed(end)
-	case outcomeDown: // a new version may be the remedy
-		w.done.Mended += ", and the version before it does not answer"
+		return r, p.site.failed(r)
+	case outcomeDown: // go on: a new version may be the remedy
+		p.result.Mended += ", and the old version does not answer"
 	}
-	return end, w.site.look(ctx)
+	return r, p.site.look(ctx)
 }
 
 // promote sends the image and exchanges the containers.
-func (w *work) promote(ctx context.Context, passed Passed) (err error) {
-	s, d := w.site, w.site.deployment
-	release := w.newRelease(passed)
+func (p *promotion) promote(ctx context.Context, passed Passed) (err error) {
+	s, d := p.site, p.site.deployment
+	release := p.newRelease(passed)
 	defer func() {
-		if err != nil && !w.begun {
-			w.takeBack(ctx, release)
+		if err != nil && !p.swapping {
+			p.takeBack(ctx, release)
 		}
 	}()
-	if err := w.send(ctx, release); err != nil {
+	if err := p.send(ctx, release); err != nil {
 		return err
 	}
-	choice, err := choosePorts(d, s.taken, runningPorts(w.found), s.Host())
+	ports, err := assignPorts(d, s.taken, runningPorts(p.containers), s.Host())
 	if err != nil {
 		return err
 	}
-	id, err := w.create(ctx, release, choice)
+	id, err := p.create(ctx, release, ports)
 	if err != nil {
 		return err
 	}
-	return w.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, choice: choice, check: choice.check(d)})
+	return p.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, assignment: ports, check: ports.check(d)})
 }
 
-// newRelease has a tag of its own: each promotion has its own files.
-func (w *work) newRelease(passed Passed) Release {
+// newRelease returns the release of a container. Its tag is new even if the same container was
+// promoted before, since each promotion has files of its own.
+func (p *promotion) newRelease(passed Passed) Release {
 	r := Release{
 		Tag: passed.Run, Run: passed.Run, Suite: passed.Suite, Step: passed.Step, Image: passed.Image, Commit: passed.Commit,
-		Machine: passed.Machine, Container: passed.Container, Time: w.Now(),
+		Machine: passed.Machine, Container: passed.Container, Time: p.Now(),
 	}
-	for _, there := range w.all {
-		if there.Container == r.Container {
-			r.Time, r.imageID = there.Time, there.imageID // it is the same image
+	for _, other := range p.releases {
+		if other.Container == r.Container { // the same image
+			r.Time, r.imageID = other.Time, other.imageID
 		}
 	}
-	for n := 2; slices.ContainsFunc(w.all, func(other Release) bool { return other.Tag == r.Tag }); n++ {
+	for n := 2; p.hasRun(r.Tag); n++ {
 		r.Tag = passed.Run + "." + strconv.Itoa(n)
 	}
 	return r
 }
 
-// send brings the image there, unless it is.
-func (w *work) send(ctx context.Context, release Release) error {
-	s := w.site
+// hasRun reports whether a release with that tag was there, and had run, when this one began.
+func (p *promotion) hasRun(tag string) bool {
+	return slices.ContainsFunc(p.releases, func(r Release) bool { return r.Tag == tag })
+}
+
+// send sends the image, unless it is there already.
+func (p *promotion) send(ctx context.Context, release Release) error {
+	s := p.site
 	tag := Repository(s.deployment.Name) + ":" + release.Tag
 	if release.imageID != "" {
-		w.Say("the image is there already")
+		p.Say("the image is there already")
 		return s.engine.Tag(ctx, release.imageID, tag)
 	}
-	w.Say("sending the image to " + s.Host())
-	sent, err := Transfer{Progress: w.Progress, Now: w.Now}.Send(ctx, w.From, s.engine, Cargo{
+	p.Say("sending the image to " + s.Host())
+	sent, err := transfer.Send(ctx, p.From, s.engine, transfer.Options{
 		Container: release.Container, Tag: tag, Labels: release.labels(s.deployment.Name), Command: s.deployment.Container.Command,
-		Sender: sender(release.Suite, release.Machine, s.deployment.Host),
+		Sender: sender(release.Suite, release.Machine, s.deployment.Host), Progress: p.Progress, Now: p.Now,
 	})
-	w.done.Sent = sent
+	p.result.Sent = sent
 	if sent.Refused != nil {
-		w.done.Warnings = append(w.done.Warnings, fmt.Sprintf("all layers of the image were sent, as the engine there did not take it without those that it has: %v", sent.Refused))
+		p.warn("all layers of the image were sent, because the engine there refused it without those that it has: %v", sent.Refused)
 	}
 	return err
 }
 
-// sender tells the promotions of one suite to one machine from others of the same name, which
-// may share the engine that tests run on.
-func sender(of ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(of, "\x00")))
+// sender returns a name for the promotions of one suite from one machine to another. Other
+// suites may share the engine that tests run on, and have a deployment of the same name.
+func sender(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:6])
 }
 
-// create makes the new container, which does not run yet.
-func (w *work) create(ctx context.Context, release Release, choice choice) (string, error) {
-	d := w.site.deployment
+// create creates the new container. It does not run yet.
+func (p *promotion) create(ctx context.Context, release Release, ports assignment) (string, error) {
+	d := p.site.deployment
 	c := d.Container
 	c.Name = d.Name + suffixNext
 	c.Image = Repository(d.Name) + ":" + release.Tag
-	c.Ports = choice.ports
-	c.Restart = "" // not before it was seen to work
+	c.Ports = ports.ports
+	c.Restart = "" // until it has been seen to work
 	c.Labels = release.labels(d.Name)
-	check := choice.check(d)
-	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, choice.label(), check.url, check.command
-	id, err := w.site.engine.Create(ctx, c)
+	check := ports.check(d)
+	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, ports.label(), check.url, check.command
+	id, err := p.site.engine.Create(ctx, c)
 	if err != nil {
-		return "", fmt.Errorf("make the new container: %w", err)
+		return "", fmt.Errorf("create the new container: %w", err)
 	}
 	return id, nil
 }
 
-// exchange carries out a swap, and tells what came of it.
-func (w *work) exchange(ctx context.Context, x swap) error {
-	current, running := w.found[""]
-	x.deployment = w.site.deployment
-	x.old, x.oldRunning, x.oldCheck = current.ID, running && current.Running(), checkOf(current)
+// exchange completes the swap, carries it out, and records its result.
+func (p *promotion) exchange(ctx context.Context, x swap) error {
+	current, exists := p.containers[""]
+	x.deployment = p.site.deployment
+	x.old, x.oldRunning, x.oldCheck = current.ID, exists && current.Running(), checkOf(current)
 	x.oldRelease = current.Labels[labelRelease]
-	if !running {
-		x.oldRelease = "before"
+	if !exists {
+		x.oldRelease = noRelease
 	}
-	x.previous = w.found[suffixPrevious].ID
-	x.choice.handover = x.choice.handover && x.oldRunning
-	if err := w.site.upload(ctx, x); err != nil {
+	x.previous = p.containers[suffixPrevious].ID
+	x.handover = x.handover && x.oldRunning
+	if err := p.site.upload(ctx, x); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	w.begun = true
-	if err := w.hold.send("g"); err != nil {
+	r, err := p.swap(context.WithoutCancel(ctx))
+	if err != nil {
 		return err
 	}
-	end, err := w.site.follow(context.WithoutCancel(ctx), w.Say)
+	if r.outcome != outcomeFiles {
+		_ = p.session.send("c") // what is left, the next promotion removes
+	}
+	p.result.Outage = r.outage
+	if r.outcome != x.verb {
+		return p.site.failed(r)
+	}
+	p.result.Now, p.result.Handover = x.release, x.handover
+	if exists {
+		p.result.Before = releaseOf(current.Labels, x.oldRelease)
+	}
+	p.prune(ctx)
+	return nil
+}
+
+// noRelease stands for the old release where nothing ran before.
+const noRelease = "before"
+
+// swap starts the swap that was uploaded, and waits for its end.
+func (p *promotion) swap(ctx context.Context) (swapResult, error) {
+	p.swapping = true
+	if err := p.session.send("g"); err != nil {
+		return swapResult{}, err
+	}
+	r, err := p.site.follow(ctx, p.Say)
 	if died := err; errors.Is(err, errSwapDied) {
-		if end, err = w.mend(context.WithoutCancel(ctx)); err != nil {
-			return errors.Join(died, err) // what it uses may be running
+		if r, err = p.mend(ctx); err != nil {
+			return r, errors.Join(died, err)
 		}
-		if end.outcome == outcomeBack {
-			w.begun = false
-			return died
+		if r.outcome == outcomeBack {
+			p.swapping = false
+			return r, died
 		}
 	}
 	if err != nil {
-		return withHint(fmt.Errorf("wait for the end of the exchange: %w", err), "runtests deploy --status "+x.deployment.Name+" tells what came of it")
+		return r, hint.Errorf("runtests deploy --status "+p.site.deployment.Name+" shows how it ended", "wait for the end of the exchange: %w", err)
 	}
-	w.begun = false
-	if end.outcome != outcomeFiles {
-		_ = w.hold.send("c") // what is left, the next promotion removes
-	}
-	w.done.Outage = end.outage
-	if end.outcome != x.verb {
-		return w.failed(end)
-	}
-	w.done.Now, w.done.Handover = x.release, x.choice.handover
-	if running {
-		w.done.Before = releaseOf(current.Labels, x.oldRelease)
-	}
-	w.prune(ctx)
-	return nil
+	p.swapping = false
+	return r, nil
+}
+
+func (p *promotion) warn(format string, args ...any) {
+	p.result.Warnings = append(p.result.Warnings, fmt.Sprintf(format, args...))
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/engine"
 	"runtests/pkg/suite"
 )
 
@@ -16,7 +18,7 @@ func release(tag, run string, hour int) Release {
 	return Release{Tag: tag, Run: run, Step: "ecs@debian", Time: time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC)}
 }
 
-// What can be gone back to is what came before, also when one run was promoted several times.
+// TestOlderReleases orders releases by age, also when one run was promoted several times.
 func TestOlderReleases(t *testing.T) {
 	a, b, b2, b10, c := release("a", "a", 1), release("b", "b", 2), release("b.2", "b", 2), release("b.10", "b", 2), release("c", "c", 3)
 	all := []Release{c, b10, b2, b, a}
@@ -34,8 +36,8 @@ func TestOlderReleases(t *testing.T) {
 	}
 }
 
-// The history of the machine knows better than the age: after a way back, a version that was
-// bad is not what the next one is gone back from.
+// TestOlderByHistory prefers the machine's history to the age: a version that was rolled back
+// is not rolled back to.
 func TestOlderByHistory(t *testing.T) {
 	all := []Release{release("v2.2", "v2", 2), release("v2", "v2", 2), release("v1", "v1", 1), release("v0", "v0", 0)}
 	did := func(words ...string) (past []event) {
@@ -52,7 +54,7 @@ func TestOlderByHistory(t *testing.T) {
 		{did("promoted v0", "promoted v1", "promoted v2", "rolled-back v1", "promoted v2.2"), "v2.2", "v1 v0"},
 		{did("promoted v0", "promoted v1", "promoted v2", "rolled-back v1"), "v1", "v0"},
 		{did("promoted v2", "promoted gone", "promoted v0"), "v0", "v2"},
-		{did("promoted v0", "promoted other"), "v2", "v1 v0"}, // it does not tell of what runs
+		{did("promoted v0", "promoted other"), "v2", "v1 v0"}, // it does not end with what runs
 		{did("rolled-back v0"), "v0", ""},
 	} {
 		var tags []string
@@ -66,7 +68,7 @@ func TestOlderByHistory(t *testing.T) {
 	}
 }
 
-// A release is what the labels say that it was given.
+// TestReleaseLabels reads back the labels of a release.
 func TestReleaseLabels(t *testing.T) {
 	want := Release{
 		Tag: "run", Run: "run", Suite: "s", Step: "t@i", Image: "sha256:0", Commit: "c0ffee", Machine: "ci", Container: "id",
@@ -77,32 +79,63 @@ func TestReleaseLabels(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, ok := (Release{}).labels("web")[LabelCommit]; ok {
-		t.Error("a commit that nobody knows is labelled")
+		t.Error("an unknown commit has a label")
 	}
 }
 
-// What the swap on the production machine prints is told once, also over two connections.
+// imageList is an engine that has these images.
+type imageList struct {
+	Engine
+	images []engine.ImageSummary
+}
+
+func (l imageList) Images(_ context.Context, labels map[string]string) ([]engine.ImageSummary, error) {
+	return slices.DeleteFunc(slices.Clone(l.images), func(i engine.ImageSummary) bool { return i.Labels[LabelName] != labels[LabelName] }), nil
+}
+
+// TestReleases finds the images of a deployment, the newest first, under the names that Docker
+// and Podman give them.
+func TestReleases(t *testing.T) {
+	image := func(id, deployment string, hour int, tags ...string) engine.ImageSummary {
+		return engine.ImageSummary{ID: id, Tags: tags, Labels: release("", id, hour).labels(deployment)}
+	}
+	found, err := releases(t.Context(), imageList{images: []engine.ImageSummary{
+		image("a", "web", 1, "runtests-deploy/web:a", "mine:a"),
+		image("b", "web", 2, "localhost/runtests-deploy/web:b.2", "docker.io/runtests-deploy/web:b"),
+		image("c", "other", 3, "runtests-deploy/web:c"),
+		image("d", "web", 4, "runtests-deploy/website:d"),
+	}}, "web")
+	var got []string
+	for _, r := range found {
+		got = append(got, r.Tag+" "+r.imageID)
+	}
+	if want := []string{"b.2 b", "b b", "a a"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("found %q, %v, want %q", got, err, want)
+	}
+}
+
+// TestFollow logs each line of a swap once, even over two connections.
 func TestFollow(t *testing.T) {
-	var told []string
-	said := 0
-	first := follower{said: &said, say: func(text string) { told = append(told, text) }}
+	var log []string
+	logged := 0
+	first := follower{logged: &logged, log: func(text string) { log = append(log, text) }}
 	for _, line := range []string{". one", ". two"} {
 		first.line(line)
 	}
-	second := follower{said: &said, say: first.say}
+	second := follower{logged: &logged, log: first.log}
 	for _, line := range []string{". one", ". two", ". three", "result failed-back 123 it ended with exit status 3 ", "| a log", "| ", "|  line"} {
 		second.line(line)
 	}
-	want := swapped{outcome: "failed-back", outage: 1230 * time.Millisecond, why: "it ended with exit status 3", log: []string{"a log", "", " line"}}
-	if diff := cmp.Diff(want, second.end, cmp.AllowUnexported(swapped{})); diff != "" {
+	want := swapResult{outcome: "failed-back", outage: 1230 * time.Millisecond, why: "it ended with exit status 3", log: []string{"a log", "", " line"}}
+	if diff := cmp.Diff(want, second.result, cmp.AllowUnexported(swapResult{})); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"one", "two", "three"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"one", "two", "three"}, log); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A promotion as commands, on a machine reached by ssh and with ports that are handed over.
+// TestByHand prints a promotion with a handover, to a machine reached by ssh.
 func TestByHand(t *testing.T) {
 	d := suite.Deployment{
 		Name: "web", Host: "ssh://me@prod:2222/run/x.sock", PortsFile: "/srv/ports", Drain: 2 * time.Second, Check: suite.HealthCheck{HTTP: "http://127.0.0.1:81/"},
@@ -117,7 +150,7 @@ func TestByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(text, "s3cret") {
-		t.Error("a secret is told")
+		t.Error("a secret is printed")
 	}
 	const there = "ssh -l me -p 2222 prod 'DOCKER_HOST=unix:///run/x.sock "
 	want := []string{

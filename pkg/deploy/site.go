@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"runtests/pkg/engine"
+	"runtests/pkg/hint"
 	"runtests/pkg/suite"
 )
 
@@ -21,42 +22,42 @@ type Site struct {
 	engine     Engine
 	state      string // the folder of the deployment's state there, absolute
 	taken      map[hostPort]bool
-	held       bool            // another promotion is going on, our own too
-	cutOff     bool            // a swap was, and is to be mended
-	ran        map[string]bool // the tags of the releases that have run, and were replaced
-	past       []event         // what became of each promotion and each way back, the latest last
+	held       bool            // a promotion is going on, possibly our own
+	cutOff     bool            // a swap was cut off and has to be mended
+	ran        map[string]bool // the tags of the releases that have run and were replaced
+	past       []event         // the promotions and rollbacks, the latest last
 }
 
-// event is a line of the history that the state has.
+// event is a line of the history on the production machine.
 type event struct {
 	at      time.Time
 	what    string // promoted, rolled-back, failed-…
 	release string // its tag
 }
 
-// Options say how production is reached.
+// Options say how to reach production.
 type Options struct {
-	// Here is the address of the engine that tests run on, which is production too for a
-	// deployment without a host.
+	// Here is the address of the engine that tests run on. It is production for a deployment
+	// without a host.
 	Here    string
 	Connect func(ctx context.Context, o engine.Options) (Engine, error) // default: engine.Connect
 }
 
-// Open reaches production and sees that a promotion can take place, so that nobody learns
-// after an hour that it cannot: the tools that are needed there, the places of the files,
-// the names of the containers, the ports.
+// Open connects to production and checks that a promotion can take place: the tools, the places
+// of the files, the names of the containers, the ports. It is called before the test is run, so
+// that nobody learns only after an hour that the promotion cannot be done (HeldError).
 func Open(ctx context.Context, d suite.Deployment, o Options) (*Site, error) {
 	s, err := reach(ctx, d, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ready(ctx); err != nil {
+	if err := s.checkReady(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// reach connects, and looks at the machine.
+// reach looks at the machine and connects to its engine.
 func reach(ctx context.Context, d suite.Deployment, o Options) (*Site, error) {
 	host := d.Host
 	if host == "" {
@@ -80,29 +81,29 @@ func reach(ctx context.Context, d suite.Deployment, o Options) (*Site, error) {
 	return s, nil
 }
 
-// Close ends the use of the production machine.
+// Close closes the connection to the engine.
 func (s *Site) Close() error { return s.engine.Close() }
 
-// Host is what a person calls the production machine.
+// Host returns the name of the production machine for messages.
 func (s *Site) Host() string { return s.machine.host }
 
-// ready says what stands in the way of a promotion.
-func (s *Site) ready(ctx context.Context) error {
+// checkReady returns an error if a promotion cannot take place.
+func (s *Site) checkReady(ctx context.Context) error {
 	if s.held {
 		return &HeldError{s.deployment.Name, s.Host()}
 	}
-	found, err := lookAtContainers(ctx, s.engine, s.deployment, s.Host())
+	found, err := findContainers(ctx, s.engine, s.deployment, s.Host())
 	if err != nil {
 		return err
 	}
 	if s.cutOff {
-		return nil // its containers may have the ports; what mends it chooses again
+		return nil // its containers may have the ports; they are assigned again when it is mended
 	}
-	_, err = choosePorts(s.deployment, s.taken, runningPorts(found), s.Host())
+	_, err = assignPorts(s.deployment, s.taken, runningPorts(found), s.Host())
 	return err
 }
 
-// runningPorts are the host's ports that the version which runs now has.
+// runningPorts returns the host ports of the version that runs now.
 func runningPorts(found containers) []publishedPort {
 	if current := found[""]; current.Running() {
 		return published(current)
@@ -110,9 +111,9 @@ func runningPorts(found containers) []publishedPort {
 	return nil
 }
 
-// lookScript tells what a promotion needs to know of the machine, a fact to a line. Its
-// arguments are the name of the state's folder, whether there is a URL to ask, and the places
-// of files.
+// lookScript prints the facts about the machine that a promotion needs, one a line. Its
+// arguments are the name of the state's folder, "1" if a URL will be checked, and the places of
+// the files.
 const lookScript = `
 state=$HOME/.local/state/runtests/deploy/$1
 echo "state $state"
@@ -146,7 +147,7 @@ done
 [ ! -s "$state/history" ] || grep -v ' failed-' "$state/history" | tail -n 1000 | sed 's/^/did /'
 `
 
-// places are those of all files that a promotion writes.
+// places returns the paths of all files that a promotion writes.
 func (s *Site) places() (all []string) {
 	for _, f := range s.deployment.Files {
 		all = append(all, f.Target)
@@ -157,7 +158,8 @@ func (s *Site) places() (all []string) {
 	return all
 }
 
-// stateName is the name of the state's folder: a machine may have several engines.
+// stateName returns the name of the state's folder. It depends on the engine, because a machine
+// may have several.
 func (s *Site) stateName() string {
 	name := s.deployment.Name
 	if socket := s.machine.socket; socket != "" && path.Clean(socket) != "/var/run/docker.sock" {
@@ -166,22 +168,21 @@ func (s *Site) stateName() string {
 	return name
 }
 
-// look asks the machine.
+// look reads the facts about the machine.
 func (s *Site) look(ctx context.Context) error {
-	d := s.deployment
-	asks := ""
-	if d.Check.HTTP != "" {
-		asks = "1"
+	url := ""
+	if s.deployment.Check.HTTP != "" {
+		url = "1"
 	}
-	told, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), asks}, s.places()...)...)
+	output, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), url}, s.places()...)...)
 	if err != nil {
 		return err
 	}
 	s.taken, s.ran, s.held, s.cutOff, s.past = map[hostPort]bool{}, map[string]bool{}, false, false, nil
 	var missing []string
-	for line := range strings.Lines(told) {
-		about, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		switch about {
+	for line := range strings.Lines(output) {
+		kind, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch kind {
 		case "state":
 			s.state = fact
 		case "missing":
@@ -204,13 +205,14 @@ func (s *Site) look(ctx context.Context) error {
 	}
 	switch {
 	case len(missing) > 0:
-		return withHint(fmt.Errorf("on %s there is no %s", s.Host(), strings.Join(missing, ", no ")), "install it there")
+		return hint.Errorf("install it there", "%s lacks %s", s.Host(), strings.Join(missing, ", "))
 	case err == nil && !path.IsAbs(s.state):
-		return fmt.Errorf("on %s: the user has no home", s.Host())
+		return fmt.Errorf("on %s: the user has no home directory", s.Host())
 	}
 	return err
 }
 
+// eventOf reads a line of the history; a malformed one gives a zero event.
 func eventOf(line string) event {
 	fields := strings.Fields(line)
 	if len(fields) != 3 {
@@ -220,56 +222,15 @@ func eventOf(line string) event {
 	return event{at, fields[1], fields[2]}
 }
 
-// Status is what runs in production.
-type Status struct {
-	Host      string
-	Current   Release // zero: nothing that we put there
-	State     string  // of its container: running, exited, …
-	Since     time.Time
-	Previous  []Release // those that can be gone back to, the newest first
-	CutOff    bool      // a promotion was; the next one mends it
-	Held      bool      // a promotion is going on
-	Container string    // its name
-}
-
-// Look tells what runs in production. Nothing is changed there.
-func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
-	bare := d
-	bare.Files, bare.PortsFile, bare.Check.HTTP = nil, "", ""
-	s, err := reach(ctx, bare, o)
-	if err != nil {
-		return Status{}, err
-	}
-	defer s.Close()
-	status := Status{Host: s.Host(), CutOff: s.cutOff && !s.held, Held: s.held, Container: d.Name}
-	found, err := lookAtContainers(ctx, s.engine, d, s.Host())
-	if err != nil {
-		return status, err
-	}
-	all, err := releases(ctx, s.engine, d.Name)
-	if err != nil {
-		return status, err
-	}
-	current, ok := found[""]
-	if !ok {
-		return status, nil
-	}
-	status.Current, status.State, status.Since = releaseOf(current.Labels, current.Labels[labelRelease]), current.State, current.Created
-	if n := len(s.past); n > 0 && s.past[n-1].release == status.Current.Tag && !s.past[n-1].at.IsZero() {
-		status.Since = s.past[n-1].at
-	}
-	status.Previous = older(s.past, s.thatRan(all), status.Current)
-	return status, nil
-}
-
-// thatRan are those of the releases that have been seen to work: not what a promotion left that
-// was killed before it came so far.
+// thatRan returns the releases that have run, and so leaves out those of promotions that were
+// killed before that.
 func (s *Site) thatRan(all []Release) []Release {
 	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return !s.ran[r.Tag] })
 }
 
-// older are those of the releases that can be gone back to from one, the first one first: as
-// they followed each other on the machine, where its history has that, otherwise by their age.
+// older returns the releases that can be rolled back to from current, the first to be tried
+// first. The order is that in which they ran on the machine if its history says so, and
+// otherwise that of their age.
 func older(past []event, all []Release, current Release) []Release {
 	var below []string
 	for _, e := range past {

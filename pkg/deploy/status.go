@@ -1,12 +1,57 @@
 package deploy
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
+
+	"runtests/pkg/suite"
 )
 
-// String tells a person what runs, a line or a few, without a final newline.
+// Status is what runs in production.
+type Status struct {
+	Host      string
+	Current   Release // zero: nothing of ours
+	State     string  // of its container: running, exited, …
+	Since     time.Time
+	Previous  []Release // those that can be rolled back to, the newest first
+	CutOff    bool      // an exchange was, and the next promotion finishes or undoes it
+	Held      bool      // a promotion is going on
+	Container string    // its name
+}
+
+// Look returns what runs in production. It changes nothing there.
+func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
+	bare := d
+	bare.Files, bare.PortsFile, bare.Check.HTTP = nil, "", "" // what they need does not matter here
+	s, err := reach(ctx, bare, o)
+	if err != nil {
+		return Status{}, err
+	}
+	defer s.Close()
+	status := Status{Host: s.Host(), CutOff: s.cutOff && !s.held, Held: s.held, Container: d.Name}
+	found, err := findContainers(ctx, s.engine, d, s.Host())
+	if err != nil {
+		return status, err
+	}
+	all, err := releases(ctx, s.engine, d.Name)
+	if err != nil {
+		return status, err
+	}
+	current, ok := found[""]
+	if !ok {
+		return status, nil
+	}
+	status.Current, status.State, status.Since = releaseOf(current.Labels, current.Labels[labelRelease]), current.State, current.Created
+	if n := len(s.past); n > 0 && s.past[n-1].release == status.Current.Tag && !s.past[n-1].at.IsZero() {
+		status.Since = s.past[n-1].at
+	}
+	status.Previous = older(s.past, s.thatRan(all), status.Current)
+	return status, nil
+}
+
+// String returns the status as one or more lines, without a final newline.
 func (s Status) String() string {
 	var b strings.Builder
 	if s.Current.Tag == "" {
@@ -18,10 +63,10 @@ func (s Status) String() string {
 		b.WriteString("\n  a promotion is going on")
 	}
 	if s.CutOff {
-		b.WriteString("\n  a promotion was cut off: the next one mends it")
+		b.WriteString("\n  an exchange was cut off; the next promotion finishes or undoes it")
 	}
 	for _, r := range s.Previous {
-		fmt.Fprintf(&b, "\n  before: %s", r)
+		fmt.Fprintf(&b, "\n  previous: %s", r)
 	}
 	return b.String()
 }

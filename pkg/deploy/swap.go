@@ -24,63 +24,63 @@ import (
 //go:embed swap.sh
 var swapScript string
 
-// check is a health check, as the script and the labels have it.
+// check is a health check, in the form of the plan and the labels.
 type check struct {
 	url     string // empty: none
 	command string // quoted for a shell; empty: none
 }
 
-// checkOf is the health check that a container was made with.
+// checkOf returns the health check with which a container was created.
 func checkOf(c container.Summary) check {
 	return check{c.Labels[labelCheck], c.Labels[labelCheckCommand]}
 }
 
-// check is that of a container which has the chosen ports.
-func (c choice) check(d suite.Deployment) check {
-	return check{c.checkURL(d), shellescape.QuoteCommand(d.Check.Command)}
+// check returns the health check of a container with these ports.
+func (a assignment) check(d suite.Deployment) check {
+	return check{a.checkURL(d), shellescape.QuoteCommand(d.Check.Command)}
 }
 
-// swap is an exchange of the container of a deployment: what swap.sh is told.
+// swap describes an exchange of the container of a deployment for swap.sh.
 type swap struct {
+	assignment // of the new container
 	deployment suite.Deployment
-	verb       string // what became of the release, when all goes well
+	verb       string // the outcome when all goes well: promoted or rolled-back
 	new        string // a container's ID
 	old        string // empty: there is none
 	oldRunning bool
 	previous   string // the container called NAME-previous
 	release    Release
 	oldRelease string // a tag
-	choice     choice
 	// check is that of the new version, oldCheck of the old one.
 	check, oldCheck check
-	// fromRelease is the tag of a release whose files are put in place again; empty: those of the deployment are.
+	// fromRelease is the tag of the release whose files are put back; empty: the deployment's files are new.
 	fromRelease string
 }
 
-// plan is the swap in the words of the script.
-func (w swap) plan() string {
+// plan returns the swap as shell variables.
+func (x swap) plan() string {
 	var b strings.Builder
 	set := func(name, value string) { fmt.Fprintf(&b, "%s=%s\n", name, shellescape.Quote(value)) }
-	d := w.deployment
+	d := x.deployment
 	mode, drain := "replace", time.Duration(0)
-	if w.choice.handover {
+	if x.handover {
 		mode, drain = "handover", d.Drain
 	}
 	set("name", d.Name)
-	set("verb", w.verb)
+	set("verb", x.verb)
 	set("mode", mode)
-	set("new", w.new)
-	set("old", w.old)
-	set("old_running", map[bool]string{true: "1", false: "0"}[w.oldRunning])
-	set("previous", w.previous)
-	set("release", w.release.Tag)
-	set("old_release", w.oldRelease)
+	set("new", x.new)
+	set("old", x.old)
+	set("old_running", map[bool]string{true: "1", false: "0"}[x.oldRunning])
+	set("previous", x.previous)
+	set("release", x.release.Tag)
+	set("old_release", x.oldRelease)
 	set("grace", strconv.Itoa(int(d.Container.StopGrace.Round(time.Second).Seconds())))
 	set("restart", d.Container.Restart)
-	set("check_url", w.check.url)
-	set("check_command", w.check.command)
-	set("old_url", w.oldCheck.url)
-	set("old_command", w.oldCheck.command)
+	set("check_url", x.check.url)
+	set("check_command", x.check.command)
+	set("old_url", x.oldCheck.url)
+	set("old_command", x.oldCheck.command)
 	set("check_timeout", report.Duration(d.Check.Timeout).String())
 	set("check_limit", strconv.FormatInt(d.Check.Timeout.Milliseconds()/10, 10)) // hundredths of a second
 	set("check_interval", seconds(d.Check.Interval))
@@ -89,40 +89,34 @@ func (w swap) plan() string {
 	return b.String()
 }
 
-// seconds are as sleep(1) takes them.
+// seconds formats a duration for sleep(1).
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
 // archive writes the folder of the swap: the script, the plan, and the files.
-func (w swap) archive(to io.Writer) error {
+func (x swap) archive(to io.Writer) error {
 	out := tar.NewWriter(to)
 	var places strings.Builder
-	if w.fromRelease == "" {
-		for _, f := range w.deployment.Files {
+	if x.fromRelease == "" {
+		for i, f := range x.deployment.Files {
 			places.WriteString(f.Target + "\n")
-		}
-	}
-	texts := []struct{ name, text string }{
-		{"swap.sh", swapScript}, {"ports", w.choice.file()}, {"places", places.String()},
-	}
-	for _, one := range texts {
-		mode := int64(0o600)
-		if one.name == "ports" { // a proxy reads it
-			mode = 0o644
-		}
-		if err := addFile(out, one.name, mode, strings.NewReader(one.text), int64(len(one.text))); err != nil {
-			return err
-		}
-	}
-	if w.fromRelease == "" {
-		for i, f := range w.deployment.Files {
 			if err := addLocal(out, fmt.Sprintf("files/%d", i+1), f.Source); err != nil {
 				return err
 			}
 		}
 	}
-	plan := w.plan() // last: what has it is whole
-	if err := addFile(out, "plan", 0o600, strings.NewReader(plan), int64(len(plan))); err != nil {
-		return err
+	for _, file := range []struct {
+		name string
+		mode int64
+		text string
+	}{
+		{"swap.sh", 0o600, swapScript},
+		{"ports", 0o644, x.file()}, // a proxy reads it
+		{"places", 0o600, places.String()},
+		{"plan", 0o600, x.plan()}, // last: a folder with a plan is complete
+	} {
+		if err := addFile(out, file.name, file.mode, strings.NewReader(file.text), int64(len(file.text))); err != nil {
+			return err
+		}
 	}
 	return out.Close()
 }
@@ -151,19 +145,19 @@ func addLocal(out *tar.Writer, name, file string) error {
 	return nil
 }
 
-// uploadScript puts the folder of a swap in place, whole. Its arguments are the state's
+// uploadScript puts the folder of a swap in place in one step. Its arguments are the state's
 // folder and the release whose files are put back, if there is one.
 const uploadScript = `
 set -e
 umask 077
 cd "$1"
 rm -rf swap.part swap.gone
-[ ! -e swap ] || mv swap swap.gone # a part of it would be taken for one that was cut off
+[ ! -e swap ] || mv swap swap.gone # a half-removed swap would look like one that was cut off
 rm -rf swap.gone
 mkdir -p swap.part/files
 tar -x -p -f - -C swap.part
 if [ -n "$2" ]; then
-	[ -e "releases/$2/places" ] || { echo "the files that were kept for $2 are not there: $1/releases/$2" >&2; exit 1; }
+	[ -e "releases/$2/places" ] || { echo "the files kept for $2 are missing: $1/releases/$2" >&2; exit 1; }
 	cp -Rp "releases/$2/files" swap.part/
 	cp "releases/$2/places" swap.part/places
 fi
@@ -172,20 +166,20 @@ mv swap.part swap
 timeout -k 1 30 sync || :
 `
 
-// uploadBound is how long the files may take.
+// uploadBound is how long copying the files may take.
 const uploadBound = time.Hour
 
-func (s *Site) upload(ctx context.Context, w swap) error {
+func (s *Site) upload(ctx context.Context, x swap) error {
 	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(w.archive(writer)) }()
+	go func() { writer.CloseWithError(x.archive(writer)) }()
 	defer reader.Close()
-	if _, err := s.machine.feed(ctx, uploadBound, reader, uploadScript, s.state, w.fromRelease); err != nil {
+	if _, err := s.machine.feed(ctx, uploadBound, reader, uploadScript, s.state, x.fromRelease); err != nil {
 		return fmt.Errorf("copy the files: %w", err)
 	}
 	return nil
 }
 
-// followScript prints what the swap prints, then a line with its result, then the log of a
+// followScript prints the output of the swap, then a line with its result, then the log of a
 // new version that did not work. Its argument is the state's folder.
 const followScript = `
 cd "$1" || exit
@@ -212,111 +206,109 @@ echo "result $(cat swap/result)"
 [ ! -e swap/new.log ] || sed 's/^/| /' swap/new.log
 `
 
-// swapped is the end of a swap.
-type swapped struct {
-	outcome string // the verb; failed-back: all is as it was; failed-none: nothing runs, as before; failed-stopped: the old version does not run, as before; failed-down: the old version does not answer; failed-files: its files are not in their places
+// swapResult is the result of a swap.
+type swapResult struct {
+	outcome string // the verb, or one of failed-…
 	outage  time.Duration
 	why     string
-	log     []string // of a new version that did not work, its last lines
+	log     []string // the last lines of a new version that did not work
 }
 
-// errSwapDied says that the script was killed, or its machine went down.
+// errSwapDied reports that the script was killed, or its machine went down.
 var errSwapDied = errors.New("the exchange was cut off on the production machine")
 
-// follow waits for the end of the swap, and says what it does. A connection that breaks is
-// made again: the swap goes on without it.
-func (s *Site) follow(ctx context.Context, say func(string)) (swapped, error) {
+// follow logs what the swap does, and waits for its result. A connection that breaks is made
+// again, since the swap goes on without it.
+func (s *Site) follow(ctx context.Context, log func(string)) (swapResult, error) {
 	bound := s.deployment.Check.Timeout*2 + s.deployment.Container.StopGrace*2 + s.deployment.Drain + 5*time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the exchange has not ended within %s", bound))
 	defer cancel()
-	said, told := 0, ""
+	logged, lastFault := 0, ""
 	for {
-		end, err := s.followOnce(ctx, &said, say)
+		r, err := s.followOnce(ctx, &logged, log)
 		var away *awayError
 		if err == nil || !errors.As(err, &away) {
-			return end, err
+			return r, err
 		}
-		if text := err.Error(); text != told {
-			say(text + "; the exchange goes on there, trying again")
-			told = text
+		if fault := err.Error(); fault != lastFault {
+			log(fault + "; the exchange goes on there, reconnecting")
+			lastFault = fault
 		}
 		select {
 		case <-ctx.Done():
-			return end, fmt.Errorf("%w: %w", err, context.Cause(ctx))
+			return r, fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		case <-time.After(reconnectPause):
 		}
 	}
 }
 
-// reconnectPause is how long after a broken connection the next one is tried.
+// reconnectPause is the time between a broken connection and the next attempt.
 const reconnectPause = 3 * time.Second
 
-// maxFollowed bounds what is read of the swap's output and of a log, in bytes.
-const maxFollowed = 4 << 20
+// maxFollowed bounds the output of followScript that is read, in bytes; maxFollowedLine bounds
+// a line of it.
+const (
+	maxFollowed     = 4 << 20
+	maxFollowedLine = 1 << 20
+)
 
-func (s *Site) followOnce(ctx context.Context, said *int, say func(string)) (end swapped, err error) {
+func (s *Site) followOnce(ctx context.Context, logged *int, log func(string)) (r swapResult, err error) {
 	cmd := s.machine.command(ctx, followScript, s.state)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return end, err
+		return r, err
 	}
 	if err := cmd.Start(); err != nil {
-		return end, err
+		return r, err
 	}
-	f := follower{said: said, say: say}
-	lines := lineReader(io.LimitReader(stdout, maxFollowed))
+	f := follower{logged: logged, log: log}
+	lines := bufio.NewScanner(io.LimitReader(stdout, maxFollowed))
+	lines.Buffer(nil, maxFollowedLine)
 	for lines.Scan() {
 		f.line(lines.Text())
 	}
 	_, _ = io.Copy(io.Discard, stdout)
 	if err := cmd.Wait(); err != nil {
-		return end, s.machine.fault(ctx, err, stderr.String())
+		return r, s.machine.fault(ctx, err, stderr.String())
 	}
 	switch {
 	case f.dead:
-		return end, errSwapDied
-	case f.end.outcome == "":
-		return end, &awayError{host: s.Host()}
+		return r, errSwapDied
+	case f.result.outcome == "":
+		return r, &awayError{host: s.Host()}
 	}
-	return f.end, nil
+	return f.result, nil
 }
 
-// follower reads what followScript prints.
+// follower reads the output of followScript.
 type follower struct {
-	said  *int // lines that were said before a connection broke
-	lines int
-	say   func(string)
-	end   swapped
-	dead  bool
+	logged *int // how many lines of the swap's output were logged, over all connections
+	lines  int
+	log    func(string)
+	result swapResult
+	dead   bool
 }
 
 func (f *follower) line(text string) {
-	about, rest, _ := strings.Cut(text, " ")
-	switch about {
+	kind, rest, _ := strings.Cut(text, " ")
+	switch kind {
 	case ".":
-		if f.lines++; f.lines > *f.said {
-			*f.said = f.lines
-			f.say(rest)
+		if f.lines++; f.lines > *f.logged {
+			*f.logged = f.lines
+			f.log(rest)
 		}
 	case "dead":
 		f.dead = true
-	case "result":
+	case "result": // OUTCOME HUNDREDTHS WHY
 		var hundredths string
-		f.end.outcome, rest, _ = strings.Cut(rest, " ")
-		hundredths, f.end.why, _ = strings.Cut(rest, " ")
-		f.end.why = strings.TrimSpace(f.end.why)
+		f.result.outcome, rest, _ = strings.Cut(rest, " ")
+		hundredths, f.result.why, _ = strings.Cut(rest, " ")
+		f.result.why = strings.TrimSpace(f.result.why)
 		n, _ := strconv.Atoi(hundredths)
-		f.end.outage = time.Duration(n) * 10 * time.Millisecond
+		f.result.outage = time.Duration(n) * 10 * time.Millisecond
 	case "|":
-		f.end.log = append(f.end.log, rest)
+		f.result.log = append(f.result.log, rest)
 	}
-}
-
-// lineReader reads lines of up to a megabyte.
-func lineReader(r io.Reader) *bufio.Scanner {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	return lines
 }

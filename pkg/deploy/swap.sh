@@ -1,21 +1,20 @@
 # shellcheck shell=sh disable=SC1091,SC2154
-# Exchanges the container of a deployment for another one, on the production machine. POSIX sh.
+# Replaces the container of a deployment by another one, on the production machine. POSIX sh.
 #
-# It runs on its own: the machine that sent it may die, or the connection be cut, in the midst of it. Before it
-# touches anything it has, in the folder swap beside it, the file plan (what is to be done, as variables). Each of
-# its parts can be repeated: when it is cut off itself, by a power cut say, "mend" finishes what was committed, and
-# takes back what was not. Its end is the file result: one line.
+# It needs nobody: the machine that sent it may die, or the connection break, while it runs. Its folder holds the plan
+# (what to do, as variables) and the files. Every part of it can be repeated. If it is cut off itself, for instance by
+# a power cut, "mend" finishes what was committed and undoes what was not. It ends with the file result: one line.
 #
-#   sh STATE/swap/swap.sh go      the lock of STATE, the folder of the deployment's state, is held on descriptor 9
-#   sh STATE/swap/swap.sh mend    the same, when a swap before was cut off
+#   sh STATE/swap/swap.sh go      STATE is the folder of the deployment's state; descriptor 9 holds its lock
+#   sh STATE/swap/swap.sh mend    the same, after a swap that was cut off
 set -u
 umask 077
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY CDPATH
 cd "${0%/*}/.." || exit 2
 mending=
 [ "$1" != mend ] || mending=1
-# The pid is for who follows. Then what the script before left running is waited for, which has this descriptor too: only
-# one is at work. What has an end, or is being mended, is not begun.
+# The pid is for followScript. Descriptor 8 is inherited by every command, so the lock on busy waits for what an earlier
+# script left running: only one is at work. A swap that has a result, or that is being mended, is not begun.
 echo $$ >swap/pid.part && mv swap/pid.part swap/pid || exit
 exec 8>>busy && flock -w 600 8 || exit
 [ -e swap/plan ] && [ ! -s swap/result ] || exit
@@ -28,17 +27,17 @@ fi
 
 say() { printf '%s\n' "$*"; }
 
-# d: the docker client, which waits for an engine for ever. $limit is in seconds.
+# d ARGUMENT...: the docker client within $limit seconds; by itself it waits for an engine for ever.
 limit=120
 d() { timeout -k 10 "$limit" docker "$@"; }
 
-# now: hundredths of a second of the machine's own clock, which nobody sets.
+# now: the time since boot in hundredths of a second; unlike the date, nobody sets it.
 now() {
 	read -r uptime _ </proc/uptime
 	echo "${uptime%.*}${uptime#*.}"
 }
 
-# must ARGUMENT...: d, until it succeeds, for a while: an engine may be starting, a port not yet free. It says why not.
+# must ARGUMENT...: repeat d until it succeeds, for about ten seconds: the engine may be starting, a port not free yet.
 must() {
 	tries=0
 	until words=$(d "$@" 2>&1); do
@@ -48,13 +47,16 @@ must() {
 	done
 }
 
-# settle: what was written outlives a power cut.
+# settle: make what was written outlive a power cut.
 settle() { timeout -k 1 30 sync || :; }
 
+# is CONTAINER FLAG: report whether a flag of its state is set, e.g. Running.
 is() { [ "$(d inspect --type container -f "{{.State.$2}}" "$1" 2>/dev/null)" = true ]; }
+
+# named CONTAINER: print /NAME.
 named() { d inspect --type container -f '{{.Name}}' "$1" 2>/dev/null; }
 
-# each_file COMMAND: call it with the number and the place of each file.
+# each_file COMMAND: call the command with the number and the place of each file.
 each_file() {
 	number=0
 	while IFS= read -r place; do
@@ -63,12 +65,12 @@ each_file() {
 	done <swap/places
 }
 
-# real FILE: where a link leads.
+# real FILE: print the file that a link leads to, or the file itself.
 real() {
 	if [ -L "$1" ]; then readlink -f -- "$1"; else printf '%s\n' "$1"; fi
 }
 
-# save_file: what is in the place of a file is kept, once. A copy is whole when it has its name.
+# save_file NUMBER PLACE: save what is in the place, unless that was done. A copy gets its name when it is complete.
 save_file() {
 	[ ! -e "swap/saved/$1" ] && [ ! -e "swap/saved/$1.none" ] || return 0
 	target=$(real "$2")
@@ -79,18 +81,18 @@ save_file() {
 	fi
 }
 
-# move FILE PLACE: the file takes the place, in one moment. A link needs no room on a full disk.
+# move FILE PLACE: put the file in the place in one step. A link needs no room on a full disk.
 move() {
 	target=$(real "$2")
-	# shellcheck disable=SC3013 # a shell without -ef goes on, and so may others
-	if [ "$1" -ef "$target" ] 2>/dev/null; then return; fi # it has been done before
+	# shellcheck disable=SC3013 # a shell without -ef moves it once more, which does no harm
+	if [ "$1" -ef "$target" ] 2>/dev/null; then return; fi # it was done before
 	beside=${target%/*}/.${target##*/}.$name-next
 	rm -f -- "$beside"
 	ln -- "$1" "$beside" 2>/dev/null || cp -p -- "$1" "$beside" || return
 	mv -f -- "$beside" "$target"
 }
 
-# put_file: a file that a version had not, as .none says, goes.
+# put_file NUMBER PLACE: put a file of the new version in its place; .none means that the version has no such file.
 put_file() {
 	if [ -e "swap/files/$1.none" ]; then
 		rm -f -- "$(real "$2")"
@@ -99,7 +101,7 @@ put_file() {
 	fi
 }
 
-# restore_file: one that cannot go back does not keep the others from it.
+# restore_file NUMBER PLACE: put a file of the old version back. A failure sets $lost, so that the others follow all the same.
 restore_file() {
 	target=$(real "$2")
 	rm -f -- "${target%/*}/.${target##*/}.$name-next"
@@ -110,7 +112,7 @@ restore_file() {
 	fi
 }
 
-# attempt CONTAINER: the health check once; its words are for the case that it is the last.
+# attempt CONTAINER: do the health check once, and print why it fails.
 attempt() {
 	if [ -n "$check_url" ]; then
 		if command -v curl >/dev/null; then
@@ -120,13 +122,13 @@ attempt() {
 		fi
 	elif [ -n "$check_command" ]; then
 		eval "timeout -k 1 10 docker exec $1 $check_command" 2>&1 || { status=$?; echo "exit status $status"; return 1; }
-	else # nothing to ask: that it stays is all that can be known
+	else # without a check, all that can be known is that the container keeps running
 		sleep 3
 		is "$1" Running
 	fi
 }
 
-# healthy CONTAINER: it answers within the time; otherwise $why says why not.
+# healthy CONTAINER: wait until it passes its health check. If it does not in time, set $why and fail.
 healthy() {
 	since=$(now)
 	while :; do
@@ -145,7 +147,7 @@ healthy() {
 	done
 }
 
-# outlast: the engine starts the old version again, should the machine lose its power while none runs.
+# outlast: make the engine start the old version again if the power fails while neither version runs.
 outlast() {
 	if [ ! -e swap/old_restart ]; then
 		policy=$(d inspect --type container -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' "$old") || return
@@ -155,7 +157,7 @@ outlast() {
 	d update --restart always "$old" >/dev/null
 }
 
-# stop CONTAINER: within its grace.
+# stop CONTAINER: stop it within its grace period.
 stop() {
 	limit=$((grace + 60))
 	words=$(d stop -t "$grace" "$1" 2>&1)
@@ -164,14 +166,14 @@ stop() {
 	return "$1"
 }
 
-# names RUNS [BEFORE]: they are called NAME and NAME-previous.
+# names CONTAINER [PREVIOUS]: give them the names NAME and NAME-previous.
 names() {
 	if [ -n "${2:-}" ] && [ "$(named "$2")" = "/$name" ]; then must rename "$2" "$name-outgoing" || return; fi
 	[ "$(named "$1")" = "/$name" ] || must rename "$1" "$name" || return
 	[ -z "${2:-}" ] || [ "$(named "$2")" = "/$name-previous" ] || must rename "$2" "$name-previous"
 }
 
-# begin: everything up to the moment from which there is no way back. $why says why that was not reached.
+# begin: do everything up to the commitment. If that is not reached, set $why and fail.
 begin() {
 	say "moving the files into place"
 	if ! each_file save_file || ! settle || ! each_file put_file; then
@@ -179,7 +181,7 @@ begin() {
 		return 1
 	fi
 	if [ "$mode" = replace ] && [ -n "$old" ] && is "$old" Running; then
-		outlast || say "the engine will not start the old version after a power cut"
+		outlast || say "the engine would not start the old version after a power cut: its restart policy could not be set"
 		say "stopping the old version"
 		printf '%s %s\n' "$(now)" "$(boot)" >swap/stopped
 		stop "$old" || { why="the old version could not be stopped: $words"; return 1; }
@@ -190,27 +192,27 @@ begin() {
 	ended=$(now)
 	say "the new version answers"
 	if [ -n "$ports_file" ]; then
-		# from then on it is the one that must come up with the engine
+		# once the proxy knows its ports, it must start with the engine
 		[ "$mode" = replace ] || d update --restart "$restart" "$new" >/dev/null || { why="its restart policy could not be set"; return 1; }
 		move swap/ports "$ports_file" || { why="$ports_file could not be written"; return 1; }
 	fi
 }
 
-# finish: what follows that moment. It can be repeated. Where it fails it has no end: the next one mends it. With $ill the
-# new version does not answer any more.
+# finish: commit, and complete the exchange. If it fails, the swap has no result and has to be mended; $ill is set if the
+# new version no longer answers.
 finish() {
 	ill=
 	printf '' >swap/committed || return
 	settle
-	must update --restart "$restart" "$new" || return # it was not to start by itself until now
+	must update --restart "$restart" "$new" || return # until now it did not start by itself
 	if [ -n "$old" ]; then
-		# always would start it with the engine, beside the new one
+		# its policy "always" would start it with the engine, beside the new version
 		must update --restart no "$old" || return
 		if [ "$mode" = handover ] && is "$old" Running; then
-			[ "$drain" = 0 ] || say "the old version has ${drain}s to end what it does"
+			[ "$drain" = 0 ] || say "the old version has ${drain}s to finish its work"
 			sleep "$drain" 2>/dev/null || sleep 2
 		fi
-		stop "$old" || stop "$old" || return # in its place it runs only after a power cut, and has the ports
+		stop "$old" || stop "$old" || return # in mode replace it runs here only after a power cut, and has the ports
 	fi
 	must start "$new" || ill=1
 	if [ -n "$mending" ] && [ -z "$ill" ]; then healthy "$new" || ill=1; fi
@@ -219,7 +221,7 @@ finish() {
 		must rm -fv "$previous" || return
 	fi
 	names "$new" "$old" || return
-	# the files of the version before are those that were found, for going back
+	# the files that were found belong to the old version, and are kept for rolling back
 	if [ -d swap/saved ]; then
 		mkdir -p "releases/$old_release" && cp swap/places "releases/$old_release/places" || return
 		rm -rf "releases/$old_release/files"
@@ -228,10 +230,10 @@ finish() {
 	fi
 }
 
-# back: everything as it was, the old version first. $state says what could not be made so.
+# back: undo everything, the old version first. It sets $state to what could not be undone.
 back() {
 	state=back
-	say "$why; going back"
+	say "$why; undoing the exchange"
 	[ "$new" != "$previous" ] || d update --restart no "$new" >/dev/null
 	limit=30
 	d stop -t 1 "$new" >/dev/null 2>&1
@@ -243,7 +245,7 @@ back() {
 	[ -z "$ports_file" ] || restore_file ports "$ports_file"
 	if [ -n "$lost" ]; then
 		state=files
-		why="$why; the files of the old version could not be put back"
+		say "the files of the old version could not be put back"
 	fi
 	if [ -z "$old" ]; then
 		[ "$state" = files ] || state=none
@@ -263,11 +265,11 @@ back() {
 	fi
 }
 
-# resume: the old version runs again, and answers.
+# resume: start the old version again, and wait until it answers.
 resume() {
 	answers=1
 	if [ -e swap/stopped ] && is "$old" Running; then
-		# an order to stop it may still be carried out; or the engine started it after a power cut, on the new files
+		# the order to stop it may still be under way, or the engine started it on the new files after a power cut
 		stop "$old"
 	fi
 	must start "$old" || answers=
@@ -286,20 +288,20 @@ resume() {
 	return 1
 }
 
-# boot tells one start of the machine from another.
+# boot: print an ID that is new each time the machine starts.
 boot() { cat /proc/sys/kernel/random/boot_id; }
 
-# outage: how long nothing answered, in hundredths of a second.
+# outage: print how long nothing answered, in hundredths of a second.
 outage() {
 	if [ -e swap/stopped ]; then
 		read -r stopped booted <swap/stopped
-		# not when it was before a reboot
+		# the clock starts again when the machine does
 		[ "$booted" = "$(boot)" ] && [ "$ended" -ge "$stopped" ] && echo $((ended - stopped)) && return
 	fi
 	echo 0
 }
 
-# end OUTCOME: the result, whole or not there.
+# end OUTCOME: write the history and the result, in one step.
 end() {
 	settle
 	say "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 $release" >>history
@@ -310,12 +312,12 @@ why=
 ended=$(now)
 if [ -n "$mending" ]; then
 	if [ ! -e swap/committed ]; then
-		why="it was cut off"
+		why="the exchange was cut off"
 	elif finish; then
 		end "$verb"
 		exit
 	elif [ -n "$ill" ]; then
-		why="after it was cut off it does not work any more: ${why:-$words}"
+		why="it stopped working after the exchange was cut off: ${why:-$words}"
 	else
 		exit
 	fi

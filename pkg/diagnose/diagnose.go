@@ -1,7 +1,6 @@
-// Package diagnose finds out why a test fails that passed before, by experiment: it runs the
-// test again as it is, on the image that it last passed on, and with the files that it last
-// passed with, and says what it is when one of them passes. What could not be tried is told,
-// and nothing is guessed.
+// Package diagnose finds by experiment why a test fails that passed before. It runs the test again
+// unchanged, on the last image it passed on, and with the last files it passed with; the experiment
+// that passes shows the cause. The verdict says what could not be tried, and nothing is guessed.
 package diagnose
 
 import (
@@ -22,51 +21,51 @@ import (
 
 // Case is a test that fails newly.
 type Case struct {
-	Index  int            // of the step in the run
+	Index  int            // the index of the step in the run
 	Step   suite.Step     // as it was run
 	Failed report.Result  // how it failed
-	Passed history.Pass   // when it last passed
-	Tree   worktree.State // of its directory, when the run began; zero: it is in no git work tree
+	Passed history.Pass   // how it last passed
+	Tree   worktree.State // the state of its directory when the run began; zero: in no git work tree
 }
 
 // Lab is what the experiments need.
 type Lab interface {
-	// Try runs the step once more; the error says that this proves nothing.
+	// Try runs the step once more. It returns an error if the trial proves nothing.
 	Try(ctx context.Context, t runner.Trial) (report.Trial, error)
 	// Image returns the name by which a person finds the image of that ID (container.ErrNoImage).
 	Image(ctx context.Context, id string) (name string, err error)
-	// Packages returns what is not installed in both images alike.
+	// Packages returns the packages that differ between two images, by ID.
 	Packages(ctx context.Context, before, after string) ([]report.PackageChange, error)
-	// Work makes a folder on this machine, which the finder removes.
+	// Work makes a temporary folder on this machine. The caller removes it.
 	Work() (path string, err error)
-	// Conclude records the verdict of the step of that index.
+	// Conclude records the verdict about the step with that index.
 	Conclude(index int, verdict report.Verdict) error
 }
 
 // Finder finds the causes of failures.
 type Finder struct {
 	Lab    Lab
-	CLI    string // the command a person would type: docker, podman
-	Remote bool   // the engine is on another machine: it does not see the files of this one
+	CLI    string // the command that a person types: docker, podman
+	Remote bool   // the engine is on another machine, so it cannot mount files of this machine
 }
 
-// A TimeoutError is the cause of the context of a diagnosis whose time is over.
+// A TimeoutError is the cause of a context when the time for diagnosis is over.
 type TimeoutError struct{ Limit time.Duration }
 
 func (e *TimeoutError) Error() string {
 	return fmt.Sprintf("the time of %s to find causes was over (diagnose_timeout)", report.Duration(e.Limit))
 }
 
-// Wanted says that the cause of a step's failure is to be looked for: it is a test that fails
-// newly, and it came to an end that tells something of it.
+// Wanted reports whether to look for the cause of a result: it is a new failure of a test, which ran
+// to an end that is evidence about the test.
 func Wanted(result report.Result) bool {
 	return result.Kind == report.Test && result.Outcome != report.Passed && runner.Ran(result) &&
 		result.Trend != nil && result.Trend.Change == report.NewlyFailing && result.Trend.Passed != ""
 }
 
-// Find looks for the causes of cases, one after the other, the quickest test first: a slow
-// one does not take the time of all. When ctx ends, the verdicts of the rest say why. The
-// error says that verdicts could not be recorded.
+// Find looks for the causes of cases one after the other, the quickest test first, so that a slow test
+// does not use up the time. When ctx ends, the verdicts of the remaining cases say why. An error
+// means that verdicts could not be recorded.
 func (f *Finder) Find(ctx context.Context, cases []Case) error {
 	cases = slices.Clone(cases)
 	slices.SortStableFunc(cases, func(a, b Case) int { return cmp.Compare(a.Failed.Duration, b.Failed.Duration) })
@@ -81,21 +80,21 @@ func (f *Finder) Find(ctx context.Context, cases []Case) error {
 	return errors.Join(errs...)
 }
 
-// finding is what an experiment says.
+// finding is the outcome of an experiment.
 type finding int
 
 const (
-	untold finding = iota // it could not be made
-	same                  // there is nothing to try: it is what it was
+	unknown finding = iota // the experiment could not be made
+	same                   // there is nothing to try: nothing has changed
 	passes
 	fails
-	both // of the files: they fail alone, and pass on the old image
+	both // the old files fail, but pass on the old image
 )
 
-// told is a finding with its reason, when there is one.
-type told struct {
+// answer is a finding with its reason.
+type answer struct {
 	finding
-	why string // it is untold
+	why string // the reason for unknown
 }
 
 // inquiry is the diagnosis of one case.
@@ -105,85 +104,88 @@ type inquiry struct {
 	verdict report.Verdict
 }
 
-// inquire makes the experiments and sets the verdict. An experiment that proves nothing
-// ends it: the ones after it would not either.
+// inquire makes the experiments and sets the verdict. If an experiment proves nothing, the later ones
+// would not either: inquire ends.
 func (i *inquiry) inquire(ctx context.Context) {
 	if err := i.experiment(ctx); err != nil {
 		i.verdict.Word, i.verdict.Reason = "", "no cause was found: "+err.Error()
 	}
 }
 
-// together is the reason of a verdict when neither the old image nor the old files alone make
-// the test pass. Its word is code: that is what the reader can change.
-const together = "code and dependencies together: it passes with the files and on the image that it last passed with, and with neither of them alone"
+// together is the reason of a verdict if the test passes only on the old image with the old files. The
+// cause is reported as code, which is what the reader can change.
+const together = "code and dependencies together: it passes on the last image and with the last files it passed with, but not with only one of them"
 
-// again is what is tried first.
+// again names the first experiment.
 const again = "again, as it was"
 
 func (i *inquiry) experiment(ctx context.Context) error {
-	switch first, err := i.try(ctx, again, i.today()); {
+	switch first, err := i.try(ctx, again, i.unchanged()); {
 	case err != nil:
 		return err
 	case first == passes:
 		i.verdict.Word = report.Flaky
 		return nil
 	}
-	image, before, err := i.image(ctx)
+	image, old, err := i.tryImage(ctx)
 	if err != nil {
 		return err
 	}
 	if image.finding == passes {
-		if i.sure(ctx, report.Dependencies, "") {
-			i.packages(ctx)
+		if i.confirm(ctx, report.Dependencies, "") {
+			i.addPackages(ctx)
 		}
 		return nil
 	}
-	files, err := i.files(ctx, before, image.finding == fails)
+	files, err := i.tryFiles(ctx, old, image.finding == fails)
 	if err != nil {
 		return err
 	}
 	switch files.finding {
 	case passes:
-		if i.sure(ctx, report.Code, i.uncommitted()) {
-			i.commits(ctx)
+		if i.confirm(ctx, report.Code, i.uncommitted()) {
+			i.addCommits(ctx)
 		}
 	case both:
-		if i.sure(ctx, report.Code, together) {
-			i.commits(ctx)
-			i.packages(ctx)
+		if i.confirm(ctx, report.Code, together) {
+			i.addCommits(ctx)
+			i.addPackages(ctx)
 		}
 	default:
-		i.verdict.Word, i.verdict.Reason = rest(image, files)
+		i.verdict.Word, i.verdict.Reason = noPass(image, files)
 	}
 	return nil
 }
 
-// rest is the verdict when nothing that was tried passes.
-func rest(image, files told) (report.Cause, string) {
+// noPass returns the verdict if no experiment passes.
+func noPass(image, files answer) (report.Cause, string) {
 	if image.finding == same && files.finding == same {
-		return report.Environment, "the image and the files are those that it last passed with; something around it has changed, or the time"
+		return report.Environment, "the image and the files are the ones it last passed with; something around it has changed, or the time"
 	}
-	if image.finding != untold && files.finding != untold {
+	if image.finding != unknown && files.finding != unknown {
 		return report.Environment, ""
 	}
-	parts := map[finding]string{same: "the image is the one that it last passed on", fails: "it fails on the image that it last passed on, too", untold: image.why}
+	parts := map[finding]string{same: "the image is the one it last passed on", fails: "it also fails on the last image it passed on", unknown: image.why}
 	text := parts[image.finding]
-	parts = map[finding]string{same: "the files are those that it last passed with", fails: "it fails with the files that it last passed with, too", untold: files.why}
+	parts = map[finding]string{same: "the files are the ones it last passed with", fails: "it also fails with the last files it passed with", unknown: files.why}
 	return "", "no cause was found: " + text + "; " + parts[files.finding]
 }
 
-// attempt is what is tried: the step, and how a person does the same.
+// attempt is a step to try, with the command that does the same by hand.
 type attempt struct {
 	step    suite.Step
 	command string
-	commit  string
+	commit  string // the commit whose files it uses; empty: the files as they are
 }
 
-// today is the step as it was run: the image by its ID, as its name may be another's by now.
-func (i *inquiry) today() attempt { return i.on(i.Step, i.Failed.ImageID, i.Step.Container.Image) }
+// unchanged returns the step as it was run, with the image by its ID: another image may have the name
+// by now.
+func (i *inquiry) unchanged() attempt {
+	return i.onImage(i.Step, i.Failed.ImageID, i.Step.Container.Image)
+}
 
-// on is a step on an image.
-func (i *inquiry) on(step suite.Step, id, name string) attempt {
+// onImage returns a step on an image.
+func (i *inquiry) onImage(step suite.Step, id, name string) attempt {
 	step.Container.Image = name
 	command := step.Container.CommandLine(i.CLI, "")
 	if id != "" {
@@ -192,60 +194,61 @@ func (i *inquiry) on(step suite.Step, id, name string) attempt {
 	return attempt{step: step, command: command}
 }
 
-// try carries out a trial, and notes it.
+// try carries out a trial and adds it to the verdict.
 func (i *inquiry) try(ctx context.Context, how string, a attempt) (finding, error) {
 	if err := context.Cause(ctx); err != nil {
-		return untold, err
+		return unknown, err
 	}
 	trial, err := i.Lab.Try(ctx, runner.Trial{Index: i.Index, Number: len(i.verdict.Tried) + 1, How: how, Step: a.step, Command: a.command})
 	trial.Commit = a.commit
 	i.verdict.Tried = append(i.verdict.Tried, trial)
 	switch {
 	case err != nil:
-		return untold, fmt.Errorf("it could not be run %s: %w", how, err)
+		return unknown, fmt.Errorf("it could not be run %s: %w", how, err)
 	case trial.Outcome == report.Passed:
 		return passes, nil
 	}
 	return fails, nil
 }
 
-// oldImage is the image that the test last passed on.
+// oldImage is the last image the test passed on.
 type oldImage struct{ id, name string }
 
-// image tries the image that the test last passed on.
-func (i *inquiry) image(ctx context.Context) (told, oldImage, error) {
+// tryImage tries the last image the test passed on.
+func (i *inquiry) tryImage(ctx context.Context) (answer, oldImage, error) {
 	old := oldImage{id: i.Passed.ImageID}
 	switch {
 	case old.id == "" || i.Failed.ImageID == "":
-		return told{untold, "which image it last passed on is not known"}, old, nil
+		return answer{unknown, "the last image it passed on is not known"}, old, nil
 	case old.id == i.Failed.ImageID:
-		return told{finding: same}, old, nil
+		return answer{finding: same}, old, nil
 	}
 	name, err := i.Lab.Image(ctx, old.id)
 	switch {
 	case errors.Is(err, container.ErrNoImage):
-		return told{untold, "the image that it last passed on is not there any more"}, old, nil
+		return answer{unknown, "the last image it passed on is gone"}, old, nil
 	case err != nil:
-		return told{}, old, err
+		return answer{}, old, err
 	}
 	old.name = name
-	found, err := i.try(ctx, i.onOld(), i.on(i.Step, old.id, old.name))
-	return told{finding: found}, old, err
+	found, err := i.try(ctx, i.onOld(), i.onImage(i.Step, old.id, old.name))
+	return answer{finding: found}, old, err
 }
 
+// onOld names the experiment on the old image.
 func (i *inquiry) onOld() string {
 	return "on the image of " + i.Passed.Started.Local().Format(time.DateTime)
 }
 
-// assurance is what is tried last: that a test passes proves nothing of its circumstances
-// when it passes without them, too.
+// assurance names the last experiment. That a test passes under other circumstances proves nothing if
+// it then passes under the present ones, too.
 const assurance = "once more as it was, to be sure"
 
-// sure sets the verdict after an experiment that passed, unless the test then passes as it
-// was, too.
-func (i *inquiry) sure(ctx context.Context, word report.Cause, reason string) bool {
+// confirm sets the verdict after an experiment that passed. If the test then passes unchanged, too,
+// the verdict is flaky and confirm returns false.
+func (i *inquiry) confirm(ctx context.Context, word report.Cause, reason string) bool {
 	how := i.verdict.Tried[len(i.verdict.Tried)-1].What
-	if found, _ := i.try(ctx, assurance, i.today()); found == passes {
+	if found, _ := i.try(ctx, assurance, i.unchanged()); found == passes {
 		i.verdict.Word, i.verdict.Reason = report.Flaky, "it passed "+how+", and then as it was, too"
 		return false
 	}

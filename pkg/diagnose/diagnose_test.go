@@ -22,13 +22,13 @@ import (
 	"runtests/pkg/worktree"
 )
 
-// world is a laboratory in which a test passes by a rule.
+// world is a Lab in which a test passes by a rule.
 type world struct {
 	t      *testing.T
 	passes func(image, files string, n int) bool // the image's ID, what is in the test's directory, the trial's number
 	broken int                                   // the number of the trial that proves nothing; 0: none
-	gone   bool                                  // the image of before
-	ended  func()                                // is called by the trial that is broken
+	gone   bool                                  // the old image
+	ended  func()                                // called by the broken trial
 	works  []string
 
 	concluded []int
@@ -165,7 +165,7 @@ func TestFind(t *testing.T) {
 		{name: "neither", passes: never, word: report.Environment, tried: []string{again, onOld, withOld, onOld + " " + withOld}},
 		{
 			name: "nothing changed", change: func(c *Case, _ *world, _ *Finder) { unchanged(c) }, passes: never,
-			word: report.Environment, reason: "the image and the files are those that it last passed with", tried: []string{again},
+			word: report.Environment, reason: "the image and the files are the ones it last passed with", tried: []string{again},
 		},
 		{
 			name: "the same files", change: func(c *Case, _ *world, _ *Finder) { c.Passed.Commit = c.Failed.Commit }, passes: never,
@@ -186,7 +186,7 @@ func TestFind(t *testing.T) {
 				write(t, filepath.Join(c.Step.Dir, "version"), "newer")
 			},
 			passes: func(_, files string, _ int) bool { return files == "new" },
-			word:   report.Code, reason: "changes that are not committed", tried: []string{again, withOld, assurance},
+			word:   report.Code, reason: "uncommitted changes", tried: []string{again, withOld, assurance},
 		},
 		{
 			name: "by chance", passes: func(image, _ string, n int) bool { return image == "sha256:old" || n == 3 },
@@ -194,7 +194,7 @@ func TestFind(t *testing.T) {
 		},
 		{
 			name: "the image is gone", change: func(_ *Case, w *world, _ *Finder) { w.gone = true }, passes: never,
-			reason: "is not there any more; it fails with the files that it last passed with, too", tried: []string{again, withOld},
+			reason: "the last image it passed on is gone; it also fails with the last files it passed with", tried: []string{again, withOld},
 		},
 		{
 			name: "the image is gone, and it is the code", change: func(_ *Case, w *world, _ *Finder) { w.gone = true }, passes: oldFiles,
@@ -202,19 +202,19 @@ func TestFind(t *testing.T) {
 		},
 		{
 			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = history.Pass{} }, passes: never,
-			reason: "which image it last passed on is not known; what its files were when it last passed is not known", tried: []string{again},
+			reason: "the last image it passed on is not known; the last files it passed with are not known", tried: []string{again},
 		},
 		{
 			name: "in no work tree", change: func(c *Case, _ *world, _ *Finder) { unchanged(c); c.Tree = worktree.State{} }, passes: never,
-			reason: "the image is the one that it last passed on; what its files were is not known, its directory is in no git work tree", tried: []string{again},
+			reason: "the image is the one it last passed on; its files cannot be compared, its directory is in no git work tree", tried: []string{again},
 		},
 		{
 			name: "dirty then", change: func(c *Case, _ *world, _ *Finder) { c.Passed.Dirty = true }, passes: never,
-			reason: "it fails on the image that it last passed on, too; what its files were is not known, its directory had changes", tried: []string{again, onOld},
+			reason: "it also fails on the last image it passed on; its files cannot be compared, its directory had uncommitted changes", tried: []string{again, onOld},
 		},
 		{
 			name: "a commit that is gone", change: func(c *Case, _ *world, _ *Finder) { c.Passed.Commit = strings.Repeat("ab", 20) }, passes: never,
-			reason: "the files that it last passed with could not be had", tried: []string{again, onOld},
+			reason: "could not get the last files it passed with", tried: []string{again, onOld},
 		},
 		{
 			name: "a directory of another name", change: func(c *Case, _ *world, _ *Finder) {
@@ -223,7 +223,7 @@ func TestFind(t *testing.T) {
 				c.Step.Container.Mounts[0].Source = c.Step.Dir
 				c.Failed.Dirty = true
 			}, passes: never,
-			reason: "the commit that it last passed at does not have its directory", tried: []string{again, onOld},
+			reason: "the commit it last passed at does not have its directory", tried: []string{again, onOld},
 		},
 		{
 			name: "the engine is elsewhere", change: func(_ *Case, _ *world, f *Finder) { f.Remote = true }, passes: never,
@@ -234,7 +234,7 @@ func TestFind(t *testing.T) {
 			reason: "no cause was found: it could not be run " + onOld + ": the engine is away", tried: []string{again, onOld},
 		},
 		{
-			name: "it cannot be made sure", change: func(_ *Case, w *world, _ *Finder) { w.broken = 3 }, passes: oldImage,
+			name: "it cannot be confirmed", change: func(_ *Case, w *world, _ *Finder) { w.broken = 3 }, passes: oldImage,
 			word: report.Dependencies, tried: []string{again, onOld, assurance}, packages: 2,
 		},
 	} {
@@ -280,8 +280,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What is in the work tree comes from the old commit, all else from where it was; the
-// command makes a work tree of its own.
+// The files in the work tree come from the old commit, all others stay where they are; the command
+// makes a work tree of its own.
 func TestFilesOfTheOldCommit(t *testing.T) {
 	c, w := failing(t), &world{t: t, passes: func(_, files string, _ int) bool { return files == "old" }}
 	before := git(t, c.Tree.Root, "status", "--porcelain", "--ignored") + git(t, c.Tree.Root, "count-objects", "-v") + git(t, c.Tree.Root, "worktree", "list")
@@ -313,7 +313,7 @@ func TestFilesOfTheOldCommit(t *testing.T) {
 	}
 }
 
-// When the time is over, all that is left says so; what was tried is told.
+// When the time is over, the remaining verdicts say so, and have what was tried.
 func TestFindEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	w := &world{t: t, passes: func(string, string, int) bool { return false }, broken: 2}

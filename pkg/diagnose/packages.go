@@ -2,22 +2,21 @@ package diagnose
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"unicode"
 
 	"runtests/pkg/report"
 )
 
-// maxPackages is how many packages a verdict has at most: an upgrade of a distribution
-// changes all.
+// maxPackages is how many packages a verdict has at most: an upgrade of a distribution changes all of
+// them.
 const maxPackages = 500
 
-// packages adds those that differ between the two images to the verdict, if they are known.
-func (i *inquiry) packages(ctx context.Context) {
+// addPackages adds the packages that differ between the two images to the verdict, if they are known.
+func (i *inquiry) addPackages(ctx context.Context) {
 	changes, err := i.Lab.Packages(ctx, i.Passed.ImageID, i.Failed.ImageID)
 	if err != nil {
-		return // an image without a shell does not say; the verdict is as good
+		return // for example, an image has no shell; the verdict holds without them
 	}
 	changes = namedFirst(changes, i.Failed.Log.Tail.Lines)
 	i.verdict.Packages = changes[:min(len(changes), maxPackages)]
@@ -27,23 +26,23 @@ func (i *inquiry) packages(ctx context.Context) {
 func namedFirst(changes []report.PackageChange, lines []string) []report.PackageChange {
 	words := map[string]bool{}
 	for _, line := range lines {
-		for _, word := range strings.FieldsFunc(line, func(c rune) bool { return !partOfName(c) }) {
+		for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return !partOfName(c) }) {
 			words[strings.ToLower(word)] = true
 			words[strings.ToLower(strings.Trim(word, ".:-+"))] = true // the end of a sentence
 		}
 	}
-	named := func(c report.PackageChange) int {
+	var named, others []report.PackageChange
+	for _, c := range changes {
 		if words[strings.ToLower(c.Name)] {
-			return 0
+			named = append(named, c)
+		} else {
+			others = append(others, c)
 		}
-		return 1
 	}
-	changes = slices.Clone(changes)
-	slices.SortStableFunc(changes, func(a, b report.PackageChange) int { return named(a) - named(b) })
-	return changes
+	return append(named, others...)
 }
 
-// partOfName says that c may be in the name of a package.
+// partOfName reports whether the name of a package can contain c.
 func partOfName(c rune) bool {
 	return unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("+-._@", c)
 }

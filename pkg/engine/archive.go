@@ -13,9 +13,9 @@ import (
 	"runtests/pkg/hint"
 )
 
-// Save gives the archive of an image, as `docker save` does; it is to be closed (ErrNoImage).
-// An engine writes the whole archive to its own disk first. Reading fails with ErrGone when
-// the engine gives no sign of life, or no more of it.
+// Save returns the archive of an image, as `docker save` does (ErrNoImage). The caller closes it.
+// The engine first writes the whole archive to its own disk. Read fails with ErrGone if the
+// engine gives no sign of life, or ends the archive early.
 func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) {
 	if err := checkReference(image); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) 
 	return s, nil
 }
 
-// saved is an archive on its way from the engine.
+// saved is an archive that comes from the engine.
 type saved struct {
 	ctx    context.Context
 	hangUp context.CancelCauseFunc
@@ -55,22 +55,22 @@ type saved struct {
 func (s *saved) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
 	s.count.Add(int64(n))
-	if err != nil && err != io.EOF { //nolint:errorlint // readers compare with it as it is
+	if err != nil && err != io.EOF { //nolint:errorlint // readers compare with ==, as the package io demands
 		err = fmt.Errorf("save an image: %w", explain(s.ctx, err))
 	}
 	return n, err
 }
 
-// Close lets the engine send no more.
+// Close closes the connection.
 func (s *saved) Close() error {
 	s.hangUp(nil)
 	return s.body.Close()
 }
 
-// Load gives the engine the archive of an image, as `docker load` does. The faults: ErrNoSpace,
-// ErrGone, ErrRefused (the engine does not take what is in it), and that of reading the
-// archive. The engine makes nothing of an archive of which it did not get all; when ctx ends
-// after that, it may.
+// Load sends the archive of an image to the engine, as `docker load` does. Its errors are
+// ErrNoSpace, ErrGone, ErrRefused (the engine does not accept the archive), and that of reading
+// the archive. The engine ignores an archive that it did not get completely; if ctx ends after
+// that, it may still load it.
 func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 	life, hangUp := context.WithCancel(ctx)
 	defer hangUp()
@@ -104,7 +104,7 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 		case errors.Is(err, io.EOF) && loaded:
 			return nil
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: it does not say that it has the image", container.ErrGone)
+			return fmt.Errorf("%w: it did not confirm that it has the image", container.ErrGone)
 		case err != nil:
 			return explain(ctx, err)
 		case m.ErrorDetail.Message != "":
@@ -116,16 +116,16 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 	}
 }
 
-// loadFault is what an engine says that loads no image.
+// loadFault returns the error for the message of an engine that did not load an image.
 func loadFault(message string) error {
 	if saysFull(message) {
 		return hint.Wrap(fmt.Errorf("%w: %s", container.ErrNoSpace, message),
-			"`docker system df` on that machine says what can go; while it loads an image, it needs twice the size of what is sent")
+			"`docker system df` on that machine shows what can be removed; loading an image takes twice the size of what is sent")
 	}
 	return fmt.Errorf("%w: %s", container.ErrRefused, message)
 }
 
-// meter counts what is read.
+// meter counts the bytes that are read.
 type meter struct {
 	r io.Reader
 	n atomic.Int64

@@ -19,7 +19,7 @@ import (
 	"runtests/pkg/engine/enginetest"
 )
 
-// An image of a container is made, looked at, saved, and loaded again when it is gone.
+// TestCommitSaveLoad commits, inspects and saves an image, and loads it again after its removal.
 func TestCommitSaveLoad(t *testing.T) {
 	e := connect(t)
 	ctx := t.Context()
@@ -100,7 +100,7 @@ func TestImagesThatAreNotThere(t *testing.T) {
 	}
 }
 
-// An archive that is none of an image's, or whose reader fails, makes no image.
+// TestLoadOfWhatIsNoImage loads archives that are not an image's, and one whose reader fails.
 func TestLoadOfWhatIsNoImage(t *testing.T) {
 	e := connect(t)
 	var empty bytes.Buffer
@@ -115,7 +115,7 @@ func TestLoadOfWhatIsNoImage(t *testing.T) {
 	}
 }
 
-// fullReader fails after so many bytes.
+// fullReader fails after a number of bytes.
 type fullReader struct{ after int }
 
 func (r *fullReader) Read(p []byte) (int, error) {
@@ -160,7 +160,7 @@ func TestFrozenEngineAndArchives(t *testing.T) {
 	}
 }
 
-// Who stops waiting for a load is not held up by its archive.
+// TestLoadIsGivenUp checks that an archive whose Read hangs does not delay the end of Load.
 func TestLoadIsGivenUp(t *testing.T) {
 	e := connect(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -177,8 +177,8 @@ func TestLoadIsGivenUp(t *testing.T) {
 	silent.Close()
 }
 
-// A layer is there if all below it are: the second has the SHA-256 of the two digests with a
-// space between them, as sha256sum has it.
+// TestLayerStore checks that a layer counts only if all below it are there. The chain ID of the
+// second layer is the SHA-256 of both digests with a space between them.
 func TestLayerStore(t *testing.T) {
 	const empty = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 	store := LayerStore{chains: map[digest.Digest]bool{}}

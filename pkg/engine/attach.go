@@ -16,21 +16,21 @@ import (
 	"runtests/pkg/container"
 )
 
-// stream is the output of a container on its way to a writer. It is read to its end
-// whatever becomes of the writer: a container whose output nobody reads blocks.
+// stream copies the output of a container to a writer. It reads to the end even if the writer
+// fails, because a container whose output nobody reads blocks.
 type stream struct {
-	done   chan struct{} // closed at the end; the fields below are set then
-	err    error         // why the stream ended early; nil at its proper end
+	done   chan struct{} // closed at the end, when err is set
+	err    error         // why the stream ended early; nil if it did not
 	sink   *sink
-	frames atomic.Int64 // grows as long as something comes
+	frames atomic.Int64 // how many pieces of output have come
 }
 
-// attach connects out to the output of a container that has not started, and returns
-// when the engine said that it is connected: what comes before would be lost. The
-// connection lives as long as life.
+// attach connects out to the output of a container that has not started. It returns when the
+// engine has confirmed the connection, since output before that would be lost. The connection
+// ends with life.
 //
-// The library's own attach drops the engine's answer and every error of the stream: an
-// attach that was refused, or cut off, looks like a container that said nothing.
+// The library's own attach drops the engine's answer and every error of the stream, so that an
+// attach that was refused or cut off looks like a container without output.
 func (e *Engine) attach(life context.Context, id string, out io.Writer) (*stream, error) {
 	conn, err := e.openAttach(life, id)
 	if err != nil {
@@ -45,7 +45,7 @@ func (e *Engine) attach(life context.Context, id string, out io.Writer) (*stream
 	return s, nil
 }
 
-// attached is a connection after the engine turned it into a stream.
+// attached is a connection that the engine has turned into a stream.
 type attached struct {
 	io.Reader
 	io.Closer
@@ -83,7 +83,7 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols && response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		return nil, refused(response)
+		return nil, attachFault(response)
 	}
 	if !late.Stop() {
 		return nil, context.Cause(life)
@@ -91,17 +91,17 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	return &attached{Reader: reader, Closer: conn}, nil
 }
 
-// refused is an answer to an attach that is not a success.
-func refused(response *http.Response) error {
+// attachFault returns the error of an attach that the engine refused.
+func attachFault(response *http.Response) error {
 	if response.StatusCode == http.StatusNotFound {
 		return container.ErrNoContainer
 	}
-	return errors.New(words(response))
+	return errors.New(messageOf(response))
 }
 
-// words are the engine's own explanation of an answer that is not a success: JSON, or
-// plain text from an engine that had begun to make it a stream.
-func words(response *http.Response) string {
+// messageOf returns the engine's explanation of an answer that is not a success. It is JSON, or
+// plain text if the engine had begun to make a stream of the answer.
+func messageOf(response *http.Response) string {
 	data, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return "the engine answers " + response.Status
@@ -113,14 +113,14 @@ func words(response *http.Response) string {
 	return answer.Message
 }
 
-// The streams that a frame can belong to (Docker's API, "Stream format" of attach).
+// The format of a frame (Docker's API, "Stream format" of attach).
 const (
 	frameHeader    = 8 // stream, three zeros, length in big endian
-	streamOfEngine = 3 // 0 to 2: standard input, output, error
+	streamOfEngine = 3 // an error of the engine; 0 to 2 are standard input, output, error
 )
 
-// demultiplex copies what frames carry, of both streams, to the sink in the order of
-// arrival. A stream that ends inside a frame was cut off.
+// demultiplex copies the contents of the frames of both streams to the sink, in the order of
+// arrival. It fails if the stream ends inside a frame.
 func (s *stream) demultiplex(r io.Reader) error {
 	header := make([]byte, frameHeader)
 	buffer := make([]byte, 64<<10)
@@ -134,7 +134,7 @@ func (s *stream) demultiplex(r io.Reader) error {
 		size := int64(binary.BigEndian.Uint32(header[4:]))
 		switch {
 		case header[0] > streamOfEngine || !bytes.Equal(header[1:4], []byte{0, 0, 0}):
-			return errors.New("it is not in the engine's format")
+			return errors.New("the stream is not in Docker's format")
 		case header[0] == streamOfEngine:
 			message, err := io.ReadAll(io.LimitReader(r, min(size, 4096)))
 			return errors.Join(fmt.Errorf("the engine says: %s", bytes.TrimSpace(message)), err)
@@ -151,8 +151,8 @@ func (s *stream) demultiplex(r io.Reader) error {
 	}
 }
 
-// drain waits for the end of the stream of a container that has ended: as long as
-// something comes, and no longer than quiet in silence.
+// drain waits for the end of the stream of a container that has ended. It gives up when nothing
+// has come for the time quiet.
 func (s *stream) drain(quiet time.Duration) error {
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
@@ -170,8 +170,7 @@ func (s *stream) drain(quiet time.Duration) error {
 	}
 }
 
-// sink is the writer at the end of a stream. After an error it takes everything and
-// writes nothing.
+// sink writes to w. After an error it discards everything.
 type sink struct {
 	w     io.Writer
 	err   error
@@ -179,7 +178,8 @@ type sink struct {
 	total int64
 }
 
-// startKept is enough for the one line with which a command that cannot be executed ends.
+// startKept bounds start, in bytes. It is enough for the line that a container prints whose
+// command cannot be executed.
 const startKept = 512
 
 func (s *sink) write(p []byte) {
@@ -197,7 +197,7 @@ func (s *sink) write(p []byte) {
 	s.err = err
 }
 
-// whole returns all that was written when it fits into a line.
+// whole returns everything that was written, and whether start holds all of it.
 func (s *sink) whole() (string, bool) {
 	return string(s.start), s.total == int64(len(s.start))
 }

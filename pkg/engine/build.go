@@ -20,13 +20,13 @@ import (
 
 // Build is an image to build.
 type Build struct {
-	Context    io.Reader // a tar archive; it is not read once Build has returned, unless it hangs
+	Context    io.Reader // a tar archive; after Build has returned it is no longer read, unless a Read hangs
 	Dockerfile string    // its path in Context; empty: Dockerfile
-	// Instructions are those of the Dockerfile, in its order. They give the errors of the
-	// builders, which name only what they executed, their lines; none are needed.
+	// Instructions are those of the Dockerfile, in its order; optional. Builders name only the
+	// instruction that failed; with these its line is found.
 	Instructions []Instruction
 
-	Tags     []string             // as REPO:TAG; the image gets them when it is complete, and none when it fails
+	Tags     []string             // as REPO:TAG; given to the complete image, and to none if the build fails
 	Args     []container.Variable // the values of secret ones are not written to the log
 	Target   string               // the stage to build; empty: the last one
 	Labels   map[string]string
@@ -34,7 +34,7 @@ type Build struct {
 	NoCache  bool
 }
 
-// Instruction is one of a Dockerfile.
+// Instruction is an instruction of a Dockerfile.
 type Instruction struct {
 	Line int    // the first of its lines, from 1
 	Text string // on one line: RUN apt-get install -y opam
@@ -47,11 +47,11 @@ const (
 	PodmanBuilder  = "Podman"
 )
 
-// builderVariable chooses the builder, as it does for the docker command.
+// builderVariable is the environment variable that chooses the builder, as for the docker command.
 const builderVariable = "DOCKER_BUILDKIT"
 
-// Builder is what builds images on this engine: BuildKit, unless DOCKER_BUILDKIT=0 asks for
-// the classic builder, or Podman.
+// Builder returns what builds images on this engine: Podman on Podman, otherwise BuildKit
+// unless DOCKER_BUILDKIT=0 asks for the classic builder.
 func (e *Engine) Builder() string {
 	wanted, err := strconv.ParseBool(e.options.Getenv(builderVariable))
 	switch {
@@ -63,17 +63,17 @@ func (e *Engine) Builder() string {
 	return BuildKit
 }
 
-// Build builds an image and returns its ID. What the builder tells is written to log as it
-// comes, a line at a time, as `docker build --progress plain` has it.
+// Build builds an image and returns its ID. It writes the builder's report to log as it comes,
+// a line at a time, in the form of `docker build --progress plain`.
 //
-// A Dockerfile that fails is a *BuildError; one for want of disk space is also ErrNoSpace. When
-// ctx ends first, the build is stopped on the engine, and the error wraps the context's cause;
-// Podman first ends the instruction that it executes, after Build has returned.
-// Other errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be
-// silent for as long as the engine is alive.
+// If the Dockerfile fails, the error is a *container.BuildError, and ErrNoSpace too if the disk was full.
+// If ctx ends first, the build is stopped on the engine and the error wraps the context's cause;
+// Podman still completes the instruction that it executes, after Build has returned. Other
+// errors: that of reading Context, ErrGone (the engine), ErrOutput (log). A build may be silent
+// for as long as the engine is alive.
 //
-// No credentials are sent to the builder: what the Dockerfile builds on is to be pulled before,
-// if it needs any (Pull).
+// No credentials are sent to the builder. Base images that need them have to be pulled first
+// (Pull).
 func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, err error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -91,7 +91,7 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, 
 	return w.run(ctx)
 }
 
-// query is b as the engine's API has it.
+// query returns b as the parameters of the engine's API.
 func (b Build) query() (url.Values, error) {
 	q := url.Values{"rm": {"1"}, "forcerm": {"1"}} // leave no container of a step
 	for _, ref := range b.Tags {
@@ -108,7 +108,7 @@ func (b Build) query() (url.Values, error) {
 	for name, pairs := range map[string]map[string]string{"buildargs": args, "labels": b.Labels} {
 		text, err := json.Marshal(pairs)
 		if err != nil {
-			return nil, fmt.Errorf("write the %s: %w", name, err)
+			return nil, fmt.Errorf("encode the %s: %w", name, err)
 		}
 		if len(pairs) > 0 {
 			q.Set(name, string(text))
@@ -125,13 +125,13 @@ func (b Build) query() (url.Values, error) {
 	return q, nil
 }
 
-// building is one image on its way through Build.
+// building is one call of Build.
 type building struct {
 	engine  *Engine
 	build   Build
 	builder string
 	query   url.Values
-	number  string // what the engine calls this build, to cancel it
+	number  string // the build's ID on the engine, to cancel it
 
 	life   context.Context // ends when Build returns, not when its caller's context does
 	end    context.CancelFunc
@@ -149,7 +149,7 @@ func (w *building) run(ctx context.Context) (string, error) {
 		return w.conclude(err)
 	case silence := <-w.engine.watch(watching, "the image was being built", w.report.signs.Load):
 		w.hangUp()
-		<-ended //nolint:errcheck // the silence says it all
+		<-ended //nolint:errcheck // silence is the cause
 		_ = w.source.end()
 		return "", silence
 	case <-ctx.Done():
@@ -159,7 +159,7 @@ func (w *building) run(ctx context.Context) (string, error) {
 	}
 }
 
-// transmit sends the build to the engine and reads its report to the end.
+// transmit sends the build to the engine, and reads the report to its end.
 func (w *building) transmit() error {
 	if w.builder == BuildKit {
 		w.query.Set("version", "2")
@@ -176,23 +176,23 @@ func (w *building) transmit() error {
 	return explain(w.life, w.report.read(response.Body))
 }
 
-// stop ends the build on the engine, and returns when it has ended there.
+// stop ends the build on the engine, and waits for its end.
 func (w *building) stop(ended chan error) error {
 	err := w.cancel(ended)
-	w.hangUp() // to the classic builder and Podman this says it all
-	<-ended    //nolint:errcheck // what it ended with is known: it was stopped
+	w.hangUp() // this is what stops the classic builder and Podman
+	<-ended    //nolint:errcheck // it was stopped
 	return errors.Join(err, w.awaitStep())
 }
 
-// hangUp closes the connection. The context comes first: the client's transport does not
-// return as long as it reads from it.
+// hangUp closes the connection. It closes the build context first, because the client's
+// transport does not return while it reads from that.
 func (w *building) hangUp() {
 	w.source.CloseWithError(errNotWanted)
 	w.end()
 }
 
-// cancel asks BuildKit to give the build up, and waits for the end of its report, which is
-// that of the build. A build whose context it does not have has not begun.
+// cancel asks BuildKit to cancel the build, and waits for the end of its report, with which the
+// build has ended. A build whose context was not sent completely has not begun.
 func (w *building) cancel(ended chan error) error {
 	if w.builder != BuildKit || !w.source.sent() {
 		return nil
@@ -214,9 +214,9 @@ func (w *building) cancel(ended chan error) error {
 	}
 }
 
-// awaitStep waits until the container has ended in which the classic builder, whose build was
-// given up, executed an instruction. The builder ends it; it is not ours to remove by a name
-// that a build has printed.
+// awaitStep waits for the end of the container in which the classic builder executed an
+// instruction of a stopped build. The builder ends that container itself. We must not remove
+// it, because a build can print any container's ID.
 func (w *building) awaitStep() error {
 	if w.report.running == "" || w.builder != ClassicBuilder {
 		return nil
@@ -232,7 +232,7 @@ func (w *building) awaitStep() error {
 	return nil
 }
 
-// conclude says what the end of the build is worth.
+// conclude returns the result of a build whose transmission ended with err.
 func (w *building) conclude(err error) (string, error) {
 	report := w.report
 	if _, message, ok := refusal(err); ok {
@@ -248,7 +248,7 @@ func (w *building) conclude(err error) (string, error) {
 	case errSource != nil:
 		return "", fmt.Errorf("send the build context: %w", errSource)
 	case strings.Contains(report.failure, canceled):
-		return "", fmt.Errorf("%w: it gave the build up", container.ErrGone) // we did not
+		return "", fmt.Errorf("%w: it canceled the build", container.ErrGone) // we did not
 	case report.failure != "":
 		return "", w.fault()
 	case err != nil:
@@ -261,11 +261,11 @@ func (w *building) conclude(err error) (string, error) {
 	return report.id, nil
 }
 
-// fault is the failure that the engine told. An engine that is shut down kills what the
-// classic builder executes, and tells that as its failure: it does not answer any more then.
+// fault returns the failure that the engine reported. When an engine is shut down it kills the
+// instruction of the classic builder and reports that as its failure; then fault returns ErrGone.
 func (w *building) fault() error {
 	err := w.report.fault(w.build.Instructions)
-	var failed *BuildError
+	var failed *container.BuildError
 	if errors.As(err, &failed) && failed.Code > signalled {
 		if gone := w.engine.Ping(context.WithoutCancel(w.life)); gone != nil {
 			return gone
@@ -274,11 +274,11 @@ func (w *building) fault() error {
 	return err
 }
 
-// signalled is what a shell adds to the number of the signal that ended a command.
+// signalled is added by a shell to the number of the signal that ended a command.
 const signalled = 128
 
-// send makes a request that the library has no word for. An answer that is not a success is
-// an error of the library's, with the engine's words.
+// send makes a request that the library does not offer. If the answer is not a success, the
+// error is a *docker.Error with the engine's message.
 func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://engine/v"+e.api.String()+path, body)
 	if err != nil {
@@ -293,16 +293,16 @@ func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) 
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		return nil, &docker.Error{Status: response.StatusCode, Message: words(response)}
+		return nil, &docker.Error{Status: response.StatusCode, Message: messageOf(response)}
 	}
 	return response, nil
 }
 
-// source is the context of a build on its way to the engine. It is read by itself, so that
-// one which hangs does not hold up the end of a build.
+// source feeds a reader to the engine. A goroutine of its own reads it, so that a Read that
+// hangs does not delay the end of a build.
 type source struct {
 	*io.PipeReader
-	done chan struct{} // closed when it is read no more
+	done chan struct{} // closed when the reader is no longer read
 	err  error         // of reading it; set when done is closed
 }
 
@@ -319,7 +319,7 @@ func newSource(r io.Reader) *source {
 	return s
 }
 
-// recorder keeps the error of a reader.
+// recorder records the error of a reader.
 type recorder struct {
 	r   io.Reader
 	err error
@@ -333,10 +333,10 @@ func (r *recorder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lastRead is how long one call of Read on a context may last when nothing more is wanted of it.
+// lastRead is how long the end of a source waits for a Read in progress.
 const lastRead = 5 * time.Second
 
-// sent says that nothing is left to be read.
+// sent reports whether nothing is left to be read.
 func (s *source) sent() bool {
 	select {
 	case <-s.done:
@@ -346,8 +346,8 @@ func (s *source) sent() bool {
 	}
 }
 
-// finish waits for the end of a context that the engine made an image of: of the zeros after
-// the last file it reads as many as it likes.
+// finish waits until the reader of a successful build is at its end. The engine may not read
+// all of the zeros after the last file.
 func (s *source) finish() {
 	select {
 	case <-s.done:
@@ -355,7 +355,7 @@ func (s *source) finish() {
 	}
 }
 
-// end lets the context be read no more, and returns the error of reading it.
+// end stops the reading, and returns its error.
 func (s *source) end() error {
 	s.CloseWithError(errNotWanted)
 	select {

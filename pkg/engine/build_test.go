@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// archive is a build context of these files.
+// archive returns a build context with these files.
 func archive(t testing.TB, files map[string]string) io.Reader {
 	t.Helper()
 	var b bytes.Buffer
@@ -33,8 +32,8 @@ func archive(t testing.TB, files map[string]string) io.Reader {
 	return &b
 }
 
-// dockerfile is a build of one Dockerfile on the test image, which {} stands for. Its
-// instructions have one line each.
+// dockerfile returns a build of a Dockerfile in which {} stands for the test image. Each
+// instruction has one line.
 func dockerfile(t testing.TB, text string) Build {
 	t.Helper()
 	text = strings.ReplaceAll(text, "{}", testImage())
@@ -107,7 +106,7 @@ func TestBuildFails(t *testing.T) {
 		b.NoCache = true
 		var log strings.Builder
 		id, err := e.Build(t.Context(), b, &log)
-		var failed *BuildError
+		var failed *container.BuildError
 		if id != "" || !errors.As(err, &failed) || failed.Line != 3 || failed.Code != 3 || failed.Instruction != "RUN echo last words; exit 3" {
 			t.Errorf("got %q, %v: %+v\n%s", id, err, failed, &log)
 		}
@@ -115,9 +114,4 @@ func TestBuildFails(t *testing.T) {
 			t.Errorf("there is an image: %v", err)
 		}
 	})
-}
-
-func ExampleBuildError() {
-	fmt.Println(&BuildError{Line: 3, Instruction: "RUN make install", Code: 2, Message: "the builder's own words"})
-	// Output: line 3 of the Dockerfile: RUN make install: exit status 2
 }

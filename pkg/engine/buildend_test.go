@@ -18,7 +18,7 @@ import (
 	"runtests/pkg/engine/enginetest"
 )
 
-// processes are the command lines on this machine that have a word.
+// processes returns the command lines on this machine that contain the word.
 func processes(t testing.TB, word string) []string {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -113,7 +113,7 @@ type failing struct{ err error }
 
 func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 
-// A log that cannot be written does not stop the build, and is not kept quiet.
+// TestBuildLogFails checks that a log which cannot be written does not stop the build, but is reported.
 func TestBuildLogFails(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		id, err := e.Build(t.Context(), dockerfile(t, "FROM {}\nRUN echo 1\n"), &failingWriter{})
@@ -166,7 +166,7 @@ func TestBuildOnFaultyEngine(t *testing.T) {
 	})
 }
 
-// What is sent in vain costs no memory either.
+// TestBuildMemory checks that a build context is not held in memory.
 func TestBuildMemory(t *testing.T) {
 	builders(t, func(t *testing.T, e *Engine) {
 		const size = 128 << 20
@@ -184,7 +184,7 @@ func TestBuildMemory(t *testing.T) {
 	})
 }
 
-// withBallast is a context of a Dockerfile and a file of that size, made while it is sent.
+// withBallast returns a context of a Dockerfile and a file of that size, generated while it is read.
 func withBallast(t testing.TB, dockerfile string, size int64) io.Reader {
 	t.Helper()
 	reader, writer := io.Pipe()
@@ -213,7 +213,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// peak is the most memory that this program has had, in bytes (proc(5), VmHWM).
+// peak returns the peak memory of this program in bytes (proc(5), VmHWM).
 func peak(t testing.TB) int64 {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")

@@ -13,52 +13,19 @@ import (
 	"runtests/pkg/hint"
 )
 
-// BuildError is a build that the builder gave up, mostly for an instruction of its Dockerfile.
-type BuildError struct {
-	Line        int    // the first of the instruction's; 0: not known
-	Instruction string // on one line; empty: not known
-	Code        int    // the exit status of a RUN; 0: it is something else that failed
-	Message     string // the builder's words, without the values of secret arguments
-}
-
-// Error says which instruction failed and how.
-func (e *BuildError) Error() string {
-	told := e.Message
-	if e.Code != 0 {
-		told = fmt.Sprintf("exit status %d", e.Code)
-	}
-	if e.Instruction != "" {
-		told = shortened(e.Instruction) + ": " + told
-	}
-	if e.Line > 0 {
-		told = fmt.Sprintf("line %d of the Dockerfile: %s", e.Line, told)
-	}
-	return told
-}
-
-// maxInstruction is how much of an instruction an error shows, in characters.
-const maxInstruction = 120
-
-func shortened(instruction string) string {
-	if runes := []rune(instruction); len(runes) > maxInstruction {
-		return strings.TrimSpace(string(runes[:maxInstruction-1])) + "…"
-	}
-	return instruction
-}
-
 var (
 	parseError = regexp.MustCompile(`(?i)dockerfile parse error (?:on )?line (\d+): `)
 	exitStatus = regexp.MustCompile(`(?:exit code: |exit status |non-zero code: )(\d+)\s*$`)
-	// what builders say about themselves before the fault
+	// the words of a builder about itself before the fault
 	builderNoise = regexp.MustCompile(`^(?:failed to solve(?: with frontend [^:]*)?: |failed to create LLB definition: |rpc error: code = \w+ desc = )+`)
 )
 
-// fault is the failure that the engine told, as an error.
+// fault returns the failure that the engine reported.
 func (r *buildReport) fault(instructions []Instruction) error {
 	failed, full := r.culprit(instructions)
-	err := &BuildError{
-		Line: failed.Line, Instruction: r.log.masked(failed.Text), Code: r.code,
-		Message: r.log.masked(builderNoise.ReplaceAllString(r.failure, "")),
+	err := &container.BuildError{
+		Line: failed.Line, Instruction: r.log.mask.String(failed.Text), Code: r.code,
+		Message: r.log.mask.String(builderNoise.ReplaceAllString(r.failure, "")),
 	}
 	if match := exitStatus.FindStringSubmatch(r.failure); match != nil && err.Code == 0 && failed.is("RUN") {
 		err.Code, _ = strconv.Atoi(match[1])
@@ -74,8 +41,8 @@ func (r *buildReport) fault(instructions []Instruction) error {
 
 const noSpaceHint = "`runtests clean` and `docker system df` say what can go"
 
-// culprit is the instruction that failed, as far as the report tells; full says that it
-// printed that a disk is full.
+// culprit returns the instruction that failed, as far as the report says; full reports whether
+// its output says that a disk is full.
 func (r *buildReport) culprit(all []Instruction) (failed Instruction, full bool) {
 	if match := parseError.FindStringSubmatch(r.failure); match != nil {
 		failed.Line, _ = strconv.Atoi(match[1])
@@ -115,17 +82,17 @@ func inStage(stage string, all []Instruction) (found []Instruction) {
 var (
 	// "[build 2/5] RUN make", with the platform before it where there are several
 	instructionVertex = regexp.MustCompile(`^\[(?:\S+/\S+ )?(?:(\S+) )?\s*(\d+)/(\d+)\] (.*)$`)
-	// the look at an image that the Dockerfile builds on, or at what it copies from
+	// the resolution of a base image, or of an image to copy from
 	imageVertex = regexp.MustCompile(`^(?:\[internal\] load metadata for|FROM) (\S+)`)
 	// how the classic builder ("Step 2/5 : RUN make") and Podman ("[1/2] STEP 2/5: RUN make",
 	// where there are several stages) begin an instruction
 	step = regexp.MustCompile(`^(?:Step (\d+)/\d+ : |(?:\[(\d+)/\d+\] )?STEP (\d+)(?:/\d+)?: )(.*)$`)
 )
 
-// ofVertex returns the instruction that a vertex of BuildKit's executes. The vertex has the
-// instruction's text with its variables put in, and no line. BuildKit counts in each stage the
-// instructions that make a layer, and before them what the base image has for its children
-// (ONBUILD): so they are counted from the end.
+// ofVertex returns the instruction that a vertex of BuildKit executes. The vertex has the text of
+// the instruction with its variables expanded, but no line number. BuildKit numbers the
+// instructions of a stage that make a layer, after those that the base image adds (ONBUILD);
+// therefore ofVertex counts from the end.
 func ofVertex(name string, all []Instruction) Instruction {
 	if match := imageVertex.FindStringSubmatch(name); match != nil {
 		return ofImage(match[1], all)
@@ -140,8 +107,8 @@ func ofVertex(name string, all []Instruction) Instruction {
 	return sameKind(match[4], counted, max(0, len(counted)-1-(total-number)))
 }
 
-// ofStep returns the instruction of such a line. The classic builder counts all instructions,
-// Podman those of a stage.
+// ofStep returns the instruction of a line that matches step. The classic builder numbers all
+// instructions, Podman those of each stage.
 func ofStep(line string, all []Instruction) Instruction {
 	match := step.FindStringSubmatch(line)
 	if match == nil {

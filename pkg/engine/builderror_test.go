@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +15,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// What a Dockerfile does wrong is told with its line, whoever builds it.
+// TestBuildErrors checks that every builder's error names the line of the Dockerfile.
 func TestBuildErrors(t *testing.T) {
 	tests := map[string]struct {
 		text string
@@ -37,7 +40,7 @@ func TestBuildErrors(t *testing.T) {
 				b.NoCache = true
 				var log strings.Builder
 				_, err := e.Build(t.Context(), b, &log)
-				var failed *BuildError
+				var failed *container.BuildError
 				if !errors.As(err, &failed) || failed.Code != tt.code || !containsFold(err.Error(), tt.told) {
 					t.Fatalf("got %v: %+v\n%s", err, failed, &log)
 				}
@@ -125,7 +128,7 @@ func TestCulprit(t *testing.T) {
 	}
 }
 
-// A secret is found wherever the engine cuts its report in pieces, also in a line without end.
+// TestPlainLog masks a secret wherever the engine cuts its report in pieces, even in an endless line.
 func TestPlainLog(t *testing.T) {
 	const secret = "open-sesame"
 	for _, size := range []int{1, 3, 7, 1000, 1 << 20} {
@@ -149,7 +152,49 @@ func TestPlainLog(t *testing.T) {
 	}
 }
 
-// FuzzTrace: whatever comes, it is refused or written in whole lines without the secret.
+// A secret that a build prints as base64, as a part of a URL or quoted is not written to the log,
+// however the engine cuts its report in pieces.
+func TestPlainLogOfEncodedSecrets(t *testing.T) {
+	const secret = "s3same/o+pen <\x01&'it'>"
+	forms := map[string]string{
+		"base64":          base64.StdEncoding.EncodeToString([]byte("user:" + secret)),
+		"base64 of a URL": base64.RawURLEncoding.EncodeToString([]byte(secret + "?")),
+		"a URL's query":   "https://example.org/?t=" + url.QueryEscape(secret),
+		"a URL's path":    "https://example.org/" + url.PathEscape(secret),
+		"quoted":          fmt.Sprintf("cannot open %q", secret),
+	}
+	const inner = "s3same/o+pen" // no encoding of it may be left either
+	for name, form := range forms {
+		for _, size := range []int{7, 1 << 20} {
+			for _, before := range []int{0, maxLine - 10, maxLine + 10} {
+				var out strings.Builder
+				log := newPlainLog(&sink{w: &out}, []container.Variable{{Value: secret, Secret: true}})
+				text := strings.Repeat("-", before) + form + strings.Repeat("-", maxLine+2*log.mask.Longest()) + "\n"
+				var lines splitter
+				for len(text) > 0 {
+					n := min(size, len(text))
+					lines.add(text[:n], log, log.line)
+					text = text[n:]
+				}
+				lines.flush(log.line)
+				got := strings.ReplaceAll(out.String(), "\n", "")
+				for _, left := range []string{
+					inner, url.QueryEscape(inner), url.PathEscape(inner),
+					base64.RawStdEncoding.EncodeToString([]byte(inner)), base64.RawStdEncoding.EncodeToString([]byte("user:" + inner))[7:],
+				} {
+					if strings.Contains(got, left) {
+						t.Errorf("%s, in pieces of %d after %d bytes: %q is left", name, size, before, left)
+					}
+				}
+				if !strings.Contains(got, "***") {
+					t.Errorf("%s, in pieces of %d after %d bytes: it is not there", name, size, before)
+				}
+			}
+		}
+	}
+}
+
+// FuzzTrace checks that any report is either refused or logged in whole lines without the secret.
 func FuzzTrace(f *testing.F) {
 	vertex := protowire.AppendTag(nil, vertexDigest, protowire.BytesType)
 	vertex = protowire.AppendString(vertex, "sha256:1")

@@ -12,21 +12,21 @@ import (
 	"runtests/pkg/container"
 )
 
-// buildReport reads what the engine tells of a build, one JSON value after the other, and
-// writes it to the log.
+// buildReport reads the engine's report of a build, a sequence of JSON values, and writes it to
+// the log.
 type buildReport struct {
 	sink  *sink
 	log   *plainLog
 	lines splitter
 	trace trace
-	signs atomic.Int64 // grows as long as something comes
+	signs atomic.Int64 // how many values have come
 
 	id      string // of the image
-	failure string // the engine's words; empty: it told of none
-	code    int    // with it: the exit status of the classic builder's RUN
-	step    string // the builder's line on the instruction that is executed; BuildKit has none
+	failure string // the engine's message; empty: none so far
+	code    int    // of the failure: the exit status of the classic builder's RUN
+	step    string // the line with which the classic builder or Podman began the current instruction
 	running string // the container in which the classic builder executes it; empty: none
-	full    bool   // what was executed printed that a disk is full
+	full    bool   // the output of the instruction says that a disk is full
 }
 
 func newBuildReport(log io.Writer, args []container.Variable) *buildReport {
@@ -36,7 +36,7 @@ func newBuildReport(log io.Writer, args []container.Variable) *buildReport {
 	return r
 }
 
-// buildMessage is one value of the report.
+// buildMessage is a value of the report.
 type buildMessage struct {
 	Stream, Status, ID, Error string
 	ErrorDetail               struct {
@@ -82,18 +82,18 @@ func (r *buildReport) message(m buildMessage) error {
 		return r.trace.add(trace)
 	case len(m.Aux) > 0:
 		var image struct{ ID string }
-		if json.Unmarshal(m.Aux, &image) == nil && image.ID != "" { // others have other fields
+		if json.Unmarshal(m.Aux, &image) == nil && image.ID != "" { // other builders send other fields
 			r.id = imageID(image.ID)
 		}
 	case m.Stream != "":
-		r.lines.add(plain(m.Stream), r.log, r.line)
+		r.lines.add(uncoloured(m.Stream), r.log, r.line)
 	}
 	return nil
 }
 
-// plain is what a command of a build printed, without the colour that the classic builder
-// gives to its errors.
-func plain(text string) string {
+// uncoloured returns what a command of a build printed without the colour that the classic
+// builder gives to its errors.
+func uncoloured(text string) string {
 	const red, end = "\x1b[91m", "\x1b[0m"
 	if strings.HasPrefix(text, red) && strings.HasSuffix(text, end) {
 		return text[len(red) : len(text)-len(end)]
@@ -101,10 +101,11 @@ func plain(text string) string {
 	return text
 }
 
-// runningLine tells the container in which the classic builder executes an instruction.
+// runningLine matches the line that names the container in which the classic builder executes an
+// instruction.
 var runningLine = regexp.MustCompile(`^ ---> Running in ([0-9a-f]{12})$`)
 
-// line is one of the classic builder or Podman.
+// line reads and logs a line of the classic builder or Podman.
 func (r *buildReport) line(text string) {
 	switch match := runningLine.FindStringSubmatch(text); {
 	case step.MatchString(text):
@@ -119,7 +120,7 @@ func (r *buildReport) line(text string) {
 	r.log.line(text)
 }
 
-// end writes what is left, and why the build failed.
+// end logs the rest of the output and the failure.
 func (r *buildReport) end() {
 	r.lines.flush(r.line)
 	if r.failure != "" {

@@ -14,14 +14,14 @@ import (
 	"runtests/pkg/container"
 )
 
-// known is an answer of the engine that is asked for once.
+// known caches an answer of the engine.
 type known[T any] struct {
 	mu     sync.Mutex
 	asked  bool
 	answer T
 }
 
-// get returns the answer; ask may say that it is not known yet.
+// get returns the answer. It calls ask until that returns ok, and then no more.
 func (k *known[T]) get(ask func() (answer T, ok bool, err error)) (T, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -35,8 +35,8 @@ func (k *known[T]) get(ask func() (answer T, ok bool, err error)) (T, error) {
 	return answer, err
 }
 
-// abilities are what /info says of the engine and of its machine's kernel. What an engine does
-// not mention is nil.
+// abilities is the part of /info about the engine's machine and its kernel. A field that the
+// engine does not send is nil.
 type abilities struct {
 	NCPU            int
 	MemoryLimit     *bool
@@ -45,15 +45,14 @@ type abilities struct {
 	SecurityOptions []string
 }
 
-// Check returns the settings of c that this engine cannot honour: those that it was seen to
-// ignore, and those with which it was seen to refuse a container. It asks the engine only
-// where a setting depends on its machine.
+// Check returns the settings of c that this engine cannot honour, because it ignores them or
+// refuses the container. It asks the engine only about settings that depend on its machine.
 func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.Unsupported, error) {
 	found := e.notInAPI(c)
 	if dependsOnMachine(c) {
 		a, err := e.abilities.get(func() (abilities, bool, error) { return e.askAbilities(ctx) })
 		if err != nil {
-			return nil, fmt.Errorf("ask the engine what it can do: %w", err)
+			return nil, fmt.Errorf("ask the engine for its abilities: %w", err)
 		}
 		found = append(found, a.limits(c, e.info.Name)...)
 		found = append(found, a.security(c, e.info.Name)...)
@@ -61,11 +60,11 @@ func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.
 	if c.Init && e.info.Name == podman {
 		noInit, err := e.noInit.get(func() (bool, bool, error) { return e.lacksInit(ctx, c.Image) })
 		if err != nil {
-			return nil, fmt.Errorf("ask the engine for its init program: %w", err)
+			return nil, fmt.Errorf("ask Podman for its init program: %w", err)
 		}
 		if noInit {
 			found = append(found, container.Unsupported{
-				Setting: "init", Reason: "Podman has no program for it: there is no catatonit on its machine", Remedy: "install catatonit there, or remove init: true",
+				Setting: "init", Reason: "Podman has no init program: catatonit is not installed on its machine", Remedy: "install catatonit there, or remove init: true",
 			})
 		}
 	}
@@ -93,7 +92,7 @@ func (e *Engine) askAbilities(ctx context.Context) (a abilities, ok bool, err er
 	return a, true, nil
 }
 
-// limits returns the limits of c that the engine's machine does not have.
+// limits returns the limits of c that the engine's machine does not support.
 func (a abilities) limits(c container.Container, engineName string) (found []container.Unsupported) {
 	for _, limit := range []struct {
 		setting string
@@ -108,20 +107,20 @@ func (a abilities) limits(c container.Container, engineName string) (found []con
 		if limit.asked && limit.has != nil && !*limit.has {
 			found = append(found, container.Unsupported{
 				Setting: limit.setting, Ignored: limit.ignored,
-				Reason: "the control groups of the engine's machine do not have this limit",
+				Reason: "the control groups of the engine's machine do not support this limit",
 				Remedy: "mount the control groups there; an engine without root needs version 2 of them and systemd",
 			})
 		}
 	}
 	if engineName != podman && a.NCPU > 0 && c.CPUs > float64(a.NCPU) {
 		found = append(found, container.Unsupported{
-			Setting: "cpus", Reason: fmt.Sprintf("%g are more than the %d processors of the engine's machine", c.CPUs, a.NCPU), Remedy: fmt.Sprintf("set it to %d or less", a.NCPU),
+			Setting: "cpus", Reason: fmt.Sprintf("%g is more than the %d processors of the engine's machine", c.CPUs, a.NCPU), Remedy: fmt.Sprintf("set it to %d or less", a.NCPU),
 		})
 	}
 	return found
 }
 
-// security returns the settings of c that the engine's machine has no module for, or forbids.
+// security returns the settings of c whose module the engine's machine lacks, or which it forbids.
 func (a abilities) security(c container.Container, engineName string) (found []container.Unsupported) {
 	for _, option := range c.SecurityOpt {
 		name, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
@@ -151,7 +150,7 @@ func (a abilities) security(c container.Container, engineName string) (found []c
 	return found
 }
 
-// has reports whether the engine lists a security module: name=seccomp,profile=default.
+// has reports whether the engine lists a security module, as name=seccomp,profile=default.
 func (a abilities) has(module string) bool {
 	for _, option := range a.SecurityOptions {
 		name, _, _ := strings.Cut(option, ",")
@@ -162,7 +161,7 @@ func (a abilities) has(module string) bool {
 	return false
 }
 
-// notInAPI returns the settings of c that the engine's API has no words for.
+// notInAPI returns the settings of c that the engine's API cannot express.
 func (e *Engine) notInAPI(c container.Container) []container.Unsupported {
 	if e.info.Name == podman {
 		return notInPodman(c, e.info.Local)
@@ -214,10 +213,10 @@ func notInPodman(c container.Container, local bool) (found []container.Unsupport
 	return found
 }
 
-// lacksInit asks Podman whether it has a program for init: true, which no other answer of its
-// API tells: it is asked for a container that it refuses whatever the answer is, but later for
-// the unknown option of a tmpfs than for want of an init. It takes an image that is there: ok
-// is false when this is not.
+// lacksInit reports whether Podman lacks an init program. No request of its API returns that, so
+// lacksInit asks for a container with an unknown option of a tmpfs: Podman refuses it in any
+// case, but it checks the init program before the tmpfs. This works only with an image that
+// exists; otherwise ok is false.
 func (e *Engine) lacksInit(ctx context.Context, image string) (lacks, ok bool, err error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// What is said of each setting, by the engine and its machine. That the engines behave as is
-// said here is tested on each of them by pkg/runner/conformance.
+// TestCheck checks the answer for each setting, by engine and machine. pkg/runner/conformance tests
+// on each engine that the answers are true.
 func TestCheck(t *testing.T) {
 	yes, no := true, false
 	bare := abilities{NCPU: 2, MemoryLimit: &no, CPUCfsQuota: &no, PidsLimit: &no, SecurityOptions: []string{"name=seccomp,profile=default"}}
@@ -81,8 +81,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A path that Podman cannot have in a Mount is mounted in the older form, without what only
-// Docker knows.
+// TestMountsForPodman mounts a path that Podman does not accept in a Mount in the older form,
+// without the options that only Docker has.
 func TestMountsForPodman(t *testing.T) {
 	c := container.Container{Mounts: []container.Mount{
 		{Source: "/a,b", Target: "/t", ReadOnly: true, Options: []string{"cached", "rslave"}},

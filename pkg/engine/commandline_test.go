@@ -12,8 +12,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// dockerCLI is a docker client that can do all that we do: Debian's is of the engine's age.
-// A client from 28 on cannot give a MAC address to a container of Docker 20.10.
+// dockerCLI is a docker client that can do all that we do. Debian's is as old as its engine; a
+// client from 28 on cannot set a MAC address on a container of Docker 20.10.
 func dockerCLI(t *testing.T) string {
 	t.Helper()
 	for _, cli := range []string{"/usr/bin/docker", "docker"} {
@@ -25,7 +25,7 @@ func dockerCLI(t *testing.T) string {
 	return ""
 }
 
-// What CommandLine prints does by hand what Run does.
+// TestCommandLineDoesTheSame runs the printed command, which must do the same as Run.
 func TestCommandLineDoesTheSame(t *testing.T) {
 	e, cli := connect(t), dockerCLI(t)
 	nasty := "a b'c\"d$HOME`id`\\n\n\té…☃ *?[x] !! #\x01"

@@ -11,15 +11,15 @@ import (
 	"runtests/pkg/hint"
 )
 
-// Committed is an image made of a container.
+// Committed is the result of Commit.
 type Committed struct {
 	ID   string
 	Base string // the ID of the image that the container was made from
 }
 
-// Commit makes an image of a container, and gives it the name tag, REPO:TAG (ErrNoContainer,
-// ErrNoSpace). What the container was told by its environment and its labels is in the image
-// too. It may take as long as the engine is alive.
+// Commit makes an image of a container and tags it as REPO:TAG (ErrNoContainer, ErrNoSpace). The
+// image also gets the container's environment and labels. Commit may take as long as the engine
+// is alive.
 func (e *Engine) Commit(ctx context.Context, id, tag string) (Committed, error) {
 	made, err := e.commit(ctx, id, tag)
 	if err != nil {

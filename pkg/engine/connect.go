@@ -18,37 +18,36 @@ import (
 	"runtests/pkg/hint"
 )
 
-// The versions of the API that this package was tested with: Docker 20.10 speaks 1.41
-// (and so does Podman from 4 on), Docker 28.5 speaks 1.51. A newer engine is spoken to
-// in 1.51.
+// The versions of the API that this package was tested with. Docker 20.10 speaks 1.41, and so
+// does Podman from 4 on; Docker 28.5 speaks 1.51, which is also used with newer engines.
 const (
 	oldestAPI = "1.41"
 	newestAPI = "1.51"
 )
 
-// Options say where the engine is and how long to wait for it.
+// Options say how to reach the engine and how long to wait for it.
 type Options struct {
-	// Host is the engine's address, as DOCKER_HOST has it; empty: Connect finds one.
+	// Host is the engine's address, in the form of DOCKER_HOST; empty: Connect finds an engine.
 	Host string
-	// SSHFlags are given to ssh, besides what the user's configuration says: -o BatchMode=yes.
+	// SSHFlags are more options for ssh, for instance -o BatchMode=yes.
 	SSHFlags []string
 
 	Getenv  func(string) string // default: os.Getenv
-	HomeDir string              // whose .docker holds contexts and credentials; default: the user's
-	// CallTimeout bounds one ordinary call, and the silence of a stream that should
-	// be ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as other clients of
-	// Docker have it, or 30s. A call that makes the engine work on its disk (create, attach,
-	// start, remove) has four times as much.
+	HomeDir string              // its .docker holds contexts and credentials; default: the user's
+	// CallTimeout bounds an ordinary call, and the silence of a stream that should be
+	// ending; default: the seconds in DOCKER_CLIENT_TIMEOUT, as in other clients of Docker,
+	// or 30s. A call that makes the engine work on its disk (create, attach, start,
+	// remove) has four times as long.
 	CallTimeout time.Duration
 	// StallTimeout bounds the silence of a pull or of a copy; default 5m.
 	StallTimeout time.Duration
-	// LifeTimeout is how long an engine may give no sign of life while a container
-	// runs, before it counts as gone; default four times CallTimeout, as a machine
-	// that is short of memory is slow to answer.
+	// LifeTimeout is how long an engine may give no sign of life, while it works for us,
+	// before it counts as gone; default four times CallTimeout, because a machine that is
+	// short of memory answers slowly.
 	LifeTimeout time.Duration
 }
 
-// Engine is a container engine that answered. Its methods may be called concurrently.
+// Engine is a connection to a container engine. Its methods may be called concurrently.
 type Engine struct {
 	options Options
 	info    Info
@@ -56,11 +55,11 @@ type Engine struct {
 	dial    dialFunc
 	base    *docker.Client
 
-	abilities *known[abilities] // asked for when a container first needs one of them
-	noInit    *known[bool]      // of Podman: it has no program for init: true
+	abilities *known[abilities]
+	noInit    *known[bool] // of Podman: it has no program for init: true
 }
 
-// Info says which engine it is.
+// Info identifies an engine.
 type Info struct {
 	Name    string // Docker, Podman
 	Version string // 28.5.2
@@ -68,16 +67,16 @@ type Info struct {
 	Host    string // unix:///var/run/docker.sock
 	OS      string // linux
 	Arch    string // amd64
-	Local   bool   // on a unix socket: paths of this machine are, most likely, paths of the engine's
+	Local   bool   // on a unix socket: the engine most likely sees the paths of this machine
 }
 
-// CLI returns the command by which a person does with this engine what we do: docker or podman.
+// CLI returns the command with which a person uses this engine: docker or podman.
 func (i Info) CLI() string { return strings.ToLower(i.Name) }
 
-// Connect finds the engine and agrees with it on a version of the API: where Options.Host
-// or else DOCKER_HOST says; else the context that DOCKER_CONTEXT or the docker client's configuration names;
-// else the first default socket that answers. When none does, the error (ErrNoEngine)
-// lists each place and why it did not answer.
+// Connect finds the engine and agrees with it on a version of the API. The engine is the one at
+// Options.Host, else at DOCKER_HOST, else that of the context which DOCKER_CONTEXT or the docker
+// client's configuration names, else the first that answers at a default socket. If none
+// answers, the error (ErrNoEngine) lists each place with the reason.
 func Connect(ctx context.Context, options Options) (*Engine, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -98,7 +97,7 @@ func Connect(ctx context.Context, options Options) (*Engine, error) {
 		}
 		failures = append(failures, failure{p, err})
 		if !errors.Is(err, container.ErrGone) {
-			break // it answered, or said why it does not: another one would not be what was meant
+			break // there is an engine, or a clear reason why not: do not use another engine in its place
 		}
 	}
 	return nil, failures
@@ -111,7 +110,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.HomeDir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			home = "/" // somebody without a home has no contexts and no credentials
+			home = "/" // without a home there are no contexts and no credentials
 		}
 		o.HomeDir = home
 	}
@@ -130,11 +129,11 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// callTimeoutVariable is the environment variable in which Compose and the Python
-// client of Docker look for the bound of a call, in seconds.
+// callTimeoutVariable is the environment variable from which Compose and Docker's Python client
+// take the bound of a call, in seconds.
 const callTimeoutVariable = "DOCKER_CLIENT_TIMEOUT"
 
-// maxCallTimeout is a day, in seconds: more is no bound.
+// maxCallTimeout is a day, in seconds.
 const maxCallTimeout = 24 * 60 * 60
 
 // callTimeout reads the variable; empty: 30 seconds.
@@ -149,7 +148,7 @@ func callTimeout(value string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// connect reaches the engine at p and agrees on a version with it.
+// connect connects to the engine at p and agrees on a version with it.
 func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	dial, err := p.dialer(o.SSHFlags)
 	if err != nil {
@@ -178,25 +177,25 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	if e.base, err = docker.NewVersionedClient(unusedEndpoint, version.String()); err != nil {
 		return nil, err
 	}
-	if e.base, err = e.primed(ctx, answer.Get("ApiVersion")); err != nil {
+	if e.base, err = e.withVersion(ctx, answer.Get("ApiVersion")); err != nil {
 		return nil, explain(ctx, err)
 	}
 	return e, nil
 }
 
-// primed is a client that knows the engine's version. The library asks for it with its
-// first call, and keeps it without a lock; so that call is made here, once, and
-// answered by ourselves: the engine takes 10 ms to say what it has just said.
-func (e *Engine) primed(ctx context.Context, version string) (*docker.Client, error) {
+// withVersion returns a client that knows the engine's version. The library asks for it in its
+// first call and stores it without a lock. Therefore that call is made here, once; it is
+// answered by cannedAnswer, as the engine would take another 10 ms.
+func (e *Engine) withVersion(ctx context.Context, version string) (*docker.Client, error) {
 	client := e.client(ctx)
-	client.HTTPClient.Transport = saidAlready(fmt.Sprintf(`{"ApiVersion":%q}`, version))
+	client.HTTPClient.Transport = cannedAnswer(fmt.Sprintf(`{"ApiVersion":%q}`, version))
 	return client, client.PingWithContext(ctx)
 }
 
-// saidAlready is a transport that answers every request with itself.
-type saidAlready string
+// cannedAnswer is a transport that answers every request with itself.
+type cannedAnswer string
 
-func (s saidAlready) RoundTrip(request *http.Request) (*http.Response, error) {
+func (s cannedAnswer) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{
 		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: request,
 		Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(s))), ContentLength: int64(len(s)),
@@ -206,9 +205,8 @@ func (s saidAlready) RoundTrip(request *http.Request) (*http.Response, error) {
 // unusedEndpoint makes the library leave every connection to our dialer.
 const unusedEndpoint = "unix:///unused"
 
-// client is the library's client for one call: its connections end with ctx, also in
-// those calls that take no context. A copy costs nothing and shares what was learnt of
-// the engine's version.
+// client returns the library's client for one call. Its connections end with ctx, even in calls
+// that take no context. It is a copy, which is cheap and has the engine's version.
 func (e *Engine) client(ctx context.Context) *docker.Client {
 	c := *e.base
 	c.Dialer = boundDialer{ctx: ctx, dial: e.dial}
@@ -221,7 +219,7 @@ func (e *Engine) client(ctx context.Context) *docker.Client {
 
 const podman = "Podman"
 
-// engineName tells Podman, which speaks Docker's API, from Docker.
+// engineName returns Podman or Docker; both speak Docker's API.
 func engineName(version *docker.Env) string {
 	var components []struct{ Name string }
 	if err := version.GetJSON("Components", &components); err == nil {
@@ -234,20 +232,19 @@ func engineName(version *docker.Env) string {
 	return "Docker"
 }
 
-// cleanVersion drops what a distribution adds to a version: 20.10.24+dfsg1.
+// cleanVersion drops the suffix of a distribution: 20.10.24+dfsg1.
 func cleanVersion(version string) string {
 	version, _, _ = strings.Cut(version, "+")
 	return version
 }
 
-// Info says which engine it is.
+// Info identifies the engine.
 func (e *Engine) Info() Info { return e.info }
 
-// Close ends the use of the engine. No connection outlives the call it was made for,
-// so there is nothing to wait for.
+// Close ends the use of the engine. Today it does nothing, as no connection outlives its call.
 func (e *Engine) Close() error { return nil }
 
-// Ping asks the engine for a sign of life, within the bound of one call.
+// Ping returns an error if the engine does not answer within the bound of one call.
 func (e *Engine) Ping(ctx context.Context) error {
 	if err := e.pingWithin(ctx, e.options.CallTimeout); err != nil {
 		return fmt.Errorf("reach the engine at %s: %w", e.info.Host, err)
@@ -255,20 +252,19 @@ func (e *Engine) Ping(ctx context.Context) error {
 	return nil
 }
 
-// RootDir is the directory of the engine's machine that holds images and containers;
-// empty when the engine does not say.
+// RootDir returns the directory on the engine's machine that holds images and containers, or ""
+// if the engine does not say.
 func (e *Engine) RootDir(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
 	info, err := e.client(ctx).Info()
 	if err != nil {
-		return "", fmt.Errorf("ask the engine where it keeps its files: %w", explain(ctx, err))
+		return "", fmt.Errorf("ask the engine for its directory: %w", explain(ctx, err))
 	}
 	return info.DockerRootDir, nil
 }
 
-// slowCalls is how many times the bound of an ordinary call a call may take that makes the
-// engine work on its disk.
+// slowCalls times CallTimeout bounds a call that makes the engine work on its disk.
 const slowCalls = 4
 
 // slow bounds a call that makes the engine work on its disk.
@@ -276,46 +272,41 @@ func (e *Engine) slow(ctx context.Context) (context.Context, context.CancelFunc)
 	return within(ctx, slowCalls*e.options.CallTimeout)
 }
 
-// failure is a place that did not give an engine.
+// failure is a place without an engine that we can use, and the reason.
 type failure struct {
 	place
 	err error
 }
 
-// unreachable is the error of Connect: every place tried.
+// unreachable is the error of Connect, with every place that was tried.
 type unreachable []failure
 
-// Error lists the places and why they gave no engine.
+// Error lists the places and the reasons.
 func (u unreachable) Error() string {
 	if len(u) == 1 {
 		return fmt.Sprintf("reach the container engine at %s: %v", u[0].place, reason(u[0].err))
 	}
-	var b strings.Builder
-	b.WriteString(container.ErrNoEngine.Error() + "; tried")
-	for i, f := range u {
-		separator := ", "
-		if i == 0 {
-			separator = " "
-		}
-		fmt.Fprintf(&b, "%s%s (%s)", separator, f.place, reason(f.err))
+	var tried []string
+	for _, f := range u {
+		tried = append(tried, fmt.Sprintf("%s (%s)", f.place, reason(f.err)))
 	}
-	return b.String()
+	return container.ErrNoEngine.Error() + "; tried " + strings.Join(tried, ", ")
 }
 
-// reason is why a socket does not answer, without its path, which stands before it.
+// reason returns why a place does not answer, without the address that the error names.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "not there"
+		return "no such file"
 	case errors.Is(err, os.ErrPermission):
 		return "permission denied"
 	case errors.Is(err, docker.ErrConnectionRefused) || errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody listens on it"
+		return "nothing listens on it"
 	}
 	return strings.TrimPrefix(err.Error(), container.ErrGone.Error()+": ")
 }
 
-// Unwrap gives ErrNoEngine and the reasons of all places.
+// Unwrap returns ErrNoEngine and the reasons of all places.
 func (u unreachable) Unwrap() []error {
 	all := []error{container.ErrNoEngine}
 	for _, f := range u {
@@ -324,12 +315,11 @@ func (u unreachable) Unwrap() []error {
 	return all
 }
 
-// Hint tells how to get at an engine: the remedy of the place that was nearest to being one.
+// Hint returns the remedy for the place that came closest to an engine.
 func (u unreachable) Hint() string {
-	var own interface{ Hint() string }
 	for _, f := range u {
-		if errors.As(f.err, &own) {
-			return own.Hint()
+		if remedy := hint.Of(f.err); remedy != "" {
+			return remedy
 		}
 		if errors.Is(f.err, os.ErrPermission) {
 			return f.remedy(f.err)

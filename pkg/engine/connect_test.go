@@ -25,7 +25,7 @@ import (
 	"runtests/tests/needs"
 )
 
-// environment is an Options.Getenv over a table.
+// environment returns an Options.Getenv that reads a table.
 func environment(table map[string]string) func(string) string {
 	return func(name string) string { return table[name] }
 }
@@ -145,10 +145,10 @@ func TestNoEngine(t *testing.T) {
 		says []string
 		hint string
 	}{
-		{"DOCKER_HOST is not replaced by a default", map[string]string{"DOCKER_HOST": "unix:///no/such.sock"}, []string{"unix:///no/such.sock (DOCKER_HOST): not there"}, "systemctl start docker"},
-		{"closed", map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(dir, "docker.sock")}, []string{"nobody listens on it"}, "systemctl start docker"},
+		{"DOCKER_HOST is not replaced by a default", map[string]string{"DOCKER_HOST": "unix:///no/such.sock"}, []string{"unix:///no/such.sock (DOCKER_HOST): no such file"}, "systemctl start docker"},
+		{"closed", map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(dir, "docker.sock")}, []string{"nothing listens on it"}, "systemctl start docker"},
 		{"frozen", map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(dir, "silent.sock")}, []string{"no answer within 200ms"}, ""},
-		{"podman", map[string]string{"DOCKER_HOST": "unix:///no/podman.sock"}, []string{"not there"}, "podman.socket"},
+		{"podman", map[string]string{"DOCKER_HOST": "unix:///no/podman.sock"}, []string{"no such file"}, "podman.socket"},
 		{"scheme", map[string]string{"DOCKER_HOST": "npipe:////./pipe/x"}, []string{`is not an address of an engine`}, "unix:///PATH"},
 		{"no such context", map[string]string{"DOCKER_CONTEXT": "gone"}, []string{`DOCKER_CONTEXT "gone": no such context`}, "docker context ls"},
 		{"API too old", map[string]string{"DOCKER_API_VERSION": "1.24", "DOCKER_HOST": os.Getenv("DOCKER_HOST")}, []string{"DOCKER_API_VERSION asks for API 1.24"}, "unset DOCKER_API_VERSION"},
@@ -187,8 +187,8 @@ func TestDefaultPlacesAreAllNamed(t *testing.T) {
 	for _, p := range places {
 		failures = append(failures, failure{p, fmt.Errorf("dial: %w", os.ErrNotExist)})
 	}
-	want := "no container engine answers; tried unix:///var/run/docker.sock (not there), unix:///run/user/7/docker.sock (not there), " +
-		"unix:///run/user/7/podman/podman.sock (not there), unix:///run/podman/podman.sock (not there)"
+	want := "no container engine answers; tried unix:///var/run/docker.sock (no such file), unix:///run/user/7/docker.sock (no such file), " +
+		"unix:///run/user/7/podman/podman.sock (no such file), unix:///run/podman/podman.sock (no such file)"
 	if failures.Error() != want || !strings.Contains(failures.Hint(), "systemctl start docker") || !errors.Is(failures, container.ErrNoEngine) {
 		t.Errorf("got %v; %s", failures, failures.Hint())
 	}
@@ -225,7 +225,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-// authority signs certificates, as openssl does in Docker's own instructions.
+// authority signs certificates, like openssl in Docker's instructions.
 type authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate

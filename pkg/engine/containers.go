@@ -13,8 +13,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// Containers lists the containers, in any state, that have all these labels. A label with
-// an empty value is one that must be there with any value.
+// Containers lists the containers, in any state, that have all these labels. An empty value
+// matches any value.
 func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]container.Summary, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
@@ -31,7 +31,7 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]co
 	return summaries, nil
 }
 
-// labelFilters are the engine's words for labels, of which an empty value means any.
+// labelFilters returns labels as the engine's filters; an empty value matches any value.
 func labelFilters(labels map[string]string) map[string][]string {
 	filters := map[string][]string{}
 	for name, value := range labels {
@@ -44,7 +44,7 @@ func labelFilters(labels map[string]string) map[string][]string {
 	return filters
 }
 
-// dockerState is a state in Docker's word, where Podman has another.
+// dockerState returns Docker's word for a state.
 func dockerState(state string) string {
 	if state == "stopped" {
 		return "exited"
@@ -52,7 +52,7 @@ func dockerState(state string) string {
 	return state
 }
 
-// ownName is the container's own name among those that links gave it: /other/alias.
+// ownName returns the container's own name, as opposed to those given by links: /other/alias.
 func ownName(names []string) string {
 	for _, name := range names {
 		if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
@@ -62,10 +62,10 @@ func ownName(names []string) string {
 	return ""
 }
 
-// ContainerNamed returns the container that has exactly that name; ok is false when none has.
+// ContainerNamed returns the container with exactly that name; ok is false if there is none.
 func (e *Engine) ContainerNamed(ctx context.Context, name string) (s container.Summary, ok bool, err error) {
 	if container.CheckName(name) != nil {
-		return container.Summary{}, false, nil // such a name would be another request to the engine
+		return container.Summary{}, false, nil // in the path of a request it could mean another request
 	}
 	c, err := e.inspect(ctx, name)
 	if errors.Is(err, container.ErrNoContainer) {
@@ -75,7 +75,7 @@ func (e *Engine) ContainerNamed(ctx context.Context, name string) (s container.S
 		return container.Summary{}, false, fmt.Errorf("find the container %q: %w", name, err)
 	}
 	if strings.TrimPrefix(c.Name, "/") != name {
-		return container.Summary{}, false, nil // the engine takes the beginning of an ID for a name
+		return container.Summary{}, false, nil // the engine also finds containers by the beginning of their IDs
 	}
 	s = container.Summary{ID: c.ID, Name: name, State: dockerState(c.State.Status), Created: c.Created}
 	if s.State == "" {
@@ -87,11 +87,20 @@ func (e *Engine) ContainerNamed(ctx context.Context, name string) (s container.S
 	return s, true, nil
 }
 
-// removalPoll is how often a container whose removal somebody else began is looked at.
+// Create creates a container that does not run yet, and returns its ID (ErrNoImage,
+// ErrNameTaken, ErrGone). It goes on when ctx ends, because nobody would know the ID of a
+// container whose creation was given up.
+func (e *Engine) Create(ctx context.Context, c container.Container) (id string, err error) {
+	r := &running{engine: e, container: c, life: context.WithoutCancel(ctx)}
+	err = r.create()
+	return r.exit.ID, err
+}
+
+// removalPoll is how often Remove checks whether a container is gone.
 const removalPoll = 100 * time.Millisecond
 
-// Remove removes a container, running or not, with its anonymous volumes, and returns when
-// it is gone. One that is not there is removed.
+// Remove removes a container, running or not, with its anonymous volumes, and waits until it is
+// gone. It returns nil if there is no such container.
 func (e *Engine) Remove(ctx context.Context, id string) error {
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
@@ -119,7 +128,7 @@ func removeFault(id string, err error) error {
 	return fmt.Errorf("remove the container %.12s: %w", id, err)
 }
 
-// Rename gives a container another name (ErrNameTaken, ErrNoContainer).
+// Rename changes the name of a container (ErrNameTaken, ErrNoContainer).
 func (e *Engine) Rename(ctx context.Context, id, name string) error {
 	if err := container.CheckName(name); err != nil {
 		return fmt.Errorf("rename the container %.12s: %w", id, err)

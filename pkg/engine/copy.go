@@ -18,11 +18,11 @@ import (
 	"runtests/pkg/container"
 )
 
-// copyIn copies a directory into a container that has not started: modes, owners and
-// links stay what they are, sockets are left out. It fails when it cannot read all.
+// copyIn copies a directory into a container that has not started. Modes, owners and links are
+// kept, sockets are left out. It fails if it cannot read everything.
 //
-// The archive starts at the root, so that the target and what is above it are made; in a
-// container whose root is read-only, at the target, which is a volume (see allMounts).
+// The archive starts at the root, so that the target and its parents are created. In a container
+// whose root is read-only it starts at the target, which is a volume (container.AllMounts).
 func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOnly bool) error {
 	into, under := "/", c.Target
 	if readOnly {
@@ -52,10 +52,10 @@ func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOn
 	return nil
 }
 
-// errNotWanted ends the packing of a copy that the engine no longer takes.
-var errNotWanted = errors.New("the engine takes no more of it")
+// errNotWanted ends the writing of an archive that the engine no longer reads.
+var errNotWanted = errors.New("the engine reads no more of it")
 
-// pacer puts off the end of a stalled transfer whenever something goes through.
+// pacer restarts the timer of a stalled transfer with each write.
 type pacer struct {
 	w     io.Writer
 	timer *time.Timer
@@ -68,9 +68,9 @@ func (p *pacer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// pack writes a directory as a tar archive in which it is called under.
+// pack writes a directory as a tar archive, in which the directory has the name under.
 //
-// It is not moby/go-archive, which logs a file that it cannot read and goes on without it.
+// moby/go-archive does not do: it logs a file that it cannot read, and goes on without it.
 func pack(w io.Writer, source, under string) error {
 	archive := tar.NewWriter(w)
 	root, err := filepath.EvalSymlinks(source)
@@ -100,7 +100,7 @@ func packEntry(archive *tar.Writer, name, as string, entry fs.DirEntry) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSocket != 0 {
-		return nil // nobody listens on the copy of a socket
+		return nil // nothing would listen on the copy
 	}
 	link := ""
 	if info.Mode()&fs.ModeSymlink != 0 {
@@ -113,8 +113,8 @@ func packEntry(archive *tar.Writer, name, as string, entry fs.DirEntry) error {
 		return err
 	}
 	header.Name = strings.TrimPrefix(as, "/")
-	header.Uname, header.Gname = "", "" // names of this machine mean nothing in the container
-	header.Format = tar.FormatPAX       // any name, any size, times below the second
+	header.Uname, header.Gname = "", "" // the users of this machine are not those of the container
+	header.Format = tar.FormatPAX       // for names and sizes without a limit, and fractions of a second
 	if info.IsDir() {
 		header.Name = path.Join(".", header.Name) + "/"
 	}

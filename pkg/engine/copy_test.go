@@ -15,7 +15,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// tree is a directory with one of each kind of file.
+// tree makes a directory with a file of each kind.
 func tree(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "it's a test")

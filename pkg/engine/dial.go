@@ -11,8 +11,8 @@ import (
 // dialFunc opens one connection to an engine.
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
-// keepAlive is how often a silent TCP connection is probed: a machine that vanished
-// is noticed within a few of these, even while a test says nothing for an hour.
+// keepAlive is how often a silent TCP connection is probed. A machine that has vanished is
+// noticed within a few probes, even while a test prints nothing for an hour.
 const keepAlive = 15 * time.Second
 
 func dialSocket(path string) dialFunc {
@@ -31,14 +31,14 @@ func dialTCP(address string, config *tls.Config) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, "tcp", address) }
 }
 
-// boundDialer is what the client library dials with: its connections live no longer
-// than ctx, which bounds those of the library's calls that take no context.
+// boundDialer is the client library's dialer. Its connections end with ctx, which bounds the
+// library's calls that take no context.
 type boundDialer struct {
 	ctx  context.Context
 	dial dialFunc
 }
 
-// Dial opens a connection; where to is the dialFunc's business.
+// Dial opens a connection. The dialFunc knows where to.
 func (d boundDialer) Dial(_, _ string) (net.Conn, error) {
 	conn, err := d.dial(d.ctx)
 	if err != nil {
@@ -61,13 +61,13 @@ func bind(ctx context.Context, conn net.Conn) *boundConn {
 	return &boundConn{Conn: conn, ctx: ctx, stop: context.AfterFunc(ctx, func() { conn.Close() })}
 }
 
-// Read reads; the error of a connection closed by the context is the context's cause.
+// Read reads. After the end of the context its error is the context's cause.
 func (c *boundConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return n, c.cause(err)
 }
 
-// Write writes; the error of a connection closed by the context is the context's cause.
+// Write writes. After the end of the context its error is the context's cause.
 func (c *boundConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	return n, c.cause(err)
@@ -80,7 +80,7 @@ func (c *boundConn) cause(err error) error {
 	return err
 }
 
-// CloseWrite says that no more will be written; the library's streams need it.
+// CloseWrite closes the writing side. The library's streams need it.
 func (c *boundConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -94,15 +94,15 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// lateError is the cause of a context whose bound is over.
+// lateError is the cause of a context that ended by its bound.
 type lateError struct{ bound time.Duration }
 
 func (e *lateError) Error() string { return fmt.Sprintf("no answer within %s", e.bound) }
 
-// Timeout says that this error is a timeout, as net.Error has it.
+// Timeout reports true, as for a net.Error that is a timeout.
 func (e *lateError) Timeout() bool { return true }
 
-// within bounds ctx; what fails for it fails with a lateError.
+// within returns a context that ends after bound, with a lateError as its cause.
 func within(ctx context.Context, bound time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, bound, &lateError{bound})
 }

@@ -27,7 +27,7 @@ import (
 // place is where an engine may be.
 type place struct {
 	host   string // unix:///var/run/docker.sock
-	origin string // who names it: DOCKER_HOST, context "ci"; empty for a default socket
+	origin string // what names it: DOCKER_HOST, context "ci"; empty for a default socket
 	tls    *tls.Config
 }
 
@@ -38,8 +38,8 @@ func (p place) String() string {
 	return p.host + " (" + p.origin + ")"
 }
 
-// places returns where to look for an engine. Somebody who named one wants that one:
-// only when nobody did are there several places, the default sockets.
+// places returns where to look for an engine. The user may name one, and then it is the only
+// place; otherwise the default sockets are tried.
 func (o Options) places() ([]place, error) {
 	if o.Host != "" {
 		return []place{{host: o.Host}}, nil
@@ -73,7 +73,7 @@ func (o Options) places() ([]place, error) {
 	return o.defaultPlaces(), nil
 }
 
-// configDir is where the docker client keeps its configuration.
+// configDir returns the directory of the docker client's configuration.
 func (o Options) configDir() string {
 	if dir := o.Getenv("DOCKER_CONFIG"); dir != "" {
 		return dir
@@ -81,8 +81,8 @@ func (o Options) configDir() string {
 	return filepath.Join(o.HomeDir, ".docker")
 }
 
-// defaultPlaces are the sockets that engines listen on when nobody says otherwise:
-// Docker's, rootless Docker's, rootless Podman's, Podman's.
+// defaultPlaces returns the default sockets of Docker, rootless Docker, rootless Podman and
+// Podman.
 func (o Options) defaultPlaces() []place {
 	paths := []string{"/var/run/docker.sock"}
 	if dir := o.Getenv("XDG_RUNTIME_DIR"); dir != "" {
@@ -96,8 +96,8 @@ func (o Options) defaultPlaces() []place {
 	return places
 }
 
-// environmentTLS reads the certificates that DOCKER_CERT_PATH names. A missing ca.pem
-// is an error: without it nobody would verify whom we talk to.
+// environmentTLS reads the certificates in DOCKER_CERT_PATH. A missing ca.pem is an error,
+// because the engine could not be verified without it.
 func (o Options) environmentTLS(host string) (*tls.Config, error) {
 	dir := o.Getenv("DOCKER_CERT_PATH")
 	if dir == "" {
@@ -106,8 +106,8 @@ func (o Options) environmentTLS(host string) (*tls.Config, error) {
 	return readTLS(dir, host, true)
 }
 
-// readTLS reads ca.pem, cert.pem and key.pem in dir. Without ca.pem the system's
-// authorities verify the engine, unless it is required.
+// readTLS reads ca.pem, cert.pem and key.pem in dir. Without ca.pem, which may be required, the
+// engine is verified with the system's authorities.
 func readTLS(dir, host string, caRequired bool) (*tls.Config, error) {
 	u, err := url.Parse(host)
 	if err != nil {
@@ -123,7 +123,7 @@ func readTLS(dir, host string, caRequired bool) (*tls.Config, error) {
 		}
 	case caRequired || !errors.Is(err, fs.ErrNotExist):
 		return nil, hint.Wrap(fmt.Errorf("verify the engine at %s: %w", host, err),
-			"put the authority that signed the engine's certificate there, or say where it is with DOCKER_CERT_PATH")
+			"put the certificate of the authority that signed the engine's there, or set DOCKER_CERT_PATH to its directory")
 	}
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	if exists(certFile) || exists(keyFile) {
@@ -141,9 +141,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// contextPlace reads a context of the docker client. Its store is two files in folders
-// named by the SHA-256 of the context's name; the client's own package for it weighs
-// a hundred packages more.
+// contextPlace reads a context of the docker client. Its files are in folders named by the
+// SHA-256 of the context's name. The client's own package for this would add a hundred
+// packages.
 func (o Options) contextPlace(name string) (place, error) {
 	sum := sha256.Sum256([]byte(name))
 	id := hex.EncodeToString(sum[:])
@@ -176,11 +176,11 @@ func (o Options) contextPlace(name string) (place, error) {
 	if p.tls, err = readTLS(certificates, p.host, false); err != nil {
 		return place{}, err
 	}
-	p.tls.InsecureSkipVerify = endpoint.SkipTLSVerify // the context's owner said so, in its file
+	p.tls.InsecureSkipVerify = endpoint.SkipTLSVerify // as the context's file asks
 	return p, nil
 }
 
-// dialer returns what opens connections to the place, by ssh with these flags.
+// dialer returns a function that opens connections to the place; sshFlags are used with ssh.
 func (p place) dialer(sshFlags []string) (dialFunc, error) {
 	scheme, rest, _ := strings.Cut(p.host, "://")
 	switch scheme {
@@ -211,7 +211,7 @@ func (p place) dialer(sshFlags []string) (dialFunc, error) {
 		"write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST")
 }
 
-// remedy says what to do about an engine that cannot be reached at the place.
+// remedy returns what to do if the engine cannot be reached at the place.
 func (p place) remedy(err error) string {
 	path, isSocket := strings.CutPrefix(p.host, "unix://")
 	switch {
@@ -222,12 +222,12 @@ func (p place) remedy(err error) string {
 	case isSocket:
 		return "start it: `systemctl start docker`"
 	case strings.HasPrefix(p.host, "ssh://"):
-		return fmt.Sprintf("`ssh %s docker version` must work without a question", strings.TrimPrefix(p.host, "ssh://"))
+		return fmt.Sprintf("make sure that `ssh %s docker version` works without a question", strings.TrimPrefix(p.host, "ssh://"))
 	}
-	return "see that the engine runs there and listens on that address"
+	return "make sure that the engine runs there and listens on that address"
 }
 
-// permissionRemedy names the group that may use the socket and how to join it.
+// permissionRemedy says which group may use the socket, and how to join it.
 func permissionRemedy(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {

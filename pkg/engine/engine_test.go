@@ -16,8 +16,8 @@ import (
 	"runtests/tests/needs"
 )
 
-// Most tests run on a real engine: the one that Connect finds, or DOCKER_HOST's. They need
-// an image with busybox's applets; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
+// Most tests run on a real engine, the one that Connect finds. They need an image with busybox's
+// applets: scripts/base-images makes it, RUNTESTS_TEST_IMAGE names another.
 func testImage() string {
 	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
 		return image
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// sweep removes, by ID, what the tests left.
+// sweep removes the containers that the tests left.
 func sweep() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -72,7 +72,7 @@ func connect(t testing.TB) *Engine {
 	return e
 }
 
-// shell is a container that runs a script with the image's shell.
+// shell returns a container that runs a script with the image's shell.
 func shell(script string) container.Container {
 	return command("/bin/sh", "-c", script)
 }
@@ -94,7 +94,7 @@ func run(ctx context.Context, t testing.TB, e *Engine, c container.Container) (c
 	return exit, output.String(), err
 }
 
-// mustRun runs c, which must be possible.
+// mustRun runs c and removes it, and fails the test on an error.
 func mustRun(t testing.TB, e *Engine, c container.Container) (container.Exit, string) {
 	t.Helper()
 	exit, output, err := run(t.Context(), t, e, c)

@@ -17,8 +17,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// refusal returns what the engine said when it refused a request, and the HTTP
-// status it said it with; ok is false when err is something else.
+// refusal returns the HTTP status and the message with which the engine refused a request; ok
+// is false if err is something else.
 func refusal(err error) (status int, message string, ok bool) {
 	var refused *docker.Error
 	if errors.As(err, &refused) {
@@ -27,15 +27,15 @@ func refusal(err error) (status int, message string, ok bool) {
 	var missing *docker.NoSuchContainer
 	if errors.As(err, &missing) {
 		if missing.Err != nil {
-			return refusal(missing.Err) // the start of a container says here which network is missing
+			return refusal(missing.Err) // when a container starts, this may say which network is missing
 		}
 		return http.StatusNotFound, container.ErrNoContainer.Error(), true
 	}
 	return 0, "", false
 }
 
-// explain turns an error of the client library into one of ours: a connection that
-// broke, a time that is over and a refusal are not the same thing to a caller.
+// explain turns an error of the client library into one of package container, so that callers
+// can tell a broken connection, a bound that is over and a refusal apart.
 func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -61,7 +61,7 @@ func explain(ctx context.Context, err error) error {
 		}
 		return context.Cause(ctx)
 	}
-	var request *url.Error // says GET http://unix.sock/..., which tells nobody anything
+	var request *url.Error // its text begins with GET http://unix.sock/..., which helps nobody
 	if errors.As(err, &request) {
 		return fmt.Errorf("%w: %w", container.ErrGone, request.Err)
 	}
@@ -71,7 +71,7 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
-// disconnected says that err is the death of a connection, or that none was made.
+// disconnected reports whether a connection broke or could not be made.
 func disconnected(err error) bool {
 	var opError *net.OpError
 	return errors.Is(err, docker.ErrConnectionRefused) ||

@@ -98,7 +98,7 @@ func TestFrozenEngine(t *testing.T) {
 	}
 }
 
-// An engine that freezes while a test runs: the test's own time ends it, within a bound.
+// TestEngineFreezesInMidRun checks that a frozen engine does not keep a run from ending in time.
 func TestEngineFreezesInMidRun(t *testing.T) {
 	real := connect(t)
 	faulty, e := newFaultyEngine(t, real, time.Second)
@@ -145,7 +145,7 @@ func TestEngineDiesInMidRun(t *testing.T) {
 	}
 }
 
-// A log that lost its end is never that of a test that passed.
+// TestOutputIsCutOff checks that a run whose output lost its end never passes.
 func TestOutputIsCutOff(t *testing.T) {
 	real := connect(t)
 	for _, on := range []string{"/attach", "/wait"} {
@@ -193,7 +193,7 @@ func TestDemultiplex(t *testing.T) {
 	}
 }
 
-// The engine's word on a refused attach is not lost.
+// TestAttachToNothing checks that the engine's reason for refusing an attach is reported.
 func TestAttachToNothing(t *testing.T) {
 	e := connect(t)
 	_, err := e.attach(t.Context(), strings.Repeat("0", 64), io.Discard)

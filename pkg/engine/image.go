@@ -19,7 +19,7 @@ import (
 	"runtests/pkg/hint"
 )
 
-// Image looks at an image by reference or ID (ErrNoImage).
+// Image returns the image with that reference or ID (ErrNoImage).
 func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error) {
 	if err := checkReference(ref); err != nil {
 		return container.Image{}, err
@@ -31,7 +31,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error)
 		return container.Image{}, fmt.Errorf("%w: %q", container.ErrNoImage, ref)
 	}
 	if err != nil {
-		return container.Image{}, fmt.Errorf("look at the image %q: %w", ref, err)
+		return container.Image{}, fmt.Errorf("inspect the image %q: %w", ref, err)
 	}
 	image := container.Image{
 		ID: imageID(found.ID), Created: found.Created, Size: found.Size, OS: found.OS, Arch: found.Architecture, Tags: realTags(found.RepoTags),
@@ -45,8 +45,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error)
 	return image, nil
 }
 
-// imageID is an image's ID as Docker writes it; some of Podman's answers have it without its
-// algorithm.
+// imageID returns an image's ID in Docker's form. Some answers of Podman omit the algorithm.
 func imageID(id string) string {
 	if id == "" || strings.Contains(id, ":") {
 		return id
@@ -54,8 +53,8 @@ func imageID(id string) string {
 	return "sha256:" + id
 }
 
-// checkReference refuses what no image can be called; the engine would take some of it
-// for another request.
+// checkReference returns an error if ref cannot name an image. In the path of a request it could
+// mean another request.
 func checkReference(ref string) error {
 	if _, err := reference.ParseAnyReference(ref); err != nil {
 		return fmt.Errorf("read the image name %q: %w", ref, err)
@@ -63,10 +62,9 @@ func checkReference(ref string) error {
 	return nil
 }
 
-// Pull gets an image from its registry; no tag means latest. It uses the credentials that
-// `docker login` left, and writes a line to progress for each thing that the engine tells
-// (nil: none). It is bounded by ctx, and by the time in which nothing happens
-// (Options.StallTimeout).
+// Pull pulls an image from its registry; no tag means latest. It uses the credentials of `docker
+// login`, and writes the engine's messages to progress, a line each, unless it is nil. It is
+// bounded by ctx, and gives up when nothing happens for Options.StallTimeout.
 func (e *Engine) Pull(ctx context.Context, ref, platform string, progress io.Writer) error {
 	if err := e.pull(ctx, ref, platform, progress); err != nil {
 		return fmt.Errorf("pull the image %q: %w", ref, err)
@@ -108,8 +106,8 @@ func (e *Engine) pull(ctx context.Context, ref, platform string, progress io.Wri
 	return explain(ctx, err)
 }
 
-// tagOf is the tag or the digest of an image; the engine would pull all tags of one
-// without.
+// tagOf returns the tag or the digest of an image, by default latest: without either, the engine
+// would pull all tags.
 func tagOf(named reference.Named) string {
 	switch r := reference.TagNameOnly(named).(type) {
 	case reference.Digested:
@@ -120,30 +118,30 @@ func tagOf(named reference.Named) string {
 	return "latest"
 }
 
-// pullFault is what a registry or an engine says when it gives no image.
+// pullFault returns the error of a registry or an engine, with a remedy if there is one.
 func pullFault(named reference.Named, message string) error {
 	err := errors.New(message)
 	for _, sign := range []string{"unauthorized", "authentication required", "no basic auth credentials", "access denied", "denied:"} {
 		if containsFold(message, sign) {
-			return hint.Wrap(err, fmt.Sprintf("`docker login %s` as this user, and see the spelling of the name", reference.Domain(named)))
+			return hint.Wrap(err, fmt.Sprintf("`docker login %s` as this user, and check the spelling of the name", reference.Domain(named)))
 		}
 	}
 	for _, sign := range []string{"manifest unknown", "not found"} {
 		if containsFold(message, sign) {
-			return hint.Wrap(err, "see the spelling of the name and the tag")
+			return hint.Wrap(err, "check the spelling of the name and the tag")
 		}
 	}
 	return err
 }
 
-// pullReport reads the engine's report of a pull, one JSON value after the other.
+// pullReport reads the engine's report of a pull, a sequence of JSON values.
 type pullReport struct {
 	progress io.Writer
-	rest     []byte // the beginning of a value
+	rest     []byte // the beginning of a value, which is not complete
 	failure  string
 }
 
-// maxReportLine bounds one value of the report; real ones have a few hundred bytes.
+// maxReportLine bounds a value of the report, in bytes; real ones have a few hundred.
 const maxReportLine = 1 << 20
 
 func (r *pullReport) Write(p []byte) (int, error) {
@@ -152,7 +150,7 @@ func (r *pullReport) Write(p []byte) (int, error) {
 		line, rest, ok := bytes.Cut(r.rest, []byte("\n"))
 		if !ok {
 			if len(r.rest) > maxReportLine {
-				return 0, errors.New("the engine's report is not in its format")
+				return 0, errors.New("the engine's report is malformed")
 			}
 			return len(p), nil
 		}
@@ -183,7 +181,7 @@ func (r *pullReport) line(line []byte) error {
 		return nil
 	}
 	text := strings.TrimSpace(message.Status + message.Stream)
-	if text == "" || message.ProgressDetail.Total > 0 { // how far a layer is: many a second
+	if text == "" || message.ProgressDetail.Total > 0 { // the progress of a layer: many a second
 		return nil
 	}
 	if message.ID != "" {
@@ -193,8 +191,8 @@ func (r *pullReport) line(line []byte) error {
 	return err
 }
 
-// credentials are those for a registry that the docker client's configuration has, in
-// itself or in the helper it names.
+// credentials returns the credentials for a registry from the docker client's configuration, or
+// from the helper that it names.
 func (o Options) credentials(ctx context.Context, registry string) (docker.AuthConfiguration, error) {
 	none := docker.AuthConfiguration{}
 	file, err := config.Load(o.configDir())
@@ -202,7 +200,7 @@ func (o Options) credentials(ctx context.Context, registry string) (docker.AuthC
 		return none, fmt.Errorf("read the configuration of the docker client: %w", err)
 	}
 	if registry == "docker.io" {
-		registry = "https://index.docker.io/v1/" // the name under which `docker login` keeps it
+		registry = "https://index.docker.io/v1/" // the key that `docker login` uses
 	}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
@@ -211,20 +209,20 @@ func (o Options) credentials(ctx context.Context, registry string) (docker.AuthC
 		err  error
 	}
 	answered := make(chan answer, 1)
-	go func() { // a helper is a program, which may wait for somebody to unlock something
+	go func() { // a helper is a program, and may wait for a person
 		auth, err := file.GetAuthConfig(registry)
 		answered <- answer{auth, err}
 	}()
 	select {
 	case a := <-answered:
 		if a.err != nil {
-			return none, fmt.Errorf("ask for the credentials for %s: %w", registry, a.err)
+			return none, fmt.Errorf("get the credentials for %s: %w", registry, a.err)
 		}
 		return docker.AuthConfiguration{
 			Username: a.auth.Username, Password: a.auth.Password, ServerAddress: a.auth.ServerAddress,
 			IdentityToken: a.auth.IdentityToken, RegistryToken: a.auth.RegistryToken,
 		}, nil
 	case <-ctx.Done():
-		return none, fmt.Errorf("ask for the credentials for %s: %w", registry, context.Cause(ctx))
+		return none, fmt.Errorf("get the credentials for %s: %w", registry, context.Cause(ctx))
 	}
 }

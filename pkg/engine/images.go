@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,18 +17,17 @@ import (
 	"runtests/pkg/container"
 )
 
-// ImageSummary is what the engine's list says of an image.
+// ImageSummary is an entry of the engine's list of images.
 type ImageSummary struct {
 	ID      string
 	Tags    []string // as REPO:TAG; Podman writes localhost/REPO:TAG
 	Created time.Time
-	Size    int64 // bytes, with the layers that it shares with others
+	Size    int64 // bytes, including the layers that it shares with other images
 	Labels  map[string]string
 }
 
-// Images lists the images that have all these labels, those without a tag too, but not the
-// steps of the classic builder. A label with an empty value is one that must be there with
-// any value.
+// Images lists the images that have all these labels, with or without a tag, but not the
+// intermediate images of the classic builder. An empty value matches any value.
 func (e *Engine) Images(ctx context.Context, labels map[string]string) ([]ImageSummary, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
@@ -43,19 +44,19 @@ func (e *Engine) Images(ctx context.Context, labels map[string]string) ([]ImageS
 	return images, nil
 }
 
-// realTags drops what the engine writes where there is no tag.
+// realTags drops the placeholder that the engine writes if there is no tag.
 func realTags(tags []string) []string {
-	var real []string
-	for _, tag := range tags {
-		if tag != "<none>:<none>" {
-			real = append(real, tag)
-		}
-	}
-	return real
+	return slices.DeleteFunc(tags, func(tag string) bool { return tag == "<none>:<none>" })
 }
 
-// Tag gives an image, named by reference or ID, one more name; no tag means latest. An image
-// that had the name loses it (ErrNoImage).
+// FamiliarTag returns a tag of an image as people write it, without the registry that Podman adds
+// to a name that has none.
+func FamiliarTag(tag string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(tag, "localhost/"), "docker.io/")
+}
+
+// Tag gives an image, named by reference or ID, the additional name ref; no tag means latest. An
+// image that had the name loses it (ErrNoImage).
 func (e *Engine) Tag(ctx context.Context, image, ref string) error {
 	if err := checkReference(image); err != nil {
 		return err
@@ -73,12 +74,13 @@ func (e *Engine) Tag(ctx context.Context, image, ref string) error {
 	if status, _, ok := refusal(err); ok && status == http.StatusNotFound {
 		err = container.ErrNoImage
 	}
-	return fmt.Errorf("give the image %q the name %q: %w", image, ref, explain(ctx, err))
+	return fmt.Errorf("tag the image %q as %q: %w", image, ref, explain(ctx, err))
 }
 
-// RemoveTag takes a name from the image that has it; no tag means latest. The image goes with
-// its last name, and so do the images without a name that only it stood on; ErrInUse says that
-// a container, running or not, stands in the way. A name that no image has is removed.
+// RemoveTag removes a name of an image; no tag means latest. With its last name the image is
+// removed too, and so are the images without a name that only this image was built on. ErrInUse
+// means that a container, running or not, uses the image. RemoveTag returns nil if no image has
+// the name.
 func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 	repository, tag, err := splitTag(ref)
 	if err != nil {
@@ -86,7 +88,7 @@ func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 	}
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
-	err = e.client(ctx).RemoveImageExtended(repository+":"+tag, docker.RemoveImageOptions{Context: ctx}) // with a tag it cannot be taken for an ID
+	err = e.client(ctx).RemoveImageExtended(repository+":"+tag, docker.RemoveImageOptions{Context: ctx}) // without the tag it could be taken for an ID
 	if err == nil || errors.Is(err, docker.ErrNoSuchImage) {
 		return nil
 	}
@@ -97,10 +99,10 @@ func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 	return fmt.Errorf("remove the image %q: %w", ref, err)
 }
 
-// splitTag is the name of an image as people write it, and its tag.
+// splitTag returns the familiar name of an image and its tag.
 func splitTag(ref string) (repository, tag string, err error) {
-	if any, err := reference.ParseAnyReference(ref); err == nil {
-		if _, ok := any.(reference.Named); !ok {
+	if parsed, err := reference.ParseAnyReference(ref); err == nil {
+		if _, ok := parsed.(reference.Named); !ok {
 			return "", "", fmt.Errorf("read the image name %q: it is an ID", ref)
 		}
 	}
@@ -110,12 +112,12 @@ func splitTag(ref string) (repository, tag string, err error) {
 	}
 	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
 	if _, digested := named.(reference.Digested); digested || !ok {
-		return "", "", fmt.Errorf("read the image name %q: it has no tag but a digest", ref)
+		return "", "", fmt.Errorf("read the image name %q: it has a digest instead of a tag", ref)
 	}
 	return reference.FamiliarName(named), tagged.Tag(), nil
 }
 
-// ImagesInUse are the IDs of the images that a container was made from, running or not.
+// ImagesInUse returns the IDs of the images of all containers, running or not.
 func (e *Engine) ImagesInUse(ctx context.Context) (map[string]bool, error) {
 	used, err := e.imagesInUse(ctx)
 	if err != nil {
@@ -124,7 +126,7 @@ func (e *Engine) ImagesInUse(ctx context.Context) (map[string]bool, error) {
 	return used, nil
 }
 
-// imagesInUse asks for itself: the library's list of containers leaves their images' IDs out.
+// imagesInUse does not use the library, whose list of containers lacks the IDs of the images.
 func (e *Engine) imagesInUse(ctx context.Context) (map[string]bool, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
@@ -144,15 +146,15 @@ func (e *Engine) imagesInUse(ctx context.Context) (map[string]bool, error) {
 	return used, nil
 }
 
-// Disk is the file system that holds the engine's images and containers.
+// Disk is the file system of the engine's images and containers.
 type Disk struct {
 	Path  string // the engine's directory on it
 	Total int64  // bytes
 	Free  int64  // bytes that the engine can still use
 }
 
-// Disk looks at the disk of the engine; ok is false when it cannot be seen from here: the
-// engine is another machine's, or has a root of its own.
+// Disk returns the engine's disk; ok is false if it cannot be seen from here, because the engine
+// is on another machine or has another root.
 func (e *Engine) Disk(ctx context.Context) (d Disk, ok bool, err error) {
 	if !e.info.Local {
 		return Disk{}, false, nil
@@ -165,7 +167,7 @@ func (e *Engine) Disk(ctx context.Context) (d Disk, ok bool, err error) {
 	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EACCES):
 		return Disk{}, false, nil
 	case err != nil:
-		return Disk{}, false, fmt.Errorf("look at the disk of %s: %w", d.Path, err)
+		return Disk{}, false, fmt.Errorf("read the size of the disk of %s: %w", d.Path, err)
 	}
 	unit := int64(stat.Bsize)
 	d.Total, d.Free = int64(stat.Blocks)*unit, int64(stat.Bavail)*unit

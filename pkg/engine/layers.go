@@ -16,7 +16,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// ImageSpec is what an image is made of, and what it gives to its containers.
+// ImageSpec is an image's layers and configuration.
 type ImageSpec struct {
 	ID       string
 	Created  time.Time
@@ -25,19 +25,19 @@ type ImageSpec struct {
 	Variant  string          // v7; most have none
 	Size     int64           // bytes
 	Layers   []digest.Digest // from the lowest
-	Defaults json.RawMessage // Env, Cmd, Labels, …: an object in Docker's words
+	Defaults json.RawMessage // Docker's Config of its containers: an object with Env, Cmd, Labels, …
 }
 
-// ImageSpec looks at an image by reference or ID (container.ErrNoImage).
+// ImageSpec returns the image with that reference or ID (container.ErrNoImage).
 func (e *Engine) ImageSpec(ctx context.Context, ref string) (ImageSpec, error) {
 	spec, err := e.imageSpec(ctx, ref)
 	if err != nil {
-		return ImageSpec{}, fmt.Errorf("look at the image %q: %w", ref, err)
+		return ImageSpec{}, fmt.Errorf("inspect the image %q: %w", ref, err)
 	}
 	return spec, nil
 }
 
-// imageSpec asks for itself: the library knows but some of what an image can say.
+// imageSpec does not use the library, whose type lacks fields of an image.
 func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err error) {
 	if err := checkReference(ref); err != nil {
 		return spec, err
@@ -69,11 +69,11 @@ func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err
 	}, nil
 }
 
-// LayerStore knows which layers an engine has, one upon the other: engines keep each by its
-// chain ID, the digest of the layer together with all below it.
+// LayerStore is the set of an engine's layers. Engines identify a layer by its chain ID, the
+// digest of the layer together with all below it.
 type LayerStore struct{ chains map[digest.Digest]bool }
 
-// Has returns how many of these layers, from the lowest on, the engine has.
+// Has returns how many of these layers, counted from the lowest, the engine has.
 func (s LayerStore) Has(layers []digest.Digest) int {
 	have := 0
 	for _, chain := range identity.ChainIDs(slices.Clone(layers)) {
@@ -84,14 +84,14 @@ func (s LayerStore) Has(layers []digest.Digest) int {
 	return have
 }
 
-// Layers looks at the layers of all images that the engine has, but the steps of the classic
-// builder.
+// Layers returns the layers of all images of the engine, except the intermediate images of the
+// classic builder.
 func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 	store := LayerStore{chains: map[digest.Digest]bool{}}
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
 	client := e.client(ctx)
-	// One connection for all: each through ssh takes as long as a hundred questions.
+	// Use one connection for all calls: to open one through ssh takes as long as a hundred calls.
 	client.WithTransport(func() *http.Transport { return &http.Transport{DisableCompression: true} })
 	listed, err := client.ListImages(docker.ListImagesOptions{Context: ctx})
 	if err != nil {
@@ -100,9 +100,9 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 	for _, i := range listed {
 		image, err := client.InspectImage(i.ID)
 		switch {
-		case errors.Is(err, docker.ErrNoSuchImage): // somebody has just removed it
+		case errors.Is(err, docker.ErrNoSuchImage): // it was removed just now
 		case err != nil:
-			return store, fmt.Errorf("look at the image %q: %w", i.ID, explain(ctx, err))
+			return store, fmt.Errorf("inspect the image %q: %w", i.ID, explain(ctx, err))
 		case image.RootFS != nil:
 			store.add(image.RootFS.Layers)
 		}
@@ -110,7 +110,7 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 	return store, nil
 }
 
-// add notes the layers of an image, from the lowest.
+// add adds the layers of an image, which start with the lowest.
 func (s LayerStore) add(layers []string) {
 	var chain []digest.Digest
 	for _, layer := range layers {

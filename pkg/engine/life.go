@@ -8,14 +8,14 @@ import (
 	"runtests/pkg/container"
 )
 
-// lifeChecks is how many times an engine is asked for a sign of life before it counts
-// as gone.
+// lifeChecks is how often an engine is pinged within LifeTimeout.
 const lifeChecks = 4
 
-// watch looks, until ctx ends, whether the engine is alive while it works for us: the
-// connections to one that is frozen stay open and say nothing, as those to a test that says
-// nothing for an hour. It sends an error (ErrGone) once neither an answer nor output, which
-// signs counts, has come for Options.LifeTimeout.
+// watch checks until ctx ends that the engine is alive while it works for us. A connection to a
+// frozen engine stays open and silent, just like that to a test that prints nothing for an
+// hour. watch sends an error (ErrGone) when the engine has neither answered a ping nor given a
+// sign for Options.LifeTimeout. signs returns how many signs have come; while completes the
+// error's text.
 func (e *Engine) watch(ctx context.Context, while string, signs func() int64) <-chan error {
 	gone := make(chan error, 1)
 	go func() {
@@ -26,7 +26,7 @@ func (e *Engine) watch(ctx context.Context, while string, signs func() int64) <-
 	return gone
 }
 
-// untilSilent returns nil when ctx ends.
+// untilSilent returns the error of watch, or nil when ctx ends.
 func (e *Engine) untilSilent(ctx context.Context, while string, signs func() int64) error {
 	interval := e.options.LifeTimeout / lifeChecks
 	tick := time.NewTicker(interval)
@@ -57,9 +57,8 @@ func (e *Engine) pingWithin(ctx context.Context, bound time.Duration) error {
 	return explain(ctx, e.client(ctx).PingWithContext(ctx))
 }
 
-// whileAlive does work that may be silent for as long as the engine is alive; its connections
-// are to end with the context it gets. The error of an engine that is not is ErrGone, and says
-// while what.
+// whileAlive calls work, which may be silent for as long as the engine is alive and must close
+// its connections when its context ends. The arguments while and signs are those of watch.
 func (e *Engine) whileAlive(ctx context.Context, while string, signs func() int64, work func(ctx context.Context) error) error {
 	ctx, hangUp := context.WithCancelCause(ctx)
 	defer hangUp(nil)
@@ -70,10 +69,10 @@ func (e *Engine) whileAlive(ctx context.Context, while string, signs func() int6
 		return err
 	case silence := <-e.watch(ctx, while, signs):
 		hangUp(silence)
-		<-ended //nolint:errcheck // that the connection was closed
+		<-ended //nolint:errcheck // it says that the connection was closed
 		return silence
 	}
 }
 
-// noSigns are those of an engine that says nothing until it is done.
+// noSigns is for work about which the engine sends nothing until it is done.
 func noSigns() int64 { return 0 }

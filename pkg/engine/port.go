@@ -8,7 +8,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// publish adds the ports to what is said of a container and of its host.
+// publish adds the ports to the configuration of a container and of its host.
 func publish(ports []container.Port, config *docker.Config, host *docker.HostConfig) {
 	for _, p := range ports {
 		inside := docker.Port(fmt.Sprintf("%d/%s", p.Container, p.Protocol))

@@ -8,7 +8,7 @@ import (
 	"runtests/pkg/container"
 )
 
-// Ports as the docker client and the API take them.
+// TestPorts reads ports in the forms of the docker client, and writes those of the API.
 func TestPorts(t *testing.T) {
 	for want, p := range map[string]container.Port{
 		"10001:9080":           {First: 10001, Last: 10001, Container: 9080, Protocol: "tcp"},
@@ -39,7 +39,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// Two ports that may mean one of the host's collide.
+// TestPortsCollide checks that two ports collide if they may mean the same host port.
 func TestPortsCollide(t *testing.T) {
 	port := func(ip string, first, last int, protocol string) container.Port {
 		return container.Port{HostIP: ip, First: first, Last: last, Container: 1, Protocol: protocol}

@@ -21,8 +21,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// registry runs Debian's docker-registry on loopback and returns its address. It asks for
-// the password of ci, "secret word", when it is to be locked.
+// registry runs Debian's docker-registry on loopback and returns its address. If it is locked, it
+// asks for the password of the user ci, "secret word".
 func registry(t *testing.T, locked bool) string {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
@@ -71,7 +71,7 @@ func registry(t *testing.T, locked bool) string {
 // ciPassword is `htpasswd -nbB ci 'secret word'`.
 const ciPassword = "ci:$2y$05$HVrKyeFEHdSlHhPM0lBjHe7h8fmoLnp5PWg6iC2JdqtHcy7LSzf06\n"
 
-// await waits until ready says so.
+// await waits until ready returns true.
 func await(t *testing.T, ready func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -187,7 +187,7 @@ func TestPullWithCredentials(t *testing.T) {
 	}
 }
 
-// A registry that takes the connection and says nothing ends a pull within its bound.
+// TestPullStalls checks the bound of a pull from a registry that accepts and never answers.
 func TestPullStalls(t *testing.T) {
 	e := *connect(t)
 	e.options.StallTimeout = 500 * time.Millisecond

@@ -13,24 +13,23 @@ import (
 	"runtests/pkg/container"
 )
 
-// defaultGrace is the time between TERM and KILL, as `docker stop` has it.
+// defaultGrace is the time between TERM and KILL, the same as for `docker stop`.
 const defaultGrace = 10 * time.Second
 
-// Run creates a container, copies c.Copies into it, starts it, writes what it prints on
-// stdout and stderr to output in the order of arrival (lines that a program writes to both
-// at the same moment may change places on the way to the engine), waits for its end and looks at it.
-// It does not remove it: the caller does, with Exit.ID, which is set as soon as there is
-// a container, also with an error.
+// Run creates a container, copies c.Copies into it, starts it, and waits for its end. It writes
+// stdout and stderr to output in the order of arrival; lines that a program writes to both at
+// the same moment may change places on the way to the engine. Run does not remove the
+// container. The caller does, with Exit.ID, which is set as soon as there is a container, even
+// if Run returns an error.
 //
-// When ctx ends first, the container gets TERM (whatever signal its image would stop a
-// service with), after c.StopGrace KILL, and is verified not to run; Exit.Stopped says so
-// and the error is nil. A context that ends before the container started is an error that
-// wraps the context's cause.
+// If ctx ends first, the container gets TERM, whatever stop signal its image has, and KILL after
+// c.StopGrace. Run verifies that it no longer runs, sets Exit.Stopped and returns nil. If ctx
+// ends before the container has started, the error wraps the context's cause.
 //
-// An error means that the run could not be carried out, and that the exit status says
-// nothing: ErrNoImage, ErrNameTaken, ErrStart (it never ran), ErrGone (the engine),
-// ErrNoContainer (somebody removed it), ErrTruncated, ErrOutput (output is not complete),
-// ErrDisagree. The container does not run then, unless the engine is gone.
+// An error means that the run could not be carried out and that the exit status means nothing:
+// ErrNoImage, ErrNameTaken, ErrStart (it never ran), ErrGone (the engine), ErrNoContainer (it
+// was removed by somebody else), ErrTruncated, ErrOutput (output is not complete), ErrDisagree.
+// The container does not run then, unless the engine is gone.
 func (e *Engine) Run(ctx context.Context, c container.Container, output io.Writer) (container.Exit, error) {
 	r := &running{engine: e, container: c, exit: container.Exit{Name: c.Name}}
 	if r.container.StopGrace <= 0 {
@@ -41,12 +40,12 @@ func (e *Engine) Run(ctx context.Context, c container.Container, output io.Write
 	err := r.run(ctx, output)
 	hangUp()
 	if r.output != nil {
-		<-r.output.done // nothing is written to output once Run has returned
+		<-r.output.done // the caller may use output once Run has returned
 	}
 	return r.exit, err
 }
 
-// running is one container on its way through Run.
+// running is one call of Run.
 type running struct {
 	engine    *Engine
 	container container.Container
@@ -78,7 +77,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 		return startFault(r.container, err) // Podman prepares the container here
 	}
 	if err := r.start(); err != nil {
-		if errors.Is(err, container.ErrGone) { // it may have started all the same, and the engine may be back
+		if errors.Is(err, container.ErrGone) { // the container may have started, and the engine may be back
 			_, errStop := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
 			err = errors.Join(err, errStop)
 		}
@@ -87,15 +86,15 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 	return r.follow(ctx)
 }
 
-// create makes the container. It does not end with the caller's context: a create that is
-// given up leaves a container whose ID nobody knows.
+// create creates the container. It does not end with the caller's context, because nobody would
+// know the ID of a container whose creation was given up.
 func (r *running) create() error {
 	options, err := createOptions(r.container, r.engine.dialect())
 	if err != nil {
 		return err
 	}
 	if r.engine.info.Name == podman && r.engine.info.Local {
-		for _, m := range r.container.Mounts { // Podman would make the directory
+		for _, m := range r.container.Mounts { // Podman would create the directory
 			if m.Bind() && !exists(m.Source) {
 				return startFault(r.container, fmt.Errorf("bind source path does not exist: %s", m.Source))
 			}
@@ -112,8 +111,8 @@ func (r *running) create() error {
 	return nil
 }
 
-// start starts the container. It does not end with the caller's context either: the
-// engine would go on starting what we would then believe stopped.
+// start starts the container. It does not end with the caller's context, because the engine
+// would go on starting a container that we believe stopped.
 func (r *running) start() error {
 	ctx, cancel := r.engine.slow(r.life)
 	defer cancel()
@@ -125,7 +124,7 @@ func (r *running) start() error {
 	return startFault(r.container, explain(ctx, err))
 }
 
-// waited is what the engine said when the container ended.
+// waited is the engine's answer when the container has ended.
 type waited struct {
 	code int
 	err  error
@@ -166,13 +165,13 @@ func (r *running) follow(ctx context.Context) error {
 	return r.conclude(end)
 }
 
-// podmanLag is how long after the end of its output Podman may call a container running, at
-// least; on a busy machine as long as a call may take. Docker notes the end of both at once.
+// podmanLag is at least how long Podman may call a container running after the end of its output;
+// on a busy machine it is as long as a call may take. Docker notes both at once.
 const podmanLag = 2 * time.Second
 
-// endOfOutput is for a container whose output ended before the engine said that it ended.
-// Mostly it says so at once; when the container still runs, the rest of what it
-// prints is lost.
+// endOfOutput is called when the output of a container has ended before the engine reports the
+// container's end. Mostly that follows at once. If the container still runs, the rest of its
+// output is lost.
 func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	state, err := r.engine.inspect(r.life, r.exit.ID)
 	if err != nil {
@@ -199,7 +198,7 @@ func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	return waited{}, errors.Join(lost, err)
 }
 
-// afterStop waits for the engine's word on a container that has ended.
+// afterStop waits for the engine to report the end of a container that has ended.
 func (r *running) afterStop(ended <-chan waited) waited {
 	bound := time.NewTimer(r.engine.options.CallTimeout)
 	defer bound.Stop()
@@ -211,7 +210,7 @@ func (r *running) afterStop(ended <-chan waited) waited {
 	}
 }
 
-// conclude looks at a container that ended, and says what its run is worth.
+// conclude inspects a container that has ended, and returns the error of its run.
 func (r *running) conclude(end waited) error {
 	var drained error
 	if end.err == nil {
@@ -227,7 +226,7 @@ func (r *running) conclude(end waited) error {
 	r.note(c)
 	switch {
 	case c.State.RemovalInProgress || c.State.Dead:
-		return fmt.Errorf("%w: somebody is removing it", container.ErrNoContainer)
+		return fmt.Errorf("%w: something else is removing it", container.ErrNoContainer)
 	case c.State.Running || end.code != c.State.ExitCode:
 		return fmt.Errorf("%w: it ended with exit status %d, and is now %s with exit status %d",
 			container.ErrDisagree, end.code, c.State.StateString(), c.State.ExitCode)
@@ -244,19 +243,19 @@ func (r *running) conclude(end waited) error {
 	return nil
 }
 
-// note keeps what the engine says of the container.
+// note records the engine's facts about the container.
 func (r *running) note(c *docker.Container) {
 	r.exit.ImageID = imageID(c.Image)
 	r.exit.Code = c.State.ExitCode
 	r.exit.OOMKilled = c.State.OOMKilled
 	r.exit.Started, r.exit.Finished = c.State.StartedAt, c.State.FinishedAt
 	if r.exit.Finished.Before(r.exit.Started) {
-		r.exit.Finished = r.exit.Started // Docker notes the start of a very short one after its end
+		r.exit.Finished = r.exit.Started // Docker may note the start of a very short run after its end
 	}
 }
 
-// cutOff is for a container whose end nobody told us, as the connection to the engine
-// broke, when the engine is back: its output is not complete, so it must not go on.
+// cutOff is called when the engine is back after the connection broke during a run. The output is
+// not complete, so cutOff stops the container if it still runs.
 func (r *running) cutOff(state docker.State, cause error) error {
 	lost := fmt.Errorf("%w: %w", container.ErrTruncated, cause)
 	if !state.Running {
@@ -266,20 +265,20 @@ func (r *running) cutOff(state docker.State, cause error) error {
 	return errors.Join(lost, err)
 }
 
-// inspect looks at the container with that ID.
+// inspect returns the container with that ID (ErrNoContainer).
 func (e *Engine) inspect(ctx context.Context, id string) (*docker.Container, error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
 	c, err := e.client(ctx).InspectContainerWithOptions(docker.InspectContainerOptions{ID: id, Context: ctx})
 	if err != nil {
-		return nil, fmt.Errorf("look at the container: %w", explain(ctx, err))
+		return nil, fmt.Errorf("inspect the container: %w", explain(ctx, err))
 	}
 	return c, nil
 }
 
-// Stop ends a container: TERM, then, when it still runs after grace, KILL; it returns when
-// the engine says that it does not run, or an error when it could not. A container that
-// does not run, or is not there, is stopped. killed says that KILL was sent.
+// Stop sends TERM to a container, and KILL if it still runs after grace. It returns when the
+// engine reports that the container does not run. It returns nil if the container did not run
+// or does not exist. killed reports whether KILL was sent.
 func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) (killed bool, err error) {
 	running, err := e.signal(ctx, id, docker.SIGTERM)
 	if err != nil || !running {
@@ -305,7 +304,7 @@ func stopFault(err error) error {
 	return fmt.Errorf("stop the container: %w", err)
 }
 
-// signal sends a signal to a container; running says that there was one to get it.
+// signal sends a signal to a container; running reports whether the container was running.
 func (e *Engine) signal(ctx context.Context, id string, s docker.Signal) (running bool, err error) {
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
@@ -324,7 +323,7 @@ func (e *Engine) signal(ctx context.Context, id string, s docker.Signal) (runnin
 	return false, err
 }
 
-// ended waits until the container does not run, at most for so long.
+// ended waits until the container does not run, and reports whether it ended within patience.
 func (e *Engine) ended(ctx context.Context, id string, patience time.Duration) (bool, error) {
 	ctx, cancel := within(ctx, patience)
 	defer cancel()

@@ -46,9 +46,8 @@ func TestFastOutputIsComplete(t *testing.T) {
 	group.Wait()
 }
 
-// What is written to stderr once stdout has arrived here comes after it, and the
-// other way round: each line is written when the one before has been seen. The engine
-// itself keeps no order between what is written to both at the same moment.
+// TestStdoutAndStderrInOrder writes to stdout and stderr in turn, each line when the previous line
+// has arrived here. The engine keeps no order between lines that are written at the same moment.
 func TestStdoutAndStderrInOrder(t *testing.T) {
 	e := connect(t)
 	dir := t.TempDir()
@@ -79,7 +78,7 @@ func TestStdoutAndStderrInOrder(t *testing.T) {
 	}
 }
 
-// writerFunc is a writer that is a function.
+// writerFunc is a function that implements io.Writer.
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
@@ -120,7 +119,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// trigger keeps what is written and does something when it sees a text.
+// trigger records what is written, and calls a function when it contains a text.
 type trigger struct {
 	strings.Builder
 	on string
@@ -198,7 +197,7 @@ func TestCannotStart(t *testing.T) {
 		{"missing path", script("nope"), container.ErrStart, `the command "/test/nope" is not in the container`, true},
 		{"missing command", command("nope"), container.ErrStart, `the command "nope" is not in the image`, true},
 		{"no such image", with(func(c *container.Container) { c.Image = "no-such-image:at-all" }), container.ErrNoImage, `no such image: "no-such-image:at-all"`, true},
-		{"bind source", with(func(c *container.Container) { c.Mounts = []container.Mount{{Source: "/no/such", Target: "/x"}} }), container.ErrStart, "/no/such is not there", true},
+		{"bind source", with(func(c *container.Container) { c.Mounts = []container.Mount{{Source: "/no/such", Target: "/x"}} }), container.ErrStart, "/no/such does not exist", true},
 		{"device", with(func(c *container.Container) { c.Devices = []string{"/dev/no-such"} }), container.ErrStart, "no device /dev/no-such", true},
 		{"network", with(func(c *container.Container) { c.NetworkMode = "no-such-net" }), container.ErrStart, `there is no network "no-such-net"`, true},
 		{"user", with(func(c *container.Container) { c.User = "nobody-such" }), container.ErrStart, `the image has no user "nobody-such"`, true},
@@ -226,7 +225,8 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
-// A test that merely fails with a line of that shape is not taken for one that could not start.
+// TestFailureThatLooksLikeAFault checks that a test which prints such a line and fails has failed, not
+// failed to start.
 func TestFailureThatLooksLikeAFault(t *testing.T) {
 	e := connect(t)
 	exit, _ := mustRun(t, e, shell("echo 'exec /other: no such file or directory'; exit 1"))
@@ -270,7 +270,7 @@ func TestRemovedFromOutside(t *testing.T) {
 	}
 }
 
-// fullDisk takes some bytes and then no more.
+// fullDisk accepts some bytes and then fails.
 type fullDisk struct{ room int }
 
 var errFull = errors.New("no space left on device")

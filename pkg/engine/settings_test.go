@@ -98,15 +98,15 @@ func TestParseDevice(t *testing.T) {
 }
 
 func TestMounts(t *testing.T) {
-	c := container.Container{Mounts: []container.Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v", Options: []string{"nocopy"}}, {Source: "/a:b", Target: "/c"}}}
+	c := container.Container{Mounts: []container.Mount{{Source: "/a", Target: "/b", Options: []string{"Z"}, ReadOnly: true}, {Source: "vol", Target: "/v"}, {Source: "/a:b", Target: "/c"}}}
 	host, err := hostConfig(c, dialect{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(host.Binds) != 1 || host.Binds[0] != "/a:/b:ro,Z" || len(host.Mounts) != 2 || !host.Mounts[0].VolumeOptions.NoCopy || host.Mounts[1].Type != "bind" {
+	if len(host.Binds) != 1 || host.Binds[0] != "/a:/b:ro,Z" || len(host.Mounts) != 2 || host.Mounts[0].Type != "volume" || host.Mounts[1].Type != "bind" {
 		t.Errorf("got %+v", host)
 	}
-	for _, bad := range []container.Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "/a", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
+	for _, bad := range []container.Mount{{Source: "/a:b", Target: "/c", Options: []string{"z"}}, {Source: "v", Target: "/b", Options: []string{"nocopy"}}, {Source: "v", Target: "/b", Options: []string{"rslave"}}} {
 		c.Mounts = []container.Mount{bad}
 		if _, err := hostConfig(c, dialect{}); err == nil {
 			t.Errorf("%+v is accepted", bad)
@@ -182,7 +182,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// counter counts what it is given, and looks at memory while it does.
+// counter counts what is written, and measures the memory meanwhile.
 type counter struct {
 	bytes int64
 	peak  uint64
@@ -198,7 +198,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkOutput has a container print 1 GiB.
+// BenchmarkOutput reads 1 GiB of a container's output.
 func BenchmarkOutput(b *testing.B) {
 	e := connect(b)
 	const size = 1 << 30
@@ -219,7 +219,7 @@ func BenchmarkOutput(b *testing.B) {
 	}
 }
 
-// BenchmarkContainer is the time from nothing to a container that ran and is gone.
+// BenchmarkContainer creates, runs and removes a container.
 func BenchmarkContainer(b *testing.B) {
 	e := connect(b)
 	for b.Loop() {

@@ -17,15 +17,15 @@ import (
 	"runtests/pkg/container"
 )
 
-// dialect is what engines differ in when a container is created.
+// dialect is how an engine differs from others when a container is created.
 type dialect struct {
-	// network is the one that a container gets by default, on an engine that takes a MAC address
-	// with the endpoint; empty on an engine that takes it with the container.
+	// network is the default network, on an engine that takes a MAC address with the endpoint;
+	// empty on an engine that takes it with the container.
 	network string
 	podman  bool
 }
 
-// createOptions says in the API's words what c says in ours.
+// createOptions returns c in the types of the API.
 func createOptions(c container.Container, d dialect) (docker.CreateContainerOptions, error) {
 	none, network := docker.CreateContainerOptions{}, d.network
 	host, err := hostConfig(c, d)
@@ -61,7 +61,7 @@ func createOptions(c container.Container, d dialect) (docker.CreateContainerOpti
 		return options, nil
 	}
 	if host.NetworkMode == "" || host.NetworkMode == "default" {
-		host.NetworkMode = network // the endpoint's key must be the name that the mode says
+		host.NetworkMode = network // the endpoint's key must be the same name
 	}
 	options.NetworkingConfig = &docker.NetworkingConfig{EndpointsConfig: map[string]*docker.EndpointConfig{
 		host.NetworkMode: {MacAddress: mac.String()},
@@ -130,14 +130,14 @@ func hostConfig(c container.Container, d dialect) (*docker.HostConfig, error) {
 // restartPolicy reads NAME[:NUMBER].
 func restartPolicy(text string) docker.RestartPolicy {
 	name, number, _ := strings.Cut(text, ":")
-	count, _ := strconv.Atoi(number) // none: 0, without a limit
+	count, _ := strconv.Atoi(number) // no number: 0, which is no limit
 	return docker.RestartPolicy{Name: name, MaximumRetryCount: count}
 }
 
-// addMount adds the mount to host. It is a Mount of the API, since the older form (Binds)
-// cannot say a path with a colon and makes a directory of a source that is missing; but
-// only the older form can relabel for SELinux (z, Z), and only with that Podman accepts the
-// characters of notForPodman: it makes an unquoted line of CSV from a Mount.
+// addMount adds the mount to host, as a Mount of the API where it can: the older form (Binds)
+// cannot have a path with a colon, and creates a directory if the source is missing. But only
+// the older form can relabel for SELinux (z, Z). And only in the older form does Podman accept
+// the characters of notForPodman, because it turns a Mount into an unquoted line of CSV.
 func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 	mount := docker.HostMount{Type: "volume", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if m.Bind() {
@@ -150,16 +150,13 @@ func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 		case slices.Contains(container.Propagations, o) && m.Bind():
 			mount.BindOptions = &docker.BindOptions{Propagation: o}
 			options = append(options, o)
-		case o == "nocopy" && !m.Bind():
-			mount.VolumeOptions = &docker.VolumeOptions{NoCopy: true}
-			options = append(options, o)
 		case o == "z" || o == "Z":
 			older = true
 			options = append(options, o)
 		case o == "ro":
 			mount.ReadOnly, m.ReadOnly = true, true
-		case o == "rw", o == "cached", o == "delegated", o == "consistent":
-			// what Linux does anyway
+		case o == "rw", o == "cached":
+			// the default on Linux
 		default:
 			return fmt.Errorf("mount %s: %q is not an option of such a mount", m.Target, o)
 		}
@@ -176,10 +173,10 @@ func addMount(host *docker.HostConfig, m container.Mount, d dialect) error {
 	return nil
 }
 
-// notForPodman are the characters that Podman's API cannot have in the path of a Mount.
+// notForPodman are the characters that Podman's API does not accept in the path of a Mount.
 const notForPodman = ",\"\r\n"
 
-// parseDevice reads HOST[:CONTAINER][:rwm], as the docker client does.
+// parseDevice reads HOST[:CONTAINER][:rwm] in the same way as the docker client.
 func parseDevice(s string) (docker.Device, error) {
 	fields := strings.Split(s, ":")
 	d := docker.Device{PathOnHost: fields[0], PathInContainer: fields[0], CgroupPermissions: "rwm"}
@@ -205,7 +202,8 @@ func seccompProfile(s string) (file string, ok bool) {
 	return name, ok && name != "unconfined" && name != "builtin"
 }
 
-// securityOption checks a seccomp profile. Docker wants what is in the file, Podman its path.
+// securityOption returns the option as the engine takes it: for a seccomp profile, Docker takes
+// the contents of the file and Podman its path.
 func securityOption(s string, d dialect) (string, error) {
 	name, ok := seccompProfile(s)
 	if !ok {

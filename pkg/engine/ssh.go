@@ -22,22 +22,22 @@ func dialSSH(helper *connhelper.ConnectionHelper) dialFunc {
 	}
 }
 
-// sshConn is a connection through ssh; when ssh fails, its errors are ssh's own words.
+// sshConn is a connection through ssh. When ssh fails, its errors are ssh's messages.
 type sshConn struct{ net.Conn }
 
-// Read reads what the engine says.
+// Read reads from the engine.
 func (c sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return n, sshFault(err)
 }
 
-// Write writes what the engine shall hear.
+// Write writes to the engine.
 func (c sshConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	return n, sshFault(err)
 }
 
-// CloseWrite says that no more will be written.
+// CloseWrite closes the writing side.
 func (c sshConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -45,12 +45,13 @@ func (c sshConn) CloseWrite() error {
 	return nil
 }
 
+// sshFault returns ssh's own message if the library's error has it.
 func sshFault(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	if _, said, ok := strings.Cut(err.Error(), "stderr="); ok && strings.TrimSpace(said) != "" {
-		return fmt.Errorf("ssh says: %s", strings.TrimSpace(said))
+	if _, stderr, ok := strings.Cut(err.Error(), "stderr="); ok && strings.TrimSpace(stderr) != "" {
+		return fmt.Errorf("ssh says: %s", strings.TrimSpace(stderr))
 	}
 	return err
 }

@@ -21,8 +21,8 @@ import (
 	"runtests/tests/needs"
 )
 
-// sshServer runs OpenSSH's server on loopback, with keys of its own, and puts in front of
-// PATH an ssh that uses them and nothing of the user's. It returns the server's address.
+// sshServer runs OpenSSH's server on loopback with keys of its own, and puts an ssh that uses only
+// them first in PATH. It returns the server's address.
 func sshServer(t *testing.T) string {
 	t.Helper()
 	program := "/usr/sbin/sshd"
@@ -129,8 +129,8 @@ func TestSSH(t *testing.T) {
 	}
 }
 
-// An engine behind ssh that has no room says so in the midst of what is sent to it: its words
-// are not lost among broken pipes.
+// TestLoadThroughSSHToAFullDisk checks that the message of an engine whose disk is full, which comes
+// while an image is being sent, is not lost to the broken pipe.
 func TestLoadThroughSSHToAFullDisk(t *testing.T) {
 	needs.Engine(t, t.Name())
 	dockerCLI(t)

@@ -10,7 +10,7 @@ import (
 	"runtests/pkg/hint"
 )
 
-// createFault says what a refusal to create c means.
+// createFault returns the error of an engine that did not create c.
 func createFault(c container.Container, err error) error {
 	text := err.Error()
 	switch {
@@ -24,8 +24,8 @@ func createFault(c container.Container, err error) error {
 	return startFault(c, err)
 }
 
-// startFault says in words why the engine cannot start c. The engine's own text stays the
-// end of the message where ours does not say it all.
+// startFault returns the error of an engine that did not start c. A known fault is put in plain
+// words with a remedy; otherwise the error has the engine's message.
 func startFault(c container.Container, err error) error {
 	if errors.Is(err, container.ErrGone) {
 		return fmt.Errorf("start it: %w", err)
@@ -40,15 +40,15 @@ func startFault(c container.Container, err error) error {
 	return fmt.Errorf("%w: %s", container.ErrStart, tidyRuntime(text))
 }
 
-// startFaults are the ways in which engines refuse to start a container, by what Docker
-// (20.10 to 28) with runc and Podman with crun say.
+// startFaults are the reasons of engines not to start a container, recognized by the messages
+// of Docker (20.10 to 28) with runc and of Podman with crun.
 var startFaults = []struct {
-	sign    string // a regular expression; compiled where it is needed, as most runs need none
+	sign    string // a regular expression; compiled on use, as most runs need none
 	explain func(c container.Container, match []string) (reason, remedy string)
 }{
 	{`bind source path does not exist: (.*)|statfs (/.*): no such file or directory`, func(_ container.Container, m []string) (string, string) {
 		source := m[1] + m[2]
-		return fmt.Sprintf("%s is not there, on the engine's machine, to be mounted", source), "make " + source + ", or correct the volume"
+		return fmt.Sprintf("%s does not exist on the engine's machine, so it cannot be mounted", source), "create " + source + ", or correct the volume"
 	}},
 	{`gathering device information while adding custom device "([^"]*)"|stat(?:ting)? (?:device )?(/dev/[^ :]*): no such file`, func(_ container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the engine's machine has no device %s", m[1]+m[2]), "correct the devices of the test"
@@ -57,13 +57,13 @@ var startFaults = []struct {
 		return fmt.Sprintf("%s cannot be mounted at %s: one is a directory, the other a file", m[1], m[2]), ""
 	}},
 	{`(?:lookup init binary: |^)exec: "([^"]*)": executable file not found`, func(_ container.Container, m []string) (string, string) {
-		return fmt.Sprintf("the engine has no program for init: true: there is no %q on its machine", m[1]), "install " + m[1] + " there, or do without init"
+		return fmt.Sprintf("the engine has no init program: there is no %q on its machine", m[1]), "install " + m[1] + " there, or remove init: true"
 	}},
 	{`executable file not found in \$PATH|executable file ` + "`[^`]*'" + ` not found`, func(c container.Container, _ []string) (string, string) {
-		return fmt.Sprintf("the command %q is not in the image", commandOf(c)), "write its path, or install it in the image"
+		return fmt.Sprintf("the command %q is not in the image", commandOf(c)), "give its path, or install it in the image"
 	}},
 	{`exec: "([^"]*)": (?:stat [^:]*: )?no such file or directory`, func(_ container.Container, m []string) (string, string) {
-		return fmt.Sprintf("the command %q is not in the container", m[1]), "see that the directory is mounted and that the file is in it"
+		return fmt.Sprintf("the command %q is not in the container", m[1]), "make sure that the directory is mounted and contains the file"
 	}},
 	{`exec: "[^"]*": is a directory`, func(c container.Container, _ []string) (string, string) {
 		return fmt.Sprintf("the command %q is a directory", commandOf(c)), "name the file to execute"
@@ -76,14 +76,14 @@ var startFaults = []struct {
 		return fmt.Sprintf("there is no network %q", name), fmt.Sprintf("`docker network create %s`", name)
 	}},
 	{`unable to find user ([^:]+):`, func(_ container.Container, m []string) (string, string) {
-		return fmt.Sprintf("the image has no user %q", m[1]), "give a number, or make the user in the image"
+		return fmt.Sprintf("the image has no user %q", m[1]), "use a number, or create the user in the image"
 	}},
 	{`setting interface \S+ MAC to \S+: ([^"\\]*)|create veth pair: Netlink error: (Cannot assign requested address)`, func(c container.Container, m []string) (string, string) {
 		return fmt.Sprintf("the MAC address %s cannot be used: %s", c.MacAddress, m[1]+m[2]), "the second digit of the first pair must be even"
 	}},
 }
 
-// commandOf is the program that c executes, as the caller wrote it.
+// commandOf returns the program that c executes, as the caller wrote it.
 func commandOf(c container.Container) string {
 	if len(c.Command) == 0 {
 		return "of the image"
@@ -91,7 +91,7 @@ func commandOf(c container.Container) string {
 	return c.Command[0]
 }
 
-// runtimeNoise is what engine and runtime say about themselves before the fault.
+// runtimeNoise matches the words of engine and runtime about themselves before the fault.
 const runtimeNoise = `^(?:(?:failed to create (?:shim )?task(?: for container)?|failed to create shim|OCI runtime create failed|runc create failed|` +
 	`unable to start container process|container_linux\.go:\d+|starting container process caused|error during container init): )+`
 
@@ -101,12 +101,12 @@ func tidyRuntime(text string) string {
 	return regexp.MustCompile(runtimeNoise).ReplaceAllString(text, "")
 }
 
-// execLine is all that a container prints whose command the kernel refuses to execute:
-// runc has then started it already, and the refusal looks like a test that failed.
+// execLine matches the whole output of a container whose command the kernel refused to execute.
+// By then runc has started the container, so the refusal looks like a test that failed.
 var execLine = regexp.MustCompile(`^(?:standard_init_linux\.go:\d+: exec user process caused: (.*)|exec (.*): ([a-zA-Z ]+))$`)
 
-// execFault returns an error when line, all that c printed, is the kernel's refusal to
-// execute its command.
+// execFault returns an error if line, the whole output of c, is the kernel's refusal to execute
+// its command.
 func execFault(c container.Container, line string) error {
 	match := execLine.FindStringSubmatch(strings.TrimSpace(line))
 	if match == nil {
@@ -115,19 +115,20 @@ func execFault(c container.Container, line string) error {
 	if match[2] != "" && len(c.Command) > 0 && match[2] != c.Command[0] {
 		return nil
 	}
-	switch told := match[1] + match[3]; strings.ToLower(told) {
+	switch strings.ToLower(match[1] + match[3]) {
 	case "no such file or directory":
 		return hint.Wrap(container.ErrInterpreter,
 			"install it in the image or correct the first line; a line that ends in CR LF names an interpreter that ends in CR")
 	case "exec format error":
 		return hint.Wrap(fmt.Errorf("%w: %s is neither a script with a #! line nor a program of this machine's architecture", container.ErrStart, commandOf(c)),
-			"let its first line be #!/bin/sh, or build it for this architecture")
+			"begin it with #!/bin/sh, or build it for this architecture")
 	case "permission denied":
-		return hint.Wrap(fmt.Errorf("%w: the interpreter of %s may not be executed", container.ErrStart, commandOf(c)), "see its permissions in the image")
+		return hint.Wrap(fmt.Errorf("%w: the interpreter of %s is not executable", container.ErrStart, commandOf(c)), "check its permissions in the image")
 	}
 	return nil
 }
 
+// containsFold reports whether s contains part, which is in lower case, in any case.
 func containsFold(s, part string) bool {
 	return strings.Contains(strings.ToLower(s), part)
 }

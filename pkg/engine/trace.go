@@ -9,27 +9,27 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// trace is what BuildKit tells of a build: the state of its vertices, which are mostly the
-// instructions of the Dockerfile, and what they print. Docker passes it on as BuildKit's own
-// messages (api/services/control/control.proto, StatusResponse, in protocol buffers), of which
-// only what a log needs is decoded: BuildKit's own package for it would bring gRPC along.
+// trace is BuildKit's report of a build: the state of its vertices, most of which are
+// instructions of the Dockerfile, and their output. It consists of BuildKit's own messages
+// (api/services/control/control.proto, StatusResponse, in protocol buffers). Only the fields
+// for a log are decoded, because BuildKit's package for them would add gRPC.
 type trace struct {
 	log      *plainLog
 	vertices map[string]*vertex // by digest
 	numbered int
 }
 
-// vertex is a piece of work of BuildKit's.
+// vertex is a unit of BuildKit's work.
 type vertex struct {
-	number    int // in the log; 0: it has not begun
+	number    int // in the log, from 1; 0: it has not begun
 	name      string
 	cached    bool
 	started   time.Time
 	completed time.Time
 	failure   string // empty: none
-	told      string // how it ended, as the log has it
+	ended     string // its last line in the log; empty: it has not ended
 	lines     splitter
-	full      bool // it printed that a disk is full
+	full      bool // its output says that a disk is full
 }
 
 // The numbers of the fields, as the .proto file has them.
@@ -60,7 +60,7 @@ const (
 	warningRanges = 7
 )
 
-// add reads one message and writes what is new in it to the log.
+// add reads a message and writes its news to the log.
 func (t *trace) add(message []byte) error {
 	return fields(message, func(number protowire.Number, _ uint64, data []byte) error {
 		switch number {
@@ -77,8 +77,8 @@ func (t *trace) add(message []byte) error {
 	})
 }
 
-// fields calls each for the fields of a message, with the value of a number or the bytes of
-// anything else.
+// fields calls each for every field of a message, with its value if it is a number and its bytes
+// otherwise.
 func fields(message []byte, each func(number protowire.Number, value uint64, data []byte) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -107,9 +107,9 @@ func fields(message []byte, each func(number protowire.Number, value uint64, dat
 	return nil
 }
 
-var errNotTrace = errors.New("BuildKit's report is not in its format")
+var errNotTrace = errors.New("BuildKit's report is malformed")
 
-// moment is a google.protobuf.Timestamp.
+// moment decodes a google.protobuf.Timestamp.
 func moment(data []byte) (time.Time, error) {
 	var seconds, nanoseconds int64
 	err := fields(data, func(number protowire.Number, value uint64, _ []byte) error {
@@ -124,7 +124,7 @@ func moment(data []byte) (time.Time, error) {
 	return time.Unix(seconds, nanoseconds), err
 }
 
-// at is the vertex with that digest.
+// at returns the vertex with that digest, which may be new.
 func (t *trace) at(digest string) *vertex {
 	v := t.vertices[digest]
 	if v == nil {
@@ -169,7 +169,7 @@ func (t *trace) vertex(data []byte) error {
 	return nil
 }
 
-// begin gives a vertex its number and its first line in the log.
+// begin gives a vertex its number and logs its name, unless that was done.
 func (t *trace) begin(v *vertex) {
 	if v.number > 0 {
 		return
@@ -179,7 +179,7 @@ func (t *trace) begin(v *vertex) {
 	t.log.line(fmt.Sprintf("#%d %s", v.number, v.name))
 }
 
-// end writes how a vertex ended. BuildKit ends some of them more than once.
+// end logs how a vertex ended. BuildKit ends some vertices more than once.
 func (t *trace) end(v *vertex) {
 	if v.number == 0 || v.completed.IsZero() && v.failure == "" {
 		return
@@ -191,15 +191,15 @@ func (t *trace) end(v *vertex) {
 	case v.cached:
 		how = "CACHED"
 	}
-	if v.told != "" && v.failure == "" || v.told == how {
+	if v.ended != "" && v.failure == "" || v.ended == how {
 		return
 	}
 	v.lines.flush(func(line string) { t.output(v, v.completed, line) })
-	v.told = how
+	v.ended = how
 	t.log.line(fmt.Sprintf("#%d %s", v.number, how))
 }
 
-// progress is that of a part of a vertex: a layer, a file. Only its end is written.
+// progress logs the end of a part of a vertex, such as a layer or a file.
 func (t *trace) progress(data []byte) error {
 	var id, digest, name string
 	done := false
@@ -222,13 +222,13 @@ func (t *trace) progress(data []byte) error {
 	v := t.at(digest)
 	t.begin(v)
 	if strings.HasPrefix(id, name) {
-		name = id // the whole of it: "extracting sha256:..."
+		name = id // the complete name: "extracting sha256:..."
 	}
 	t.log.line(fmt.Sprintf("#%d %s done", v.number, name))
 	return nil
 }
 
-// print is a piece of a vertex' output.
+// print logs a piece of a vertex's output.
 func (t *trace) print(data []byte) error {
 	var digest, text string
 	var at time.Time
@@ -252,13 +252,13 @@ func (t *trace) print(data []byte) error {
 	return nil
 }
 
-// output writes a line that a vertex printed, with the seconds since its start.
+// output logs a line of a vertex's output, with the seconds since its start.
 func (t *trace) output(v *vertex, at time.Time, line string) {
 	v.full = v.full || saysFull(line)
 	t.log.line(fmt.Sprintf("#%d %.3f %s", v.number, max(0, at.Sub(v.started).Seconds()), line))
 }
 
-// warn is what BuildKit thinks of the Dockerfile.
+// warn logs a warning about the Dockerfile.
 func (t *trace) warn(data []byte) error {
 	var digest, short string
 	line := uint64(0)
@@ -287,7 +287,7 @@ func (t *trace) warn(data []byte) error {
 	return nil
 }
 
-// firstLine is the line where a range of the Dockerfile begins (solver/pb/ops.proto, Range).
+// firstLine returns the first line of a range of the Dockerfile (solver/pb/ops.proto, Range).
 func firstLine(data []byte) (line uint64, err error) {
 	err = fields(data, func(number protowire.Number, _ uint64, data []byte) error {
 		if number != 1 {
@@ -303,12 +303,12 @@ func firstLine(data []byte) (line uint64, err error) {
 	return line, err
 }
 
-// failed is the vertex whose failure is the build's, as BuildKit gives the reason.
+// failed returns the vertex whose failure made the build fail for that reason, or nil.
 func (t *trace) failed(reason string) *vertex {
 	var failed *vertex
 	for _, v := range t.vertices {
 		if v.failure == "" || strings.Contains(v.failure, canceled) && !strings.Contains(reason, canceled) {
-			continue // the work on other stages is given up with the first failure
+			continue // the first failure cancels the work on other stages
 		}
 		if failed == nil || matches(v, reason) && (!matches(failed, reason) || v.completed.Before(failed.completed)) {
 			failed = v
@@ -317,8 +317,8 @@ func (t *trace) failed(reason string) *vertex {
 	return failed
 }
 
-// matches says that a vertex' failure is in the build's.
+// matches reports whether the reason of a build's failure contains the vertex's failure.
 func matches(v *vertex, reason string) bool { return strings.Contains(reason, v.failure) }
 
-// canceled is what BuildKit says of work that was given up.
+// canceled is BuildKit's message about work that was canceled.
 const canceled = "context canceled"

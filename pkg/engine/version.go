@@ -35,12 +35,12 @@ func mustAPIVersion(s string) apiVersion {
 	return v
 }
 
-// endpointMACSince is the version from which a MAC address belongs to a container's network
-// endpoint; before it, to the container, and the endpoint's is silently ignored.
+// endpointMACSince is the version from which a MAC address is set on a container's network
+// endpoint. Before, it is set on the container, and the endpoint's is silently ignored.
 var endpointMACSince = mustAPIVersion("1.44")
 
-// dialect returns how to create containers on this engine. Podman ignores a container's MAC
-// address, whatever version it speaks.
+// dialect returns how to create containers on this engine. Podman ignores a MAC address that is
+// set on the container, whatever version it speaks.
 func (e *Engine) dialect() dialect {
 	switch {
 	case e.info.Name == podman:
@@ -51,15 +51,15 @@ func (e *Engine) dialect() dialect {
 	return dialect{network: "bridge"}
 }
 
-// negotiate returns the version to speak with an engine that speaks lowest to highest:
-// the highest that both know, or the wanted one (DOCKER_API_VERSION) when it is not empty.
+// negotiate returns the version to speak with an engine that speaks lowest to highest: wanted
+// (DOCKER_API_VERSION) if it is not empty, otherwise the highest that both know.
 func negotiate(highest, lowest, wanted string) (apiVersion, error) {
 	top, err := parseAPIVersion(highest)
 	if err != nil {
 		return apiVersion{}, fmt.Errorf("ask the engine for its version: %w", err)
 	}
 	bottom := mustAPIVersion(oldestAPI)
-	if lowest != "" { // Podman of old does not say
+	if lowest != "" { // old versions of Podman do not send it
 		if bottom, err = parseAPIVersion(lowest); err != nil {
 			return apiVersion{}, fmt.Errorf("ask the engine for its version: %w", err)
 		}

@@ -1,5 +1,5 @@
-// Package hint attaches a remedy to an error: what a person can do about it. The error's text
-// says what failed and on what; the remedy stands beside it, never in it.
+// Package hint attaches a remedy to an error: what a person can do about it. The text of the error says
+// what failed and on what, and never holds the remedy.
 package hint
 
 import (
@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// A hinter is an error that knows its remedy.
+// hinter is an error with a remedy, which may be of another package's type.
 type hinter interface{ Hint() string }
 
-// hinted is an error with its remedy.
+// hinted adds a remedy to an error.
 type hinted struct {
 	error
 	remedy string
@@ -21,7 +21,7 @@ func (h *hinted) Unwrap() error { return h.error }
 // Hint returns the remedy.
 func (h *hinted) Hint() string { return h.remedy }
 
-// Wrap returns err with a remedy beside it. It returns err itself when either is empty.
+// Wrap returns err with a remedy. It returns err itself if either is empty.
 func Wrap(err error, remedy string) error {
 	if err == nil || remedy == "" {
 		return err
@@ -29,7 +29,7 @@ func Wrap(err error, remedy string) error {
 	return &hinted{error: err, remedy: remedy}
 }
 
-// Errorf returns an error as fmt.Errorf makes it, with a remedy beside it.
+// Errorf returns an error that is formatted as by fmt.Errorf, with a remedy.
 func Errorf(remedy, format string, args ...any) error {
 	return Wrap(fmt.Errorf(format, args...), remedy)
 }

@@ -77,7 +77,7 @@ func TestSkippedRunsOfManyProcesses(t *testing.T) {
 		noting.Wait()
 		close(done)
 	}()
-	told := 0
+	listed := 0
 	for over := false; !over; {
 		select {
 		case <-done:
@@ -85,13 +85,13 @@ func TestSkippedRunsOfManyProcesses(t *testing.T) {
 		default:
 		}
 		list, size := noted(t, logs)
-		told += len(list)
+		listed += len(list)
 		if err := ForgetSkipped(logs, size); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if told != processes*each {
-		t.Errorf("told of %d runs, want %d", told, processes*each)
+	if listed != processes*each {
+		t.Errorf("listed %d runs, want %d", listed, processes*each)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestSkippedRunsFollowNoLink(t *testing.T) {
 
 func TestSkippedNotes(t *testing.T) {
 	at := func(hours int) time.Time { return reporttest.Launch.Add(time.Duration(hours) * time.Hour).Local() }
-	say := func(hours int) string { return at(hours).Format(report.TimeLayout) }
+	moment := func(hours int) string { return at(hours).Format(report.TimeLayout) }
 	for _, test := range []struct {
 		name string
 		list []Skipped
@@ -142,13 +142,13 @@ func TestSkippedNotes(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"by this run", []Skipped{{at(1), at(0)}},
-			[]string{"the run of " + say(1) + " was skipped: this one was still going on"}},
+			[]string{"the run of " + moment(1) + " was skipped: this run was still going on"}},
 		{"by one before, and by this one twice", []Skipped{{at(-5), at(-6)}, {at(1), at(0)}, {at(2), at(0)}}, []string{
-			"the run of " + say(-5) + " was skipped: the run of " + say(-6) + " was still going on",
-			"2 runs were skipped, the first at " + say(1) + ", the last at " + say(2) + ": this one was still going on",
+			"the run of " + moment(-5) + " was skipped: the run of " + moment(-6) + " was still going on",
+			"2 runs were skipped, the first at " + moment(1) + ", the last at " + moment(2) + ": this run was still going on",
 		}},
 		{"by one that had not said who it is", []Skipped{{Launched: at(1)}},
-			[]string{"the run of " + say(1) + " was skipped: another one was still going on"}},
+			[]string{"the run of " + moment(1) + " was skipped: another run was still going on"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, SkippedNotes(test.list, at(0))); diff != "" {
@@ -194,7 +194,7 @@ func TestCutOffNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	closed(earlierRun(t, logs, 0, false, stillRunning)) // told of by the next one
+	closed(earlierRun(t, logs, 0, false, stillRunning)) // the next run reports it
 	closed(earlierRun(t, logs, 1, true, report.Passed))
 	closed(earlierRun(t, logs, 2, false, report.Passed, report.Failed, stillRunning, stillRunning, ""))
 	closed(earlierRun(t, logs, 3, false, ""))
@@ -205,21 +205,21 @@ func TestCutOffNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed(bare)
-	if err := os.Mkdir(filepath.Join(logs, reporttest.Launch.Add(7*time.Hour).Format(report.IDLayout)), 0o700); err != nil { // somebody else's
+	if err := os.Mkdir(filepath.Join(logs, reporttest.Launch.Add(7*time.Hour).Format(report.IDLayout)), 0o700); err != nil { // not of runtests's
 		t.Fatal(err)
 	}
 	defer closed(earlierRun(t, logs, 8, false, stillRunning)) // going on
 	now := earlierRun(t, logs, 9, false, stillRunning)
 	defer closed(now)
-	say := func(hours int) string {
+	moment := func(hours int) string {
 		return reporttest.Launch.Add(time.Duration(hours) * time.Hour).Format(report.TimeLayout)
 	}
 	want := []string{
-		"the run of " + say(2) + " was cut off during step-c, step-d; 1 step had passed, 1 had not",
-		"the run of " + say(3) + " was cut off before its first step; 0 steps had passed",
-		"the run of " + say(4) + " was cut off between two steps; 1 step had passed",
-		"the run of " + say(5) + " was cut off after its last step; 1 step had passed",
-		"the run of " + say(6) + " was cut off before its first step",
+		"the run of " + moment(2) + " was cut off during step-c, step-d; 1 step had passed, 1 had not",
+		"the run of " + moment(3) + " was cut off before its first step; 0 steps had passed",
+		"the run of " + moment(4) + " was cut off between two steps; 1 step had passed",
+		"the run of " + moment(5) + " was cut off after its last step; 1 step had passed",
+		"the run of " + moment(6) + " was cut off before its first step",
 	}
 	got, err := CutOffNotes(logs, now.ID)
 	if err != nil {

@@ -23,62 +23,61 @@ import (
 	"runtests/pkg/report"
 )
 
-// The files of a run's folder beside the logs of its steps. The reports are not written here: whoever
-// renders them calls Replace.
+// The files in a run's folder besides the logs of its steps. Package render writes the reports, by
+// Folder.Replace.
 const (
 	RecordFile = "run.json"
 	TextFile   = "report.txt"
 	HTMLFile   = "report.html"
 	JUnitFile  = "junit.xml"
-	lockFile   = "lock" // in a suite's logs folder too: see LockSuite
-	workFolder = "work" // the folders of MakeWork are .workNUMBER
+	lockFile   = "lock" // also in a suite's logs folder: see LockSuite
+	workFolder = "work" // MakeWork makes folders named .workNUMBER
 )
 
-// latestLink is the link in a suite's logs folder to the run launched last.
+// LatestLink is the link in a suite's logs folder to the run that was launched last.
 const LatestLink = "latest"
 
-// Who may read what a run writes: its owner and its group. Logs hold what tests print.
+// The modes of what a run writes: its owner and group may read it. Others may not, because logs hold
+// whatever tests print.
 const (
 	FolderMode = 0o750
 	FileMode   = 0o640
 )
 
-// maxSameSecond bounds how many runs may be launched within one second.
+// maxSameSecond bounds how many runs can be launched within one second.
 const maxSameSecond = 1000
 
-// Folder is the folder of a run that is going on. It is locked until Close, or
-// until the process dies, however it dies: see Alive.
+// Folder is the folder of a run that is going on. It is locked until Close, or until the process
+// ends in any other way: see Alive.
 type Folder struct {
 	ID   string
 	Path string // absolute
 
 	lock *flock.Flock
-	root *os.Root // what is written goes through it: the folder that was made, whatever its path names later
+	root *os.Root // the folder that Create made, whatever Path names later
 
 	mu    sync.Mutex
-	logs  map[string]string // by step: the stem of its log's name
-	stems map[string]bool   // those in use
+	logs  map[string]string // the stem of each step's log, by step
+	stems map[string]bool   // the stems in use
 }
 
-// Create makes the folder of a run launched now in the folder logs, which is made
-// when missing, locks it, and lets the link "latest" point to it, so that the
-// latest run is the one that is going on.
+// Create creates and locks the folder of a run launched now, in the folder logs, which it creates if
+// it is missing. It points the link "latest" to the run, so that the latest run is the one going on.
 func Create(logs string, now time.Time) (*Folder, error) {
 	logs, err := filepath.Abs(logs)
 	if err != nil {
-		return nil, fmt.Errorf("make a run's folder: %w", err)
+		return nil, fmt.Errorf("create the run's folder: %w", err)
 	}
 	if err := os.MkdirAll(logs, FolderMode); err != nil {
-		return nil, fmt.Errorf("make the logs folder: %w", err)
+		return nil, fmt.Errorf("create the logs folder: %w", err)
 	}
-	id, err := makeRunFolder(logs, now.Format(report.IDLayout))
+	id, err := createRunFolder(logs, now.Format(report.IDLayout))
 	if err != nil {
-		return nil, fmt.Errorf("make a run's folder: %w", err)
+		return nil, fmt.Errorf("create the run's folder: %w", err)
 	}
 	f := &Folder{ID: id, Path: filepath.Join(logs, id), logs: map[string]string{}, stems: map[string]bool{}}
-	f.lock = flock.New(filepath.Join(f.Path, lockFile),
-		flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW), flock.SetPermissions(FileMode))
-	if err := f.lock.Lock(); err != nil { // not TryLock: Alive may be looking
+	f.lock = newLock(filepath.Join(f.Path, lockFile), os.O_CREATE|os.O_RDONLY)
+	if err := f.lock.Lock(); err != nil { // not TryLock: Alive may hold the lock for a moment
 		return nil, fmt.Errorf("lock the run's folder: %w", err)
 	}
 	if f.root, err = os.OpenRoot(f.Path); err != nil {
@@ -90,8 +89,8 @@ func Create(logs string, now time.Time) (*Folder, error) {
 	return f, nil
 }
 
-// makeRunFolder makes the folder named after the time, or the first free one after it.
-func makeRunFolder(logs, launched string) (id string, err error) {
+// createRunFolder creates a folder named after the launch; it appends a number if the name is taken.
+func createRunFolder(logs, launched string) (id string, err error) {
 	for n := 1; n <= maxSameSecond; n++ {
 		id = launched
 		if n > 1 {
@@ -104,13 +103,12 @@ func makeRunFolder(logs, launched string) (id string, err error) {
 	return id, err
 }
 
-// pointLatest lets the link "latest" point to the run id. Something else of that name is left alone.
+// pointLatest points the link "latest" to the run id. It leaves anything else of that name alone.
 func pointLatest(logs, id string) error {
 	link := filepath.Join(logs, LatestLink)
 	info, err := os.Lstat(link)
 	if err == nil && info.Mode().Type() != fs.ModeSymlink {
-		return hint.Wrap(fmt.Errorf("point %s to the run: it is not a link", link),
-			"move it away: runtests keeps a link of that name to the latest run")
+		return hint.Errorf("move it away: runtests makes a link of that name to the latest run", "point %s to the run: it is not a link", link)
 	}
 	if err := renameio.Symlink(id, link); err != nil {
 		return fmt.Errorf("point %s to the run: %w", link, err)
@@ -118,13 +116,13 @@ func pointLatest(logs, id string) error {
 	return nil
 }
 
-// Close releases the lock: the run is over.
+// Close releases the lock: the run has ended.
 func (f *Folder) Close() error {
 	return errors.Join(f.root.Close(), f.lock.Close())
 }
 
-// Save replaces the record of the run, run.json: whoever reads it finds the old one
-// or the new one, whole, even after a power cut.
+// Save replaces the record of the run, run.json. A reader finds the old or the new record, complete,
+// even after a power cut.
 func (f *Folder) Save(r *report.Run) error {
 	if err := f.Replace(RecordFile, func(w io.Writer) error { return report.Encode(w, r) }); err != nil {
 		return err
@@ -135,14 +133,28 @@ func (f *Folder) Save(r *report.Run) error {
 	return nil
 }
 
-// Replace replaces a file of the folder atomically by what write writes.
-func (f *Folder) Replace(name string, write func(io.Writer) error) (err error) {
-	file, err := renameio.NewPendingFile(name, renameio.WithRoot(f.root), renameio.WithPermissions(FileMode))
+// Replace atomically replaces a file of the folder by what write writes.
+func (f *Folder) Replace(name string, write func(io.Writer) error) error {
+	return replace(f.root, name, write)
+}
+
+// ReplaceFile atomically replaces a file of the folder logs. It follows no link.
+func ReplaceFile(logs, name string, data []byte) (err error) {
+	root, err := os.OpenRoot(logs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return replace(root, name, func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+func replace(root *os.Root, name string, write func(io.Writer) error) (err error) {
+	file, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithPermissions(FileMode))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, file.Cleanup()) }()
-	out := bufio.NewWriterSize(file, 64<<10) // renderings write word by word
+	out := bufio.NewWriterSize(file, 64<<10) // reports are written word by word
 	if err := errors.Join(write(out), out.Flush()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -152,7 +164,7 @@ func (f *Folder) Replace(name string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// sync makes the names of the folder's files survive a power cut, as replace does for their contents.
+// sync makes the names of the folder's files survive a power cut, as Replace does for their contents.
 func (f *Folder) sync() error {
 	dir, err := f.root.Open(".")
 	if err != nil {
@@ -161,38 +173,37 @@ func (f *Folder) sync() error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// LogFile names the log of a step: STEP.ID.log. What a file name should not hold, as
-// the slash and the colon of an image reference, becomes an underscore; two steps
-// have two names, and a step always the same.
+// LogFile returns the name of a step's log: STEP.ID.log. Characters that do not belong in a file name,
+// such as the slash and the colon of an image reference, become underscores. Each step has its own
+// name, which stays the same.
 func (f *Folder) LogFile(step string) string {
 	return f.stem(step) + "." + f.ID + ".log"
 }
 
-// AttemptFile names the log of an attempt at a step, counted from 1, that a later
-// attempt follows: STEP.ID.attempt-1.log.
+// AttemptFile returns the name of the log of an attempt at a step that was retried:
+// STEP.ID.attempt-1.log. Attempts count from 1.
 func (f *Folder) AttemptFile(step string, attempt int) string {
 	return fmt.Sprintf("%s.%s.attempt-%d.log", f.stem(step), f.ID, attempt)
 }
 
-// TrialFile names the log of the nth trial that was made to find the cause of a step's
-// failure, counted from 1: STEP.ID.trial-1.log.
+// TrialFile returns the name of the log of the nth trial of a diagnosis: STEP.ID.trial-1.log. Trials
+// count from 1.
 func (f *Folder) TrialFile(step string, n int) string {
 	return fmt.Sprintf("%s.%s.trial-%d.log", f.stem(step), f.ID, n)
 }
 
-// MakeWork makes a folder in the run's for files that are needed for a moment, and returns
-// its path. Who made it removes it; that of a run that was killed is removed with its
-// other temporary files (Prune).
+// MakeWork creates a folder for temporary files inside the run's folder and returns its path. The
+// caller removes it. Prune removes the one that a killed run left.
 func (f *Folder) MakeWork() (string, error) {
 	path, err := os.MkdirTemp(f.Path, "."+workFolder)
 	if err != nil {
-		return "", fmt.Errorf("make a folder to work in: %w", err)
+		return "", fmt.Errorf("create a folder for temporary files: %w", err)
 	}
 	return path, nil
 }
 
-// CreateLog makes a file named by LogFile, AttemptFile or TrialFile. It must not exist: nothing
-// is overwritten, and no link is followed.
+// CreateLog creates a file named by LogFile, AttemptFile or TrialFile. It overwrites nothing and
+// follows no link.
 func (f *Folder) CreateLog(name string) (*os.File, error) {
 	if filepath.Base(name) != name || name == "." || name == ".." {
 		return nil, fmt.Errorf("create log %q: not a file name", name)
@@ -204,16 +215,16 @@ func (f *Folder) CreateLog(name string) (*os.File, error) {
 	return file, nil
 }
 
-// OpenLog opens a log of the folder for reading. It follows no link, and a pipe does not hang it.
+// OpenLog opens a log of the folder for reading. It follows no link and does not wait for a pipe.
 func (f *Folder) OpenLog(name string) (*os.File, error) {
 	return regular.OpenIn(f.root, name)
 }
 
-// RemoveLog removes a file that CreateLog made.
+// RemoveLog removes a file that CreateLog created.
 func (f *Folder) RemoveLog(name string) error { return f.root.Remove(name) }
 
-// PutAside gives the log of an attempt at a step, counted from 1, its own name, so
-// that the next attempt can have the step's.
+// PutAside renames a step's log to that of the attempt, counted from 1, so that the next attempt can
+// use the name.
 func (f *Folder) PutAside(step string, attempt int) error {
 	if err := f.root.Rename(f.LogFile(step), f.AttemptFile(step, attempt)); err != nil {
 		return fmt.Errorf("put the log of attempt %d aside: %w", attempt, err)
@@ -221,7 +232,7 @@ func (f *Folder) PutAside(step string, attempt int) error {
 	return nil
 }
 
-// stem is what the names of a step's logs begin with.
+// stem returns what the names of a step's logs begin with.
 func (f *Folder) stem(step string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,12 +248,12 @@ func (f *Folder) stem(step string) string {
 	return stem
 }
 
-// maxStem is what a name of 255 bytes, the most that Linux allows, has left for a step
-// and the run's ID beside the suffix of a trial's log and of a part of it, a dot and a number
-// that sets two steps apart.
+// maxStem bounds the bytes of a step's name and the run's ID in a file name. Linux allows 255 bytes,
+// which also hold the suffix of a trial's log and of a part of it, a dot, and a number that tells two
+// steps apart.
 const maxStem = 255 - len(".trial-1000.log.1000000000") - len(".") - len("-100000")
 
-// fileName makes a file name of at most limit bytes of any text.
+// fileName returns s as a file name of at most limit bytes.
 func fileName(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("@._-+=,", r) {
@@ -250,7 +261,7 @@ func fileName(s string, limit int) string {
 		}
 		return r
 	}, s)
-	if s == "" || s[0] == '.' || s[0] == '-' { // hidden, or taken for an option
+	if s == "" || s[0] == '.' || s[0] == '-' { // hidden, or read as an option
 		s = "_" + s
 	}
 	for len(s) > limit {
@@ -260,11 +271,10 @@ func fileName(s string, limit int) string {
 	return s
 }
 
-// Alive says whether the run of a folder is still going on. One whose folder, or
-// whose lock, is gone is not. When the lock may not be opened it is an error: nobody knows.
+// Alive reports whether the run of a folder is still going on. It is not if the folder or its lock is
+// missing. An error means that the lock cannot be opened, so that is not known.
 func Alive(folder string) (bool, error) {
-	lock := flock.New(filepath.Join(folder, lockFile),
-		flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK)) // never made by looking; a pipe of that name does not hang
+	lock := newLock(filepath.Join(folder, lockFile), os.O_RDONLY|syscall.O_NONBLOCK) // it creates no lock and waits for no pipe
 	free, err := lock.TryRLock()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
@@ -275,19 +285,7 @@ func Alive(folder string) (bool, error) {
 	return !free, lock.Close()
 }
 
-// ReplaceFile replaces a file of the folder logs atomically. It follows no link.
-func ReplaceFile(logs, name string, data []byte) error {
-	root, err := os.OpenRoot(logs)
-	if err != nil {
-		return err
-	}
-	file, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithPermissions(FileMode))
-	if err != nil {
-		return errors.Join(err, root.Close())
-	}
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.CloseAtomicallyReplace()
-	}
-	return errors.Join(err, file.Cleanup(), root.Close())
+// newLock returns an unlocked lock on a file, which it opens without following a link.
+func newLock(path string, flags int) *flock.Flock {
+	return flock.New(path, flock.SetFlag(flags|syscall.O_NOFOLLOW), flock.SetPermissions(FileMode))
 }

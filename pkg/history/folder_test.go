@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -419,6 +420,24 @@ func TestReplacedFolder(t *testing.T) {
 	for _, name := range []string{f.LogFile("a@b"), f.AttemptFile("a@b", 1), "run.json", "report.txt"} {
 		if _, err := os.Lstat(filepath.Join(moved, name)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Whatever has become of the lock's file, who holds the lock is read within a bound and from no other file.
+func TestReadHolder(t *testing.T) {
+	dir := t.TempDir()
+	const line = "pid: 7\n"
+	whole, large, link, pipe := filepath.Join(dir, "lock"), filepath.Join(dir, "large"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	reporttest.WriteFile(t, whole, line)
+	reporttest.WriteFile(t, large, line+strings.Repeat("x\n", maxHolderBytes/2)+"pid: 8\n")
+	reporttest.Symlink(t, whole, link)
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{whole: 7, large: 7, link: 0, pipe: 0, filepath.Join(dir, "none"): 0} {
+		if got := readHolder(path).PID; got != want {
+			t.Errorf("%s: got the pid %d, want %d", filepath.Base(path), got, want)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,62 +16,58 @@ import (
 	"runtests/pkg/report"
 )
 
-// History is what the runs of a suite were, the newest first. It is read from their records.
+// History holds the past runs of a suite, the newest first, as their records have them.
 type History struct {
 	Runs   []Past
-	Faults []error // of the runs that are not among Runs because their records cannot be read
+	Faults []error // one for each run whose record cannot be read; Runs lacks it
 
-	steps map[string]*stepPast
+	steps map[string]*summary // by the step's name
 }
 
-// Past is a run as the history has it.
+// Past is a past run.
 type Past struct {
 	ID       string
 	Started  time.Time
-	Finished time.Time // zero: it is going on, or was cut off
-	Running  bool      // it is going on
+	Finished time.Time // zero: the run is going on, or was cut off
+	Running  bool      // the run is going on
 	Partial  bool
-	Steps    []PastStep // in the order of its record
+	Steps    []PastStep // in the order of the record
 }
 
-// PastStep is a step of a run as the history has it.
+// PastStep is a step of a past run.
 type PastStep struct {
 	Name     string
 	Kind     report.Kind
-	Outcome  report.Outcome  // empty: it did not come to its end
-	Duration report.Duration // 0 of an image that was current: nothing was done
-	Failing  *Failing        // nil: nothing is known of a failure
+	Outcome  report.Outcome  // empty: the step did not come to its end
+	Duration report.Duration // 0 for an image that was current
+	Failing  *Failing        // nil: the step did not fail, or the record does not say since when
 }
 
-// Failing is how long a failure has lasted, as the record of a run says it.
+// Failing is how long a step has failed: the part of report.Trend that the history needs.
 type Failing struct {
 	Since     time.Time `json:"since,omitzero"`
 	Runs      int       `json:"runs,omitempty"`
 	Announced string    `json:"announced,omitempty"`
 }
 
-// ReadHistory reads the history of the runs in the folder logs that were launched
-// before the run of that ID; all of them when it is empty. A folder that does not
-// exist has no history.
+// ReadHistory reads the runs in the folder logs that were launched before the run of that ID, or all
+// of them if it is empty. A folder that does not exist has no runs.
 func ReadHistory(logs, before string) (*History, error) {
-	ids, err := List(logs)
+	ids, err := listBefore(logs, before)
 	if err != nil {
 		return nil, err
-	}
-	if before != "" {
-		ids = slices.DeleteFunc(ids, func(id string) bool { return report.CompareIDs(id, before) >= 0 })
 	}
 	h := new(History)
 	for _, read := range readPasts(logs, ids) {
 		switch {
-		case errors.Is(read.err, ErrNoRun): // cut off before its first record, or somebody else's
+		case errors.Is(read.err, ErrNoRun): // cut off before its first record, or not a run
 		case read.err != nil:
 			h.Faults = append(h.Faults, read.err)
 		default:
 			h.Runs = append(h.Runs, read.past)
 		}
 	}
-	h.sum()
+	h.summarize()
 	return h, nil
 }
 
@@ -82,11 +77,10 @@ type pastRead struct {
 	err  error
 }
 
-// readPasts reads the records of the runs ids. It reads several at a time: a year of large
-// records takes seconds.
+// readPasts reads the records of the runs ids, several at a time: a year of large records takes seconds.
 func readPasts(logs string, ids []string) []pastRead {
 	reads := make([]pastRead, len(ids))
-	free := make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)) // more would only hold more records in memory
+	free := make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)) // more readers would only hold more records in memory
 	var group sync.WaitGroup
 	for i, id := range ids {
 		free <- struct{}{}
@@ -106,12 +100,12 @@ func readPast(logs, id string) pastRead {
 	}
 	past.ID = id
 	if past.Finished.IsZero() {
-		past.Running, _ = Alive(filepath.Join(logs, id)) // if nobody knows, it is over
+		past.Running, _ = Alive(filepath.Join(logs, id)) // on error, assume that the run has ended
 	}
 	return pastRead{past: past}
 }
 
-// pastRecord is what of a record the history needs.
+// pastRecord is the part of a record that the history needs.
 type pastRecord struct {
 	Version  int       `json:"version"`
 	Started  time.Time `json:"started"`
@@ -135,7 +129,7 @@ func readPastRecord(path string) (Past, error) {
 		return Past{}, err
 	}
 	var record pastRecord
-	// A later version may have other types: what it is then is for CheckVersion to say.
+	// A later version may have other types, so the version is checked before the error.
 	err = json.Unmarshal(data, &record)
 	if versionErr := report.CheckVersion(record.Version, err, len(data)); versionErr != nil {
 		return Past{}, versionErr
@@ -154,29 +148,29 @@ func readPastRecord(path string) (Past, error) {
 	return past, nil
 }
 
-// stepPast is what the history says of one step.
-type stepPast struct {
-	last   report.Outcome // how it ended when it was last to run
-	passes []time.Duration
-	passed string    // the ID of the run in which it last passed
-	failed time.Time // the launch of the run in which it last failed
+// summary sums up the history of one step.
+type summary struct {
+	last   report.Outcome  // the outcome in the last run that had the step
+	passes []time.Duration // of the last passes, the newest first
+	passed string          // the ID of the run in which the step last passed
+	failed time.Time       // the launch of the run in which it last failed
 
-	decided bool // it ended with an outcome that proves something
-	failing bool // and the last such outcome was a failure,
-	streak  Failing
-	open    bool // whose first run has not been found yet
+	decided bool    // some outcome proves something
+	failing bool    // the last such outcome is a failure
+	streak  Failing // how long that failure has lasted
+	open    bool    // the first run of the streak has not been found yet
 }
 
-// sum finds out what the runs say of each step.
-func (h *History) sum() {
-	h.steps = map[string]*stepPast{}
+// summarize sums up the history of each step.
+func (h *History) summarize() {
+	h.steps = map[string]*summary{}
 	for i := range h.Runs {
 		run := &h.Runs[i]
 		for j := range run.Steps {
 			step := &run.Steps[j]
 			past, ok := h.steps[step.Name]
 			if !ok {
-				past = &stepPast{last: cmp.Or(step.Outcome, report.Interrupted)}
+				past = &summary{last: cmp.Or(step.Outcome, report.Interrupted)}
 				h.steps[step.Name] = past
 			}
 			past.add(run, step)
@@ -184,8 +178,8 @@ func (h *History) sum() {
 	}
 }
 
-// add takes what an earlier run than all before says.
-func (p *stepPast) add(run *Past, step *PastStep) {
+// add adds a run that is earlier than all those added before.
+func (p *summary) add(run *Past, step *PastStep) {
 	switch {
 	case !step.Outcome.Proves():
 		return
@@ -209,17 +203,17 @@ func (p *stepPast) add(run *Past, step *PastStep) {
 	}
 	p.streak.Runs++
 	p.streak.Since = run.Started
-	if told := step.Failing; told != nil {
-		// The record knows the runs before it, also those whose folders are gone by now.
-		p.streak.Runs += max(told.Runs-1, 0)
-		p.streak.Since = told.Since
-		p.streak.Announced = told.Announced
+	if recorded := step.Failing; recorded != nil {
+		// The record counts the runs before it, including those whose folders have been removed.
+		p.streak.Runs += max(recorded.Runs-1, 0)
+		p.streak.Since = recorded.Since
+		p.streak.Announced = recorded.Announced
 		p.open = false
 	}
 }
 
-// Judge says in step.Trend how it compares with the runs of h, which are those before
-// run. A step that has not ended has no trend, and without a History nothing has.
+// Judge sets step.Trend: how the step of run compares with the runs of h, which are those before run.
+// A step that has not ended has no trend. A nil History sets none.
 func (h *History) Judge(run *report.Run, step *report.Result) {
 	if h == nil || step.Outcome == "" {
 		return
@@ -228,11 +222,11 @@ func (h *History) Judge(run *report.Run, step *report.Result) {
 	step.Trend = past.trend(run, step, len(h.Runs) > 0)
 }
 
-// trend compares step with its past, which is nil when there is none; known says that
-// there were runs that could have had it.
-func (p *stepPast) trend(run *report.Run, step *report.Result, known bool) *report.Trend {
+// trend compares step with its past; p is nil if it has none. earlierRuns says whether there was any
+// run that could have had the step.
+func (p *summary) trend(run *report.Run, step *report.Result, earlierRuns bool) *report.Trend {
 	if p == nil {
-		p = new(stepPast)
+		p = new(summary)
 	}
 	t := report.Trend{Was: p.last, Passed: p.passed}
 	failed := step.Outcome.Proves() && step.Outcome != report.Passed
@@ -248,10 +242,10 @@ func (p *stepPast) trend(run *report.Run, step *report.Result, known bool) *repo
 			t.Change = report.NewlyFailing
 		}
 		t.Since, t.Runs = run.Started, 1
-	case step.Outcome == report.Interrupted && p.failing: // it proves nothing, and the failure goes on
+	case step.Outcome == report.Interrupted && p.failing: // this proves nothing, so the failure goes on
 		t.Since, t.Runs, t.Announced = p.streak.Since, p.streak.Runs, p.streak.Announced
 	}
-	if p.last == "" && known && step.Outcome.Proves() {
+	if p.last == "" && earlierRuns && step.Outcome.Proves() {
 		t.Change = report.New
 	}
 	middle, pace := report.PaceOf(time.Duration(step.Duration), p.passes)
@@ -265,8 +259,8 @@ func (p *stepPast) trend(run *report.Run, step *report.Result, known bool) *repo
 	return &t
 }
 
-// Conclude says how run, which has ended, compares with the runs of h, which are those
-// before it: the trend of each step, and the steps that are gone.
+// Conclude compares run, which has ended, with the runs of h, which are those before it. It sets the
+// trend of each step and run.Gone.
 func (h *History) Conclude(run *report.Run) {
 	for i := range run.Steps {
 		h.Judge(run, &run.Steps[i])
@@ -274,19 +268,19 @@ func (h *History) Conclude(run *report.Run) {
 	if run.Partial || h == nil {
 		return
 	}
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for i := range run.Steps {
-		there[run.Steps[i].Name] = true
+		present[run.Steps[i].Name] = true
 	}
 	for _, name := range h.Current() {
-		if !there[name] {
+		if !present[name] {
 			run.Gone = append(run.Gone, name)
 		}
 	}
 }
 
-// Current returns the names of the steps that the suite had when it was last run: those of
-// the last run of all of it, and of the parts of it that were run since.
+// Current returns the names of the suite's steps as of its last run: those of the last run of the whole
+// suite, and of the partial runs since.
 func (h *History) Current() []string {
 	var names []string
 	seen := map[string]bool{}
@@ -304,15 +298,14 @@ func (h *History) Current() []string {
 	return names
 }
 
-// NotPassed says whether the step did not pass when it was last to run.
+// NotPassed reports whether the step did not pass in the last run that had it.
 func (h *History) NotPassed(step string) bool {
 	past, ok := h.steps[step]
 	return ok && past.last != report.Passed
 }
 
-// Named returns the names of the steps that pattern names: the name of a step or of a test, or a
-// glob over either; an empty one names the current steps. The error wraps ErrNoRun if no run
-// has had such a step.
+// Named returns the steps that match pattern: the name of a step or a test, or a glob over either. An
+// empty pattern matches the current steps. The error wraps ErrNoRun if no run had such a step.
 func (h *History) Named(pattern string) ([]string, error) {
 	if pattern == "" {
 		return h.Current(), nil
@@ -322,18 +315,18 @@ func (h *History) Named(pattern string) ([]string, error) {
 	}
 	var names []string
 	for name := range h.steps {
-		if means(pattern, name) {
+		if matches(pattern, name) {
 			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {
-		return nil, hint.Wrap(fmt.Errorf("find the history of %q: %w has such a step", pattern, ErrNoRun), "runtests history names all steps")
+		return nil, hint.Errorf("runtests history lists all steps", "find the history of %q: %w: none had such a step", pattern, ErrNoRun)
 	}
 	return names, nil
 }
 
-// means says whether pattern names the step: by its name, by its test's, or as a glob over either.
-func means(pattern, step string) bool {
+// matches reports whether pattern is the name of the step or of its test, or a glob over either.
+func matches(pattern, step string) bool {
 	test, _, _ := strings.Cut(step, "@")
 	for _, name := range []string{step, test} {
 		if matched, _ := path.Match(pattern, name); matched || pattern == name {
@@ -343,8 +336,8 @@ func means(pattern, step string) bool {
 	return false
 }
 
-// Ended returns the outcome of a step of the run. A step without one, in a run that is over, was
-// interrupted with it.
+// Ended returns the outcome of a step of the run. If the run has ended and the step has not, the step
+// was interrupted.
 func (p *Past) Ended(step *PastStep) report.Outcome {
 	if step.Outcome == "" && !p.Running {
 		return report.Interrupted
@@ -352,14 +345,14 @@ func (p *Past) Ended(step *PastStep) report.Outcome {
 	return step.Outcome
 }
 
-// StepHistory is what the history says of one step.
+// StepHistory is the history of one step.
 type StepHistory struct {
-	Failing    *Failing        // nil: it does not fail
-	LastFailed time.Time       // the launch of the run in which it last failed; zero: never
-	Passes     []time.Duration // how long its last passes took, the newest first
+	Failing    *Failing        // nil: the step does not fail
+	LastFailed time.Time       // the launch of the run in which the step last failed; zero: it never did
+	Passes     []time.Duration // the durations of its last passes, the newest first
 }
 
-// Step returns what the history says of the step of that name: the zero value if it has none.
+// Step returns the history of the step of that name, or the zero value if there is none.
 func (h *History) Step(name string) StepHistory {
 	past := h.steps[name]
 	if past == nil {

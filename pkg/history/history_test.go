@@ -39,7 +39,7 @@ func TestTrend(t *testing.T) {
 		{"as before", []string{"a:p", "a:p"}, " 0 0", ""},
 		{"newly failing", []string{"a:p", "a:F"}, "newly failing 2 1", "1 newly failing"},
 		{"in another way", []string{"a:p", "a:T"}, "newly failing 2 1", "1 newly failing"},
-		{"blocked", []string{"a:p b:p", "a:X b:F"}, "newly failing 2 1", "2 newly failing (1 blocked)"},
+		{"blocked", []string{"a:p b:p", "a:X b:F"}, "newly failing 2 1", "2 newly failing (blocked: 1)"},
 		{"still failing", []string{"a:p", "a:F", "a:T", "a:B"}, "still failing 2 3", "1 still failing"},
 		{"since ever", []string{"a:F", "a:F"}, "still failing 1 2", "1 still failing"},
 		{"fixed", []string{"a:p", "a:F", "a:F", "a:p"}, "fixed 2 2", "1 fixed"},
@@ -58,7 +58,7 @@ func TestTrend(t *testing.T) {
 		{"not gone from a part", []string{"a:p b:p", "a:p partial"}, " 0 0", ""},
 		{"gone since the last whole run", []string{"a:p b:p", "c:p partial", "a:p"}, " 0 0", "2 gone"},
 		{"all at once", []string{"a:p b:p c:F d:F e:p", "a:F b:X c:p d:F f:p g:F"}, "newly failing 2 1",
-			"2 newly failing (1 blocked), 1 new and failing, 1 fixed, 1 still failing, 1 new, 1 gone"},
+			"2 newly failing (blocked: 1), 1 new and failing, 1 fixed, 1 still failing, 1 new, 1 gone"},
 	} {
 		logs, runs := reporttest.Nights(t, test.nights...)
 		for _, run := range runs { // each as it would have been written at its time
@@ -77,7 +77,7 @@ func TestTrend(t *testing.T) {
 		if got != test.trend || last.Changes() != test.changes {
 			t.Errorf("%s: got %q and %q, want %q and %q", test.name, got, last.Changes(), test.trend, test.changes)
 		}
-		// Records of before this was recorded say the same.
+		// Older records, without this field, say the same.
 		logs, runs = reporttest.Nights(t, test.nights...)
 		last = runs[len(runs)-1]
 		read(t, logs, last.ID).Conclude(last)

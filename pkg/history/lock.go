@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,21 +16,22 @@ import (
 	"github.com/gofrs/flock"
 
 	"runtests/pkg/plain"
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
-// Holder is who holds the lock of a suite.
+// Holder describes the process that holds the lock of a suite.
 type Holder struct {
 	PID     int
 	Since   time.Time
 	Command string
 }
 
-// HeldError says that another run of the suite is going on.
+// HeldError is the error when another run of the suite is going on.
 type HeldError struct {
-	Holder // the zero Holder when it had not yet said who it is
+	Holder // zero if the other run has not yet written its own
 
-	Waited time.Duration // how long it was waited for; 0: not at all
+	Waited time.Duration // how long WaitSuite waited; 0: not at all
 }
 
 func (e *HeldError) Error() string {
@@ -39,33 +41,32 @@ func (e *HeldError) Error() string {
 			e.PID, e.Since.Local().Format(report.TimeLayout))
 	}
 	if e.Waited > 0 {
-		text += ", and still was after a wait of " + report.Duration(e.Waited).String()
+		text += ", and was still going on after a wait of " + report.Duration(e.Waited).String()
 	}
 	return text
 }
 
-// Hint tells what to do about it.
+// Hint returns the remedy.
 func (e *HeldError) Hint() string {
 	return "wait until it has ended (--wait), or stop it"
 }
 
-// Lock is the lock of a suite: one run at a time. The kernel releases it when the
-// process dies. Its file stays: removing it would let two runs hold locks on two files.
+// Lock is the lock of a suite: one run at a time. The kernel releases it when the process ends. Its
+// file stays: if it were removed, two runs could hold locks on two files.
 type Lock struct {
 	lock  *flock.Flock
 	file  *os.File
 	since time.Time
 }
 
-// Since is when the lock was taken.
+// Since returns when the lock was taken.
 func (l *Lock) Since() time.Time { return l.since }
 
-// lockPoll is how often WaitSuite looks whether the lock is free.
+// lockPoll is how often WaitSuite tries to take the lock.
 const lockPoll = 250 * time.Millisecond
 
-// WaitSuite takes the lock of a suite as LockSuite does, and waits for it up to
-// bound. Waiting is called once, before it waits. The error is a *HeldError when the
-// bound is over, and the cause of ctx when that ends first.
+// WaitSuite takes the lock of a suite as LockSuite does, but waits for it up to bound. It calls waiting
+// once, before it waits. The error is a *HeldError after bound, or the cause of ctx if that ends first.
 func WaitSuite(ctx context.Context, logs string, holder Holder, bound time.Duration, waiting func(*HeldError)) (*Lock, error) {
 	lock, err := LockSuite(logs, holder)
 	var held *HeldError
@@ -73,18 +74,18 @@ func WaitSuite(ctx context.Context, logs string, holder Holder, bound time.Durat
 		return lock, err
 	}
 	waiting(held)
-	over := time.NewTimer(bound)
-	defer over.Stop()
-	again := time.NewTicker(lockPoll)
-	defer again.Stop()
+	timeout := time.NewTimer(bound)
+	defer timeout.Stop()
+	retry := time.NewTicker(lockPoll)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the other run of this suite: %w", context.Cause(ctx))
-		case <-over.C:
+		case <-timeout.C:
 			held.Waited = bound
 			return nil, held
-		case holder.Since = <-again.C:
+		case holder.Since = <-retry.C:
 		}
 		if lock, err = LockSuite(logs, holder); !errors.As(err, &held) {
 			return lock, err
@@ -92,14 +93,14 @@ func WaitSuite(ctx context.Context, logs string, holder Holder, bound time.Durat
 	}
 }
 
-// LockSuite takes the lock of the suite whose logs folder is logs, which is made when
-// missing. When another run holds it the error is a *HeldError.
+// LockSuite takes the lock of the suite whose logs folder is logs, which it creates if it is missing.
+// The error is a *HeldError if another run holds the lock.
 func LockSuite(logs string, holder Holder) (*Lock, error) {
 	if err := os.MkdirAll(logs, FolderMode); err != nil {
-		return nil, fmt.Errorf("make the logs folder: %w", err)
+		return nil, fmt.Errorf("create the logs folder: %w", err)
 	}
 	path := filepath.Join(logs, lockFile)
-	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(FileMode))
+	lock := newLock(path, os.O_CREATE|os.O_RDWR)
 	ok, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock the suite: %w", err)
@@ -112,14 +113,14 @@ func LockSuite(logs string, holder Holder) (*Lock, error) {
 		return nil, errors.Join(fmt.Errorf("lock the suite: %w", err), lock.Close())
 	}
 	l := &Lock{lock, file, holder.Since}
-	if err := l.say(holder); err != nil {
+	if err := l.write(holder); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the suite: %w", err), l.Close())
 	}
 	return l, nil
 }
 
-// say writes who holds the lock, for HeldError and for people.
-func (l *Lock) say(h Holder) error {
+// write writes the holder into the lock's file, for HeldError and for people.
+func (l *Lock) write(h Holder) error {
 	if err := l.file.Truncate(0); err != nil {
 		return err
 	}
@@ -132,15 +133,18 @@ func (l *Lock) Close() error {
 	return errors.Join(l.file.Truncate(0), l.file.Close(), l.lock.Close())
 }
 
-// readHolder reads what say wrote, as far as it is there.
+// maxHolderBytes bounds how much of a lock's file is read.
+const maxHolderBytes = 64 << 10
+
+// readHolder reads as much of the holder as the lock's file has.
 func readHolder(path string) Holder {
 	var h Holder
-	file, err := os.Open(path)
+	file, err := regular.OpenNoFollow(path)
 	if err != nil {
 		return h
 	}
-	defer func() { _ = file.Close() }()
-	lines := bufio.NewScanner(file)
+	defer file.Close()
+	lines := bufio.NewScanner(io.LimitReader(file, maxHolderBytes))
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), ": ")
 		switch key {

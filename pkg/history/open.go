@@ -15,15 +15,15 @@ import (
 	"runtests/pkg/report"
 )
 
-// MaxRecordBytes is the size of the largest run.json that is read: more than a run
-// of 10,000 steps with full tails of ordinary lines.
+// MaxRecordBytes is the size of the largest run.json that is read. A run of 10,000 steps with full
+// tails of ordinary lines has less.
 const MaxRecordBytes = 256 << 20
 
-// ErrNoRun is what Open's error wraps when there is no such run.
+// ErrNoRun is the error when there is no such run.
 var ErrNoRun = errors.New("no such run")
 
-// List returns the IDs of the runs in the folder logs, the newest first. A folder
-// that does not exist holds none.
+// List returns the IDs of the runs in the folder logs, the newest first: the names of the folders that
+// are named as runs. A folder logs that does not exist has none.
 func List(logs string) ([]string, error) {
 	entries, err := os.ReadDir(logs)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -39,9 +39,18 @@ func List(logs string) ([]string, error) {
 	return ids, nil
 }
 
-// Open reads the record of a run in the folder logs. run is its ID, a unique
-// beginning of one, or nothing (or "latest") for the latest; with a slash in it, it is the path of a
-// run's folder or of its run.json, wherever that is. The error wraps ErrNoRun when there is no such run.
+// listBefore returns the IDs of the runs launched before the run id, or of all if id is empty.
+func listBefore(logs, id string) ([]string, error) {
+	ids, err := List(logs)
+	if id == "" {
+		return ids, err
+	}
+	return slices.DeleteFunc(ids, func(other string) bool { return report.CompareIDs(other, id) >= 0 }), err
+}
+
+// Open reads the record of a run in the folder logs. run is the run's ID, the beginning of just one
+// ID, or "" or "latest" for the latest run. If run has a slash, it is the path of any run's folder or
+// run.json. The error wraps ErrNoRun if there is no such run.
 func Open(logs, run string) (*report.Run, error) {
 	if strings.ContainsRune(run, filepath.Separator) {
 		return OpenFolder(run)
@@ -57,17 +66,11 @@ func Open(logs, run string) (*report.Run, error) {
 	return OpenFolder(filepath.Join(logs, id))
 }
 
-// LastMailed is when a report was last mailed before the run id, as the newest record
-// before it that can be read has it; zero when none has been, or it is not known.
+// LastMailed returns when a report was last mailed before the run id, according to the newest readable
+// record before it; zero if that is not known.
 func LastMailed(logs, id string) time.Time {
-	ids, err := List(logs)
-	if err != nil {
-		return time.Time{}
-	}
+	ids, _ := listBefore(logs, id)
 	for _, other := range ids {
-		if report.CompareIDs(other, id) >= 0 {
-			continue
-		}
 		if run, err := OpenFolder(filepath.Join(logs, other)); err == nil {
 			return run.Mailed
 		}
@@ -75,10 +78,10 @@ func LastMailed(logs, id string) time.Time {
 	return time.Time{}
 }
 
-// choose finds the run that a person means.
+// choose returns the ID of the run that a person means.
 func choose(logs string, ids []string, run string) (string, error) {
 	if len(ids) == 0 {
-		return "", hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, ErrNoRun), "nothing was run yet: start with runtests run")
+		return "", hint.Errorf("nothing has been run yet: start with runtests run", "find a run in %s: %w", logs, ErrNoRun)
 	}
 	if run == "" || run == LatestLink {
 		return latest(logs, ids), nil
@@ -91,13 +94,12 @@ func choose(logs string, ids []string, run string) (string, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		return "", hint.Wrap(fmt.Errorf("find run %q in %s: %w", run, logs, ErrNoRun), "the last ones are "+lastOnes(ids))
+		return "", hint.Errorf("the latest runs are "+newestIDs(ids), "find run %q in %s: %w", run, logs, ErrNoRun)
 	}
-	return "", hint.Wrap(fmt.Errorf("find run %q in %s: %d runs begin so: %w", run, logs, len(matches), ErrNoRun),
-		"say which: "+lastOnes(matches))
+	return "", hint.Errorf("choose one of "+newestIDs(matches), "find run %q in %s: %d runs begin with that: %w", run, logs, len(matches), ErrNoRun)
 }
 
-// latest is the run that the link names, or the newest when the link is gone.
+// latest returns the run that the link "latest" names, or the newest if the link is missing.
 func latest(logs string, ids []string) string {
 	if target, err := os.Readlink(filepath.Join(logs, LatestLink)); err == nil && slices.Contains(ids, target) {
 		return target
@@ -105,8 +107,8 @@ func latest(logs string, ids []string) string {
 	return ids[0]
 }
 
-// lastOnes names a few runs for a hint, the newest first.
-func lastOnes(ids []string) string {
+// newestIDs lists the first five IDs for a hint.
+func newestIDs(ids []string) string {
 	const few = 5
 	if len(ids) > few {
 		return strings.Join(ids[:few], ", ") + ", …"
@@ -114,18 +116,14 @@ func lastOnes(ids []string) string {
 	return strings.Join(ids, ", ")
 }
 
-// OpenFolder reads a run's folder or its record.
+// OpenFolder reads the record of a run; path is the run's folder or its run.json.
 func OpenFolder(path string) (*report.Run, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, RecordFile)
 	}
-	data, err := readRecord(path)
+	r, err := readRun(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the record of the run: %w", err)
-	}
-	r, err := report.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("read the record of the run %s: %w", path, err)
+		return nil, err
 	}
 	if r.Finished.IsZero() {
 		r.Running, err = Alive(filepath.Dir(path))
@@ -136,20 +134,24 @@ func OpenFolder(path string) (*report.Run, error) {
 	return r, nil
 }
 
-// readRecord reads a file that may be anything.
-func readRecord(path string) ([]byte, error) {
-	data, err := regular.Read(path, MaxRecordBytes)
+// readRun reads the record at path.
+func readRun(path string) (*report.Run, error) {
+	data, err := readRecord(path)
 	if err != nil {
-		return nil, noRecord(path, err)
+		return nil, fmt.Errorf("read the record of the run: %w", err)
 	}
-	return data, nil
+	r, err := report.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read the record of the run %s: %w", path, err)
+	}
+	return r, nil
 }
 
-// noRecord says of a record that is not there that there is no such run; any other err stays.
-func noRecord(path string, err error) error {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+// readRecord returns the contents of the record at path. The error wraps ErrNoRun if there is none.
+func readRecord(path string) ([]byte, error) {
+	data, err := regular.Read(path, MaxRecordBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hint.Errorf("the run was cut off before its first record, or this is not a run of runtests", "%w: no %s", ErrNoRun, path)
 	}
-	return hint.Wrap(fmt.Errorf("%w: no %s", ErrNoRun, path),
-		"the run was cut off before its first record, or is not one of runtests")
+	return data, err
 }

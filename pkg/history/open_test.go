@@ -93,11 +93,11 @@ func TestOpenTellsWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ logs, run, message, hint string }{
-		{logs, "2025", `find run "2025" in ` + logs + `: no such run`, "the last ones are 2026-11-21T03-00-00, " + tuesday2},
-		{logs, "2026-11-17", `2 runs begin so`, "say which: " + tuesday2 + ", " + tuesday},
+		{logs, "2025", `find run "2025" in ` + logs + `: no such run`, "the latest runs are 2026-11-21T03-00-00, " + tuesday2},
+		{logs, "2026-11-17", `2 runs begin with that: no such run`, "choose one of " + tuesday2 + ", " + tuesday},
 		{logs, "2026-11-21", `no such run: no ` + empty + `/run.json`, "cut off"},
-		{t.TempDir(), "", `no such run`, "nothing was run yet"},
-		{filepath.Join(logs, "none"), "", `no such run`, "nothing was run yet"},
+		{t.TempDir(), "", `no such run`, "nothing has been run yet"},
+		{filepath.Join(logs, "none"), "", `no such run`, "nothing has been run yet"},
 		{logs, "/none/run.json", `no such run`, ""},
 	} {
 		_, err := Open(test.logs, test.run)
@@ -113,11 +113,11 @@ func TestOpenTellsWhatThereIs(t *testing.T) {
 
 func TestOpenRefusesWhatIsNoRecord(t *testing.T) {
 	for _, test := range []struct{ name, record, message, hint string }{
-		{"newer", `{"version": 2, "steps": {"a": 1}}`, "its version is 2; this program reads 1", "a newer one"},
+		{"newer", `{"version": 2, "steps": {"a": 1}}`, "its version is 2, but this program reads 1", "a newer one"},
 		{"cut off", `{"version": 1, "suite": "ec`, "it is cut off", ""},
 		{"empty", ``, "it is cut off", ""},
 		{"not JSON", `version: 1`, "invalid character", ""},
-		{"without a version", `{"suite": "ecs"}`, "not a record of a run", ""},
+		{"without a version", `{"suite": "ecs"}`, "not the record of a run", ""},
 		{"wrong type", `{"version": 1, "suite": 7}`, "suite", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestPrune(t *testing.T) {
 	reporttest.WriteFile(t, filepath.Join(precious, "run.json"), "{}")
 	reporttest.Symlink(t, precious, filepath.Join(logs, monday, "elsewhere"))   // in a run that is removed
 	reporttest.Symlink(t, precious, filepath.Join(logs, "2026-11-03T03-00-00")) // named as a run
-	reporttest.WriteFile(t, filepath.Join(logs, foreign, "thesis.txt"), "x")    // named as a run, but not one of ours
+	reporttest.WriteFile(t, filepath.Join(logs, foreign, "thesis.txt"), "x")    // named as a run, but not of runtests
 	f, err := Create(logs, reporttest.Launch.AddDate(0, 0, -21))                // old, and still going on
 	if err != nil {
 		t.Fatal(err)
@@ -197,15 +197,15 @@ func TestPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var announced []string
 	for _, run := range old {
-		told = append(told, run.ID)
+		announced = append(announced, run.ID)
 		if run.Bytes == 0 {
 			t.Errorf("%s has no size", run.ID)
 		}
 	}
-	if diff := cmp.Diff(removed, told); diff != "" {
-		t.Errorf("-removed +told before:\n%s", diff)
+	if diff := cmp.Diff(removed, announced); diff != "" {
+		t.Errorf("-removed +announced:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{tuesday, monday}, removed); diff != "" {
 		t.Errorf("-want +removed:\n%s", diff)
@@ -265,7 +265,7 @@ func TestPruneRemovesEmptyFolders(t *testing.T) {
 	}
 }
 
-// A run of which nobody can tell whether it is going on stays, and is told.
+// A run that may be going on stays, and the error says so.
 func TestPruneWhenNobodyKnows(t *testing.T) {
 	logs := runFolders(t, monday, tuesday)
 	reporttest.Symlink(t, "/dev/null", filepath.Join(logs, monday, "lock"))

@@ -1,88 +1,63 @@
 package history
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"runtests/pkg/report"
 )
 
-// Pass is the last pass of a step, as the record of its run tells it.
+// Pass is the last pass of a step, according to the record of its run.
 type Pass struct {
 	Run     string    // the ID of the run
-	Started time.Time // its launch
-	ImageID string    // the image it passed on; empty: not known
-	Commit  string    // the one its directory was at; empty: in no git work tree
-	Dirty   bool      // there was more in the directory than in Commit
+	Started time.Time // the launch of the run
+	ImageID string    // the image that the step passed on; empty: not known
+	Commit  string    // the git commit of its directory; empty: it was in no git work tree
+	Dirty   bool      // the directory had uncommitted changes
 }
 
-// Passes returns, by name, the last passes of steps in the runs of h. A step that never
-// passed has none. The error tells of records that cannot be read any more; what the
-// others say is returned with it.
+// Passes returns the last pass of each of the steps in the runs of h, by name. A step that never
+// passed has none. The error is about records that cannot be read any more; Passes also returns what
+// it found in the others.
 func (h *History) Passes(logs string, steps []string) (map[string]Pass, error) {
 	if h == nil {
-		return nil, errors.New("the runs before cannot be read")
+		return nil, errors.New("the earlier runs cannot be read")
 	}
-	runs := map[string]map[string]bool{} // the steps that are looked for, by run
+	wanted := map[string]map[string]bool{} // the steps to find, by run
 	for _, name := range steps {
 		if past, ok := h.steps[name]; ok && past.passed != "" {
-			if runs[past.passed] == nil {
-				runs[past.passed] = map[string]bool{}
+			if wanted[past.passed] == nil {
+				wanted[past.passed] = map[string]bool{}
 			}
-			runs[past.passed][name] = true
+			wanted[past.passed][name] = true
 		}
 	}
 	passes := map[string]Pass{}
 	var errs []error
-	for run, wanted := range runs {
-		if err := readPasses(logs, run, wanted, passes); err != nil {
-			errs = append(errs, fmt.Errorf("read the record of the run %s: %w", run, err))
+	for id, names := range wanted {
+		run, err := readRun(filepath.Join(logs, id, RecordFile))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for i := range run.Steps {
+			if step := &run.Steps[i]; names[step.Name] && step.Outcome == report.Passed {
+				passes[step.Name] = Pass{Run: id, Started: run.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty}
+			}
 		}
 	}
 	return passes, errors.Join(errs...)
 }
 
-// passRecord is what of a record a Pass needs.
-type passRecord struct {
-	Started time.Time `json:"started"`
-	Steps   []struct {
-		Name    string         `json:"name"`
-		Outcome report.Outcome `json:"outcome"`
-		ImageID string         `json:"image_id"`
-		Commit  string         `json:"commit"`
-		Dirty   bool           `json:"dirty"`
-	} `json:"steps"`
-}
-
-// readPasses adds to passes those of the wanted steps in a run.
-func readPasses(logs, run string, wanted map[string]bool, passes map[string]Pass) error {
-	data, err := readRecord(filepath.Join(logs, run, RecordFile))
-	if err != nil {
-		return err
-	}
-	var record passRecord
-	if err := json.Unmarshal(data, &record); err != nil {
-		return err
-	}
-	for _, step := range record.Steps {
-		if wanted[step.Name] && step.Outcome == report.Passed {
-			passes[step.Name] = Pass{Run: run, Started: record.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty}
-		}
-	}
-	return nil
-}
-
-// LastPassedOn returns the IDs of the images on which the tests of the suite last passed,
-// as far as the run folders tell: they are needed to find out why one fails, or to see it.
-// run is one that has ended and is not among those of h; nil: there is none. An error says
-// that some of them are not known.
+// LastPassedOn returns the IDs of the images that the tests of the suite last passed on, as far as the
+// run folders record them: a diagnosis needs them. run is a run that has ended and is not in h, or
+// nil. An error means that some of the images are not known.
 func (h *History) LastPassedOn(logs string, run *report.Run) (map[string]bool, error) {
 	images := map[string]bool{}
 	seen := map[string]bool{}
-	var earlier []string
+	var earlier []string // tests whose last pass is in an earlier run
 	if run != nil {
 		for i := range run.Steps {
 			step := &run.Steps[i]
@@ -107,24 +82,18 @@ func (h *History) LastPassedOn(logs string, run *report.Run) (map[string]bool, e
 	return images, err
 }
 
-// currentTests are the names of the tests that the suite had when it was last run, but
-// for those seen.
+// currentTests returns the names of the suite's tests as of its last run, without those seen.
 func (h *History) currentTests(seen map[string]bool) []string {
 	if h == nil {
 		return nil
 	}
-	others := map[string]bool{}
+	noTest := map[string]bool{}
 	for i := range h.Runs {
 		for j := range h.Runs[i].Steps {
-			step := &h.Runs[i].Steps[j]
-			others[step.Name] = others[step.Name] || step.Kind == report.Image || step.Kind == report.Deploy
+			if step := &h.Runs[i].Steps[j]; step.Kind == report.Image || step.Kind == report.Deploy {
+				noTest[step.Name] = true
+			}
 		}
 	}
-	var names []string
-	for _, name := range h.Current() {
-		if !seen[name] && !others[name] {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(h.Current(), func(name string) bool { return seen[name] || noTest[name] })
 }

@@ -11,7 +11,7 @@ import (
 	"runtests/pkg/report"
 )
 
-// saveRun makes a run of before with these steps.
+// saveRun saves an earlier run with these steps.
 func saveRun(t *testing.T, logs string, started time.Time, partial bool, steps ...report.Result) {
 	t.Helper()
 	folder, err := Create(logs, started)
@@ -85,7 +85,7 @@ func TestPasses(t *testing.T) {
 		}
 	}
 
-	// What cannot be read any more is an error: nobody may take it for unneeded.
+	// A record that cannot be read is an error, so that nobody removes images that are needed.
 	if err := os.WriteFile(filepath.Join(logs, "2026-11-02T03-00-00", RecordFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestPasses(t *testing.T) {
 	}
 }
 
-// The folder that a killed run worked in goes with its temporary files, and no other.
+// Prune removes the work folder of a killed run with its temporary files, and no other folder.
 func TestMakeWork(t *testing.T) {
 	logs := t.TempDir()
 	folder, err := Create(logs, time.Now())

@@ -10,25 +10,24 @@ import (
 	"time"
 )
 
-// emptyAge is after how long a run's folder without anything in it is that of a run which
-// was killed before it could lock it.
+// emptyAge is the age from which an empty folder is that of a run that was killed before it could lock
+// the folder.
 const emptyAge = time.Hour
 
 // OldRun is a run that Prune would remove.
 type OldRun struct {
 	ID    string
-	Bytes int64 // what is in its folder
+	Bytes int64 // the size of the files in its folder
 }
 
-// Prunable lists the runs in the folder logs that Prune(logs, keep) would remove, the
-// newest first. Runs of which nobody can tell whether they go on are not among them.
+// Prunable returns the runs that Prune(logs, keep) would remove, the newest first.
 func Prunable(logs string, keep int) ([]OldRun, error) {
-	ids, err := ourRuns(logs)
+	ids, err := List(logs)
 	if err != nil {
 		return nil, err
 	}
 	var old []OldRun
-	for _, id := range beyond(logs, ids, keep) {
+	for _, id := range beyond(logs, withRunFiles(logs, ids), keep) {
 		if alive, err := Alive(filepath.Join(logs, id)); err == nil && !alive {
 			old = append(old, OldRun{id, folderSize(filepath.Join(logs, id))})
 		}
@@ -36,14 +35,13 @@ func Prunable(logs string, keep int) ([]OldRun, error) {
 	return old, nil
 }
 
-// Prune removes the oldest runs in the folder logs beyond the newest keep, and
-// returns the IDs of those removed. It removes folders that are ours alone: named
-// as a run and with a record or a lock in them. It leaves the latest run, one that
-// is going on, and one of which nobody can tell; a keep below 1 removes nothing. Of
-// the others it removes the temporary files of a run that was killed, and the empty
-// folder of one that was killed at its very beginning.
+// Prune removes all but the newest keep runs in the folder logs and returns the IDs of those removed.
+// It removes only folders that are named as a run and hold a record or a lock. It leaves the latest
+// run, runs that are going on, and runs of which that is not known; with a keep below 1 it does
+// nothing. It also removes what killed runs left: temporary files, and empty folders.
 func Prune(logs string, keep int) (removed []string, err error) {
-	ids, err := ourRuns(logs)
+	all, err := List(logs)
+	ids := withRunFiles(logs, all)
 	if err != nil || keep < 1 || len(ids) == 0 {
 		return nil, err
 	}
@@ -52,11 +50,11 @@ func Prune(logs string, keep int) (removed []string, err error) {
 		return nil, fmt.Errorf("remove old runs: %w", err)
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	faults := []error{removeTemporary(root, logs, ids, time.Now()), removeEmpty(root, logs, time.Now())}
+	faults := []error{removeTemporary(root, logs, ids, time.Now()), removeEmpty(root, all, time.Now())}
 	for _, id := range beyond(logs, ids, keep) {
 		alive, err := Alive(filepath.Join(logs, id))
 		if err == nil && !alive {
-			if err = root.RemoveAll(id); err == nil { // through root: follows no link
+			if err = root.RemoveAll(id); err == nil { // through root, which follows no link out of logs
 				removed = append(removed, id)
 			}
 		}
@@ -67,14 +65,12 @@ func Prune(logs string, keep int) (removed []string, err error) {
 	return removed, errors.Join(faults...)
 }
 
-// ourRuns are the IDs of the runs whose folders hold what a run's folder holds.
-func ourRuns(logs string) ([]string, error) {
-	ids, err := List(logs)
-	return slices.DeleteFunc(ids, func(id string) bool { return !ours(filepath.Join(logs, id)) }), err
+// withRunFiles returns the ids whose folders have the files of a run.
+func withRunFiles(logs string, ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !hasRunFiles(filepath.Join(logs, id)) })
 }
 
-// beyond are those of ids, which are the newest first, that come after the newest keep;
-// the latest is never one of them.
+// beyond returns the ids after the first keep, without the latest run.
 func beyond(logs string, ids []string, keep int) []string {
 	if keep < 1 || keep >= len(ids) {
 		return nil
@@ -83,8 +79,8 @@ func beyond(logs string, ids []string, keep int) []string {
 	return slices.DeleteFunc(slices.Clone(ids[keep:]), func(id string) bool { return id == newest })
 }
 
-// ours says that a folder named as a run holds what a run's folder holds.
-func ours(folder string) bool {
+// hasRunFiles reports whether a folder has a record or a lock, as a run's folder has.
+func hasRunFiles(folder string) bool {
 	for _, name := range []string{RecordFile, lockFile} {
 		if info, err := os.Lstat(filepath.Join(folder, name)); err == nil && info.Mode().IsRegular() {
 			return true
@@ -93,12 +89,8 @@ func ours(folder string) bool {
 	return false
 }
 
-// removeEmpty removes old folders that are named as runs and hold nothing.
-func removeEmpty(root *os.Root, logs string, now time.Time) error {
-	ids, err := List(logs)
-	if err != nil {
-		return err
-	}
+// removeEmpty removes the folders of ids that are old and empty.
+func removeEmpty(root *os.Root, ids []string, now time.Time) error {
 	var faults []error
 	for _, id := range ids {
 		info, err := root.Lstat(id)
@@ -107,13 +99,13 @@ func removeEmpty(root *os.Root, logs string, now time.Time) error {
 		}
 		entries, err := fs.ReadDir(root.FS(), id)
 		if err == nil && len(entries) == 0 {
-			faults = append(faults, root.Remove(id)) // which fails if something came into it meanwhile
+			faults = append(faults, root.Remove(id)) // it fails if the folder is no longer empty
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// folderSize is the size of the files in a folder, in bytes, as far as they can be seen.
+// folderSize returns the size in bytes of the files in a folder that can be read.
 func folderSize(folder string) (bytes int64) {
 	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {

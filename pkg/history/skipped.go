@@ -15,38 +15,37 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
-
+	"runtests/pkg/regular"
 	"runtests/pkg/report"
 )
 
-// skippedFile is where, in a suite's logs folder, runs that did not take place are
-// noted until a report has told of them: a line of JSON each.
+// skippedFile is the file in a suite's logs folder that lists runs that did not take place, until a
+// report mentions them. Each has a line of JSON.
 const skippedFile = "skipped"
 
-// maxSkippedFile bounds that file, in bytes: a run skipped each minute for half a day.
+// maxSkippedFile bounds that file in bytes: it has room for a run each minute of half a day.
 const maxSkippedFile = 64 << 10
 
-// skippedBound is how long to wait for another process that has that file; none has
-// it longer than a few small reads and writes take.
+// skippedBound is how long to wait for the lock on that file. A process holds it for a few small reads
+// and writes.
 const skippedBound = 5 * time.Second
 
-// Skipped is a run that did not take place because another one held the suite.
+// Skipped is a run that did not take place because another run held the suite's lock.
 type Skipped struct {
 	Launched time.Time `json:"launched"`
-	Since    time.Time `json:"since,omitzero"` // when the other one took the lock; zero: unknown
+	Since    time.Time `json:"since,omitzero"` // when the other run took the lock; zero: not known
 }
 
-// NoteSkipped notes, in the folder logs, a run that did not take place. It is for a process
-// that does not hold the suite's lock: any number of them may do so at once.
+// NoteSkipped records a skipped run in the folder logs. Any number of processes may call it at once,
+// without the suite's lock.
 func NoteSkipped(logs string, s Skipped) error {
 	line, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("note a skipped run: %w", err)
+		return fmt.Errorf("record a skipped run: %w", err)
 	}
 	err = withSkipped(logs, os.O_RDWR|os.O_APPEND|os.O_CREATE, func(file *os.File, size int64) error {
 		if size+int64(len(line)) >= maxSkippedFile {
-			return fmt.Errorf("%s: %d bytes of them wait to be told already", file.Name(), size)
+			return fmt.Errorf("%s is full: the %d bytes in it wait for a report", file.Name(), size)
 		}
 		if _, err := file.Write(append(line, '\n')); err != nil {
 			return err
@@ -54,14 +53,13 @@ func NoteSkipped(logs string, s Skipped) error {
 		return file.Sync()
 	})
 	if err != nil {
-		return fmt.Errorf("note a skipped run: %w", err)
+		return fmt.Errorf("record a skipped run: %w", err)
 	}
 	return nil
 }
 
-// ListSkipped returns the runs that were noted in the folder logs, in the order in
-// which they were, and how many bytes of the file tell of them. A line that is not
-// one of NoteSkipped is passed over.
+// ListSkipped returns the recorded runs in the folder logs, the oldest record first, and the size of
+// their lines in bytes. It ignores lines that NoteSkipped did not write.
 func ListSkipped(logs string) (list []Skipped, size int64, err error) {
 	err = withSkipped(logs, os.O_RDONLY, func(file *os.File, _ int64) error {
 		data, err := io.ReadAll(io.LimitReader(file, maxSkippedFile))
@@ -83,13 +81,13 @@ func ListSkipped(logs string) (list []Skipped, size int64, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, 0, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("look for skipped runs: %w", err)
+		return nil, 0, fmt.Errorf("list skipped runs: %w", err)
 	}
 	return list, size, nil
 }
 
-// ForgetSkipped removes what ListSkipped returned, for it has been told: the first size
-// bytes. What was noted since stays.
+// ForgetSkipped removes the first size bytes, which are the runs that ListSkipped returned: a report
+// has mentioned them. It keeps the runs recorded since.
 func ForgetSkipped(logs string, size int64) error {
 	if size == 0 {
 		return nil
@@ -110,10 +108,10 @@ func ForgetSkipped(logs string, size int64) error {
 	return nil
 }
 
-// withSkipped calls f with the file, open and locked, and its size. No link is followed.
+// withSkipped calls f with the file, open and locked, and its size. It follows no link.
 func withSkipped(logs string, flag int, f func(file *os.File, size int64) error) (err error) {
 	path := filepath.Join(logs, skippedFile)
-	file, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, FileMode) // NONBLOCK: a pipe does not hang it
+	file, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, FileMode) // NONBLOCK: do not wait for a pipe
 	if err != nil {
 		return err
 	}
@@ -123,23 +121,23 @@ func withSkipped(logs string, flag int, f func(file *os.File, size int64) error)
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: not a file", path)
+		return fmt.Errorf("%s: %w", path, regular.ErrNot)
 	}
-	lock := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+	lock := newLock(path, os.O_RDONLY|syscall.O_NONBLOCK)
 	ctx, cancel := context.WithTimeout(context.Background(), skippedBound)
 	defer cancel()
 	if _, err := lock.TryLockContext(ctx, time.Millisecond); err != nil {
 		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if info, err = file.Stat(); err != nil { // again: another process may have had it
+	if info, err = file.Stat(); err != nil { // again: another process may have changed it
 		return err
 	}
 	return f(file, info.Size())
 }
 
-// SkippedNotes are sentences for the report of the run that took the suite's lock
-// at since: one for each run that skipped others.
+// SkippedNotes returns sentences for the report of the run that took the suite's lock at since: one for
+// each run that made others skip.
 func SkippedNotes(list []Skipped, since time.Time) []string {
 	var notes []string
 	for len(list) > 0 {
@@ -148,13 +146,13 @@ func SkippedNotes(list []Skipped, since time.Time) []string {
 		if others < 0 {
 			others = len(list)
 		}
-		notes = append(notes, skippedRuns(list[:others])+": "+skippedBy(held, since))
+		notes = append(notes, skippedText(list[:others])+": "+holderText(held, since))
 		list = list[others:]
 	}
 	return notes
 }
 
-func skippedRuns(list []Skipped) string {
+func skippedText(list []Skipped) string {
 	first, last := list[0].Launched.Local(), list[len(list)-1].Launched.Local()
 	if len(list) == 1 {
 		return "the run of " + first.Format(report.TimeLayout) + " was skipped"
@@ -163,13 +161,13 @@ func skippedRuns(list []Skipped) string {
 		report.Thousands(int64(len(list))), first.Format(report.TimeLayout), last.Format(report.TimeLayout))
 }
 
-// skippedBy says who held the suite since held.
-func skippedBy(held, since time.Time) string {
+// holderText returns which run held the suite's lock since held.
+func holderText(held, since time.Time) string {
 	switch {
 	case held.IsZero():
-		return "another one was still going on"
+		return "another run was still going on"
 	case held.Equal(since):
-		return "this one was still going on"
+		return "this run was still going on"
 	}
 	return "the run of " + held.Local().Format(report.TimeLayout) + " was still going on"
 }

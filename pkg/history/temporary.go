@@ -10,23 +10,20 @@ import (
 	"time"
 )
 
-// temporaryAge is after how long what was to replace the link "latest" is nobody's any
-// more: it is there for less than a millisecond. A run without a suite file holds no
-// lock that would tell.
+// TemporaryAge is the age from which a temporary file outside of a run's folder is left over. Such a
+// file exists for less than a millisecond. A lock cannot tell, because a run without a suite file has none.
 const TemporaryAge = time.Hour
 
-// lookedThrough is how many runs, the newest first, are looked through for what they
-// left though they wrote the last of their reports: what they may have left later, the
-// runs after them have removed. It spares a year of runs the reading of each folder.
-const lookedThrough = 5
+// alwaysSearched is how many of the newest runs are searched even if they wrote their last report. The
+// runs since have searched older ones. So a year of runs need not be read each time.
+const alwaysSearched = 5
 
-// removeTemporary removes what runs that were killed while they replaced a file have
-// left in the folder logs, which is open as root, and in the folders of the runs ids,
-// the newest first.
+// removeTemporary removes the temporary files of killed runs from the folder logs, which is open as
+// root, and from the folders of the runs ids, the newest first.
 func removeTemporary(root *os.Root, logs string, ids []string, now time.Time) error {
 	faults := []error{removeOldLinks(root, now)}
 	for i, id := range ids {
-		if _, err := root.Lstat(filepath.Join(id, JUnitFile)); err == nil && i >= lookedThrough {
+		if _, err := root.Lstat(filepath.Join(id, JUnitFile)); err == nil && i >= alwaysSearched {
 			continue
 		}
 		alive, err := Alive(filepath.Join(logs, id))
@@ -38,7 +35,7 @@ func removeTemporary(root *os.Root, logs string, ids []string, now time.Time) er
 	return errors.Join(faults...)
 }
 
-// removeOldLinks removes the folders in which a new link "latest" was made.
+// removeOldLinks removes left-over folders in which a new link "latest" was made.
 func removeOldLinks(root *os.Root, now time.Time) error {
 	return RemoveEntries(root, ".", func(entry fs.DirEntry) bool {
 		info, err := entry.Info()
@@ -46,8 +43,8 @@ func removeOldLinks(root *os.Root, now time.Time) error {
 	})
 }
 
-// removeReplacements removes, from the folder of a run that is over, the files that
-// were to replace others, and the folders that it worked in.
+// removeReplacements removes the temporary files and the folders of MakeWork from the folder of a run
+// that has ended.
 func removeReplacements(root *os.Root, id string) error {
 	return RemoveEntries(root, id, func(entry fs.DirEntry) bool {
 		if entry.IsDir() && temporaryOf(workFolder, entry.Name()) {
@@ -62,14 +59,14 @@ func removeReplacements(root *os.Root, id string) error {
 	})
 }
 
-// temporaryOf says that found is what renameio calls a file, or a folder, that is to
-// replace the one called name: a dot, the name, a number.
+// temporaryOf reports whether renameio gave a temporary file or folder for name the name found: a dot,
+// the name, a number.
 func temporaryOf(name, found string) bool {
 	number, ok := strings.CutPrefix(found, "."+name)
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// removeEntries removes what is unwanted in a folder below root.
+// RemoveEntries removes the unwanted entries of a folder below root.
 func RemoveEntries(root *os.Root, folder string, unwanted func(fs.DirEntry) bool) error {
 	entries, err := fs.ReadDir(root.FS(), folder)
 	if err != nil {

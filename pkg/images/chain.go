@@ -1,10 +1,10 @@
-// Package images brings the images of a suite up to date: it reads from the Dockerfiles
-// what stands on what, tells what is provably current from what is to be built, builds
-// it, and knows which builds of before nobody needs any more.
+// Package images brings the images of a suite up to date: it reads from the Dockerfiles which
+// image is built on which, decides which images are current, builds the others, and lists the
+// earlier builds that nobody needs any more.
 //
-// An image N that is built in the run R is REPO:R from the moment it is complete, and N
-// is moved to it only then: a build that fails, or is killed, leaves N where it was.
-// All that is remembered of a build is in the image's labels.
+// An image that is built in the run R is called REPO:R as soon as it is complete, and only then
+// gets its own name: a build that fails, or is killed, leaves that name where it was. All that
+// is remembered of a build is in the image's labels.
 package images
 
 import (
@@ -15,9 +15,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/distribution/reference"
 
+	"runtests/pkg/nearest"
 	"runtests/pkg/suite"
 )
 
@@ -27,62 +27,27 @@ type Chain struct {
 	Images []Image
 }
 
-// Image is an image of a chain, and what it stands on.
+// Image is an image of a chain, and the images that it is built on.
 type Image struct {
 	suite.Image
 	Needs []string // names of images of the chain, in the suite's order
 	Bases []string // references of images that come from elsewhere, in the Dockerfile's order
 
 	parents map[string]string // the references of Needs, by name
-	base    string            // the reference that its file system begins with; empty: none
+	base    string            // the reference of the image whose layers it begins with; empty: none
 }
 
-// Fault is something that keeps a chain from being built.
-type Fault struct {
-	Image  string // the name of the image; empty: the suite as a whole
-	Err    error
-	Remedy string
-}
-
-func (f *Fault) Error() string {
-	if f.Image == "" {
-		return f.Err.Error()
-	}
-	return fmt.Sprintf("image %q: %v", f.Image, f.Err)
-}
-
-// Unwrap returns the fault itself.
-func (f *Fault) Unwrap() error { return f.Err }
-
-// Hint returns the remedy.
-func (f *Fault) Hint() string { return f.Remedy }
-
-// Faults is all that is wrong with a chain, in the suite's order.
-type Faults []*Fault
-
-// Error prints a fault per line, each with its remedy under it.
-func (f Faults) Error() string {
-	var lines []string
-	for _, one := range f {
-		lines = append(lines, one.Error())
-		if one.Remedy != "" {
-			lines = append(lines, "  "+one.Remedy)
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Plan finds what the wanted images stand on, and puts them all in an order to build them
-// in. Names of images that are not built are fine; there is nothing to build for them.
+// Plan returns the wanted images and those that they are built on, in an order to build them in.
+// It ignores wanted images that are not built.
 //
-// A parent whose name is near that of an image of the suite is taken for a slip of the pen
-// unless onEngine says that the engine has an image of that reference; a nil onEngine: it
-// is taken as it stands. The error is of type Faults: all that is wrong with the wanted
-// images and with what they stand on.
+// A parent that the engine does not have, and whose name is near that of an image of the suite,
+// is a misspelling. onEngine reports whether the engine has an image of that reference; if it is
+// nil, every parent is taken as it is written. The error is of type Faults: all that is wrong
+// with the wanted images and with those that they are built on.
 func Plan(all []suite.Image, wanted []string, onEngine func(reference string) bool) (*Chain, error) {
 	p := planner{
 		all: all, onEngine: onEngine,
-		byReference: map[string]string{}, state: map[string]visit{}, planned: map[string]*Image{},
+		byReference: map[string]string{}, state: map[string]progress{}, planned: map[string]*Image{},
 	}
 	p.index()
 	for _, name := range p.inOrder(wanted) {
@@ -94,11 +59,11 @@ func Plan(all []suite.Image, wanted []string, onEngine func(reference string) bo
 	return &p.chain, nil
 }
 
-// visit is how far an image has been looked at.
-type visit int
+// progress is how far the planner is with an image.
+type progress int
 
 const (
-	begun visit = iota + 1
+	begun progress = iota + 1
 	done
 )
 
@@ -106,8 +71,8 @@ type planner struct {
 	all         []suite.Image
 	onEngine    func(string) bool
 	byReference map[string]string // the names of the images that are built
-	state       map[string]visit
-	path        []string // the images that are begun, each standing on the one after it
+	state       map[string]progress
+	path        []string // the images that are begun, each built on the next
 	planned     map[string]*Image
 	chain       Chain
 	faults      Faults
@@ -117,51 +82,47 @@ func (p *planner) fail(image, remedy string, err error) {
 	p.faults = append(p.faults, &Fault{Image: image, Err: err, Remedy: remedy})
 }
 
-// index finds the images by what the engine calls them.
+// index fills byReference.
 func (p *planner) index() {
-	for _, one := range p.all {
-		if one.Build == nil {
+	for _, image := range p.all {
+		if image.Build == nil {
 			continue
 		}
-		name, err := familiar(one.Reference)
+		name, err := familiar(image.Reference)
 		if err != nil {
-			p.fail(one.Name, "", err)
+			p.fail(image.Name, "", err)
 			continue
 		}
 		if other, taken := p.byReference[name]; taken {
-			p.fail(one.Name, "each built image needs a name of its own (image: NAME)", fmt.Errorf("image %q is built as %s too", other, name))
+			p.fail(image.Name, "give each built image its own name (image: NAME)", fmt.Errorf("image %q is built as %s too", other, name))
 			continue
 		}
 		if _, err := runTag(name, longestRun); err != nil {
-			p.fail(one.Name, "give it a shorter tag (image: NAME:TAG)", err)
+			p.fail(image.Name, "give it a shorter tag (image: NAME:TAG)", err)
 			continue
 		}
-		p.byReference[name] = one.Name
+		p.byReference[name] = image.Name
 	}
 }
 
-// inOrder are the wanted images in the suite's order, each once.
+// inOrder returns the wanted names in the suite's order, each once.
 func (p *planner) inOrder(wanted []string) (names []string) {
 	var known []string
-	for _, one := range p.all {
-		known = append(known, one.Name)
-		if slices.Contains(wanted, one.Name) {
-			names = append(names, one.Name)
+	for _, image := range p.all {
+		known = append(known, image.Name)
+		if slices.Contains(wanted, image.Name) {
+			names = append(names, image.Name)
 		}
 	}
 	for _, name := range wanted {
 		if !slices.Contains(known, name) {
-			remedy := ""
-			if near, ok := nearest(name, known); ok {
-				remedy = fmt.Sprintf("did you mean %q?", near)
-			}
-			p.fail("", remedy, fmt.Errorf("the suite has no image %q", name))
+			p.fail("", nearest.Hint(name, known), fmt.Errorf("the suite has no image %q", name))
 		}
 	}
 	return names
 }
 
-// visit adds an image to the chain, after what it stands on.
+// visit adds an image to the chain, after those that it is built on.
 func (p *planner) visit(name string) {
 	switch p.state[name] {
 	case done:
@@ -182,32 +143,33 @@ func (p *planner) visit(name string) {
 	p.state[name] = done
 }
 
-// cycle tells of images that stand on each other: the end of the path, and name again.
+// cycle adds the fault of images that are built on each other: the end of the path, and name.
 func (p *planner) cycle(name string) {
 	members := append(slices.Clone(p.path[slices.Index(p.path, name):]), name)
 	if len(members) == 2 {
 		p.fail(name, "give one of the two another name or another tag", errors.New("its Dockerfile builds it on itself"))
 		return
 	}
-	p.fail(name, "one of them must stand on something else", fmt.Errorf("it stands on itself: %s", strings.Join(members, " → ")))
+	p.fail(name, "build one of them on another image", fmt.Errorf("it is built on itself: %s", strings.Join(members, " → ")))
 }
 
-// read finds what an image stands on; nil when it is not built, or is at fault.
+// read returns an image with those that it is built on. It returns nil if the image is not built,
+// or is at fault.
 func (p *planner) read(name string) *Image {
-	one := p.all[slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })]
-	if one.Build == nil {
+	wanted := p.all[slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })]
+	if wanted.Build == nil {
 		return nil
 	}
-	file, err := readBuild(*one.Build)
+	file, err := readBuild(*wanted.Build)
 	if err != nil {
 		p.fail(name, remedyFor(err), err)
 		return nil
 	}
-	image := &Image{Image: one, parents: map[string]string{}, base: file.base}
+	image := &Image{Image: wanted, parents: map[string]string{}, base: file.base}
 	for _, o := range file.origins {
 		need, ours := p.byReference[o.reference]
 		if !ours {
-			p.doubt(one, o)
+			p.checkBase(wanted, o)
 			image.Bases = append(image.Bases, o.reference)
 			continue
 		}
@@ -218,12 +180,12 @@ func (p *planner) read(name string) *Image {
 	return image
 }
 
-// readBuild reads the Dockerfile of a build whose context is there.
+// readBuild reads the Dockerfile of a build, and checks that its context is a directory.
 func readBuild(build suite.Build) (*dockerfile, error) {
 	info, err := os.Stat(build.Context)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("look at its context: %w", err)
+		return nil, fmt.Errorf("read its context: %w", err)
 	case !info.IsDir():
 		return nil, fmt.Errorf("its context %s is not a directory", build.Context)
 	}
@@ -238,14 +200,14 @@ func readBuild(build suite.Build) (*dockerfile, error) {
 func remedyFor(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "see `build` in the suite file: `context` is a directory, `dockerfile` is a path from there"
+		return "correct `build` in the suite file: `context` is a directory, `dockerfile` a path relative to it"
 	case errors.Is(err, fs.ErrPermission):
-		return "give this user the right to read it"
+		return "allow this user to read it"
 	}
 	return ""
 }
 
-// sort puts names in the suite's order.
+// sort sorts names in the suite's order.
 func (p *planner) sort(names []string) {
 	place := func(name string) int {
 		return slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })
@@ -253,23 +215,23 @@ func (p *planner) sort(names []string) {
 	slices.SortFunc(names, func(a, b string) int { return place(a) - place(b) })
 }
 
-// doubt is about a parent that is none of ours: its name may be ours with a slip of the
-// pen. One that names a registry was meant as it is.
-func (p *planner) doubt(image suite.Image, o origin) {
+// checkBase adds a fault if a parent that the suite does not build is probably a misspelling of
+// one that it does. A parent with a registry in its name was meant as it is.
+func (p *planner) checkBase(image suite.Image, o origin) {
 	named, err := reference.ParseNormalizedNamed(o.reference)
 	if err != nil || reference.Domain(named) != "docker.io" {
 		return
 	}
 	own := repository(image.Reference)
 	var candidates []string
-	for _, one := range p.all {
-		if repo := repository(one.Reference); one.Build != nil && repo != own {
+	for _, other := range p.all {
+		if repo := repository(other.Reference); other.Build != nil && repo != own {
 			candidates = append(candidates, repo)
 		}
 	}
 	parent := reference.FamiliarName(named)
-	meant, near := nearest(parent, candidates)
-	if !near || parent == own || p.onEngine == nil || p.onEngine(o.reference) {
+	meant := nearest.Of(parent, candidates)
+	if meant == "" || parent == own || p.onEngine == nil || p.onEngine(o.reference) {
 		return
 	}
 	if meant == parent { // another tag
@@ -279,33 +241,12 @@ func (p *planner) doubt(image suite.Image, o origin) {
 		&lineError{file: image.Build.Dockerfile, line: o.line, err: fmt.Errorf("no image of the suite is called %q, and the engine has none", o.reference)})
 }
 
-// referenceOf is the reference of the first built image of that repository.
+// referenceOf returns the reference of the first built image of a repository.
 func (p *planner) referenceOf(repo string) string {
-	for _, one := range p.all {
-		if one.Build != nil && repository(one.Reference) == repo {
-			return one.Reference
+	for _, image := range p.all {
+		if image.Build != nil && repository(image.Reference) == repo {
+			return image.Reference
 		}
 	}
 	return repo
-}
-
-// repository is a reference without its tag, familiar.
-func repository(text string) string {
-	named, err := reference.ParseNormalizedNamed(text)
-	if err != nil {
-		return text
-	}
-	return reference.FamiliarName(named)
-}
-
-// nearest is the candidate that differs least from name: in one letter, in two if the name
-// is long, in none if it is very short.
-func nearest(name string, candidates []string) (best string, ok bool) {
-	distance := min(2+len(name)/12, (len(name)+2)/3)
-	for _, c := range candidates {
-		if d := levenshtein.Distance(name, c, nil); d < distance {
-			best, distance, ok = c, d, true
-		}
-	}
-	return best, ok
 }

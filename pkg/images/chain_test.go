@@ -105,19 +105,19 @@ func TestPlanFaults(t *testing.T) {
 			want: []string{
 				`image "c": DIR/c/Dockerfile:1: COPY requires at least two arguments, but only one was provided. Destination could not be determined`,
 				`image "d": read its Dockerfile: open DIR/d/Dockerfile: no such file or directory`,
-				"  see `build` in the suite file: `context` is a directory, `dockerfile` is a path from there",
+				"  correct `build` in the suite file: `context` is a directory, `dockerfile` a path relative to it",
 				`image "e": DIR/e/Dockerfile:2: unknown instruction: RNU (did you mean RUN?)`,
 			},
 		},
 		"a cycle, in full": {
 			pairs: []string{"top", "FROM a", "a", "FROM b", "b", "FROM x\nCOPY --from=c / /", "c", "FROM a:latest"},
-			want:  []string{`image "a": it stands on itself: a → b → c → a`, "  one of them must stand on something else"},
+			want:  []string{`image "a": it is built on itself: a → b → c → a`, "  build one of them on another image"},
 		},
 		"two cycles": {
 			pairs: []string{"a", "FROM b", "b", "FROM a", "c", "FROM d", "d", "FROM c"},
 			want: []string{
-				`image "a": it stands on itself: a → b → a`, "  one of them must stand on something else",
-				`image "c": it stands on itself: c → d → c`, "  one of them must stand on something else",
+				`image "a": it is built on itself: a → b → a`, "  build one of them on another image",
+				`image "c": it is built on itself: c → d → c`, "  build one of them on another image",
 			},
 		},
 		"itself": {
@@ -147,7 +147,7 @@ func TestPlanFaults(t *testing.T) {
 		},
 		"two with one reference": {
 			pairs: []string{"a=deps", "FROM scratch", "b=docker.io/library/deps:latest", "FROM scratch"},
-			want:  []string{`image "b": image "a" is built as deps:latest too`, "  each built image needs a name of its own (image: NAME)"},
+			want:  []string{`image "b": image "a" is built as deps:latest too`, "  give each built image its own name (image: NAME)"},
 		},
 		"unknown names": {
 			pairs:  []string{"debian-opam", "FROM scratch"},

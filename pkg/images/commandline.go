@@ -8,9 +8,9 @@ import (
 	"al.essio.dev/pkg/shellescape"
 )
 
-// CommandLine is what a person types at a shell to build the image by hand, with the docker
-// client (or Podman's) called cli. Build arguments that are secret or inherited are only
-// named: the client takes their values from its environment. Paths are absolute.
+// CommandLine returns what a person types in a shell to build the image by hand, with the docker
+// client (or Podman's) called cli. It names build arguments that are secret or inherited without
+// their values, which the client takes from its environment. Paths are absolute.
 func (i Image) CommandLine(cli string, noCache bool) string {
 	b := i.Build
 	words := []string{cli, "build", "-t", i.Reference}

@@ -4,40 +4,39 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
-	"github.com/distribution/reference"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"runtests/pkg/buildcontext"
 	"runtests/pkg/engine"
+	"runtests/pkg/nearest"
 	"runtests/pkg/regular"
 	"runtests/pkg/suite"
 )
 
-// scratch is the base that is no image.
+// scratch is the base of an image that begins empty.
 const scratch = "scratch"
 
-// dockerfile is what a Dockerfile says of the images that its target is built on.
+// dockerfile is what a Dockerfile says about the images that its target is built on.
 type dockerfile struct {
 	origins      []origin // each once, in the order in which they are needed
-	base         string   // the one of origins that the target's file system begins with; empty: none
+	base         string   // the origin whose layers the target begins with; empty: none
 	instructions []engine.Instruction
 }
 
-// origin is an image that a Dockerfile builds on, and where it says so.
+// origin is an image that a Dockerfile builds on, and the line that names it.
 type origin struct {
 	reference string // familiar, with its tag
 	line      int
 }
 
-// references are those of the origins.
+// references returns the references of the origins.
 func (d *dockerfile) references() []string {
 	var all []string
 	for _, o := range d.origins {
@@ -62,24 +61,24 @@ func (e *lineError) Error() string {
 
 func (e *lineError) Unwrap() error { return e.err }
 
-// at is err with its line. A line that the parser told already is nearer to the fault.
+// at returns err with a line. A line that err has already is nearer to the fault.
 func at(line int, err error) error {
 	var known *lineError
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	var place *parser.LocationError
-	if errors.As(err, &place) {
-		err = place
-		if ranges := slices.Concat(place.Locations...); len(ranges) > 0 {
+	var located *parser.LocationError
+	if errors.As(err, &located) {
+		err = located
+		if ranges := slices.Concat(located.Locations...); len(ranges) > 0 {
 			line = max(ranges[0].Start.Line, 1)
 		}
 	}
 	return &lineError{line: line, err: err}
 }
 
-// readDockerfile reads the Dockerfile of a build. The error is a *lineError where the file
-// is at fault, else one of the operating system's.
+// readDockerfile reads the Dockerfile of a build. The error is a *lineError if the content of the
+// file is at fault.
 func readDockerfile(build suite.Build) (*dockerfile, error) {
 	content, err := regular.Read(build.Dockerfile, buildcontext.MaxDockerfile)
 	if err != nil {
@@ -89,7 +88,7 @@ func readDockerfile(build suite.Build) (*dockerfile, error) {
 	return d, inFile(build.Dockerfile, err)
 }
 
-// inFile is an error of parseDockerfile with the name of the file.
+// inFile returns an error of parseDockerfile with the name of the file.
 func inFile(name string, err error) error {
 	var fault *lineError
 	if !errors.As(err, &fault) {
@@ -98,8 +97,8 @@ func inFile(name string, err error) error {
 	return &lineError{file: name, line: fault.line, err: fault.err}
 }
 
-// parseDockerfile finds the images that the target of a build is built on, in the way of
-// BuildKit: a stage that the target does not need counts for nothing.
+// parseDockerfile finds the images that the target of a build is built on. As BuildKit does, it
+// ignores the stages that the target does not need.
 func parseDockerfile(content []byte, build suite.Build) (*dockerfile, error) {
 	tree, err := parser.Parse(bytes.NewReader(content))
 	if err != nil {
@@ -134,33 +133,27 @@ func parseDockerfile(content []byte, build suite.Build) (*dockerfile, error) {
 	return s.d, err
 }
 
-// instructionNames are those that a Dockerfile can have, the frequent ones first.
+// instructionNames are the instructions of a Dockerfile, the frequent ones first.
 var instructionNames = []string{
 	"RUN", "COPY", "FROM", "ENV", "ARG", "WORKDIR", "USER", "CMD", "ENTRYPOINT", "LABEL", "EXPOSE", "ADD", "VOLUME",
 	"SHELL", "HEALTHCHECK", "ONBUILD", "STOPSIGNAL", "MAINTAINER",
 }
 
-// suggested gives the error for an unknown instruction the nearest known one. The parser
-// suggests one too, but of several that are as near another each time.
+// suggested adds the nearest known instruction to the error for an unknown one. The parser's own
+// suggestion varies if several are equally near.
 func suggested(err error) error {
 	var unknown *instructions.UnknownInstructionError
 	if !errors.As(err, &unknown) {
 		return err
 	}
 	message := unknown.Error()
-	best, distance := "", 3
-	for _, name := range instructionNames {
-		if d := levenshtein.Distance(strings.ToUpper(unknown.Instruction), name, nil); d < distance {
-			best, distance = name, d
-		}
-	}
-	if best != "" {
+	if best := nearest.Of(unknown.Instruction, instructionNames); best != "" {
 		message += fmt.Sprintf(" (did you mean %s?)", best)
 	}
 	return &lineError{line: unknown.Line, err: errors.New(message)}
 }
 
-// instructionsOf are the instructions of a Dockerfile, for the engine to name in its errors.
+// instructionsOf returns the instructions of a Dockerfile, which the engine names in its errors.
 func instructionsOf(tree *parser.Node) (all []engine.Instruction) {
 	for _, node := range tree.Children {
 		all = append(all, engine.Instruction{Line: node.StartLine, Text: node.Original})
@@ -168,7 +161,7 @@ func instructionsOf(tree *parser.Node) (all []engine.Instruction) {
 	return all
 }
 
-// variables are what a FROM can name, as the shell package asks for them.
+// variables are the variables that a FROM can name, as the shell package reads them.
 type variables map[string]string
 
 // Get returns the value of a variable.
@@ -177,17 +170,13 @@ func (v variables) Get(name string) (string, bool) {
 	return value, ok
 }
 
-// Keys are the names of the variables, in no order.
+// Keys returns the names of the variables, in no order.
 func (v variables) Keys() []string {
-	var names []string
-	for name := range v {
-		names = append(names, name)
-	}
-	return names
+	return slices.Collect(maps.Keys(v))
 }
 
-// globalArguments are the build arguments that stand before the first FROM, with the
-// suite's values, else their own; and BuildKit's own ones.
+// globalArguments returns the build arguments before the first FROM, with the suite's values or
+// else their defaults, and those that BuildKit sets.
 func globalArguments(words *shell.Lex, arguments []instructions.ArgCommand, build suite.Build) (variables, error) {
 	given := variables{}
 	for _, a := range build.Args {
@@ -218,8 +207,8 @@ func globalArguments(words *shell.Lex, arguments []instructions.ArgCommand, buil
 	return known, nil
 }
 
-// platformArguments are those that BuildKit sets by itself. The engine's platform is taken
-// to be Linux on a processor like ours, as far as the suite does not say another.
+// platformArguments returns the arguments that BuildKit sets. If the suite does not say otherwise,
+// the engine's platform is assumed to be Linux on our processor.
 func platformArguments(build suite.Build) variables {
 	platform := build.Platform
 	if platform == "" {
@@ -235,159 +224,4 @@ func platformArguments(build suite.Build) variables {
 		"TARGETPLATFORM": platform, "TARGETOS": system, "TARGETARCH": processor, "TARGETVARIANT": variant, "TARGETSTAGE": stage,
 		"BUILDPLATFORM": "linux/" + runtime.GOARCH, "BUILDOS": "linux", "BUILDARCH": runtime.GOARCH, "BUILDVARIANT": "",
 	}
-}
-
-// stages are those of a Dockerfile.
-type stages struct {
-	d      *dockerfile
-	list   []stage
-	byName map[string]int // by their names in lower case; of two with one name, the later
-	seen   map[int]bool   // those that the target needs, as far as found
-}
-
-// stage is one of a Dockerfile.
-type stage struct {
-	from    int    // the stage it continues; -1: another image
-	image   string // as FROM says it, expanded, when it continues no stage
-	line    int
-	sources []origin // what it copies or mounts from, as written
-}
-
-// add takes a stage; those it can continue have been taken before.
-func (s *stages) add(parsed instructions.Stage, words *shell.Lex, known variables) error {
-	line := lineOf(parsed.Location)
-	image, _, err := words.ProcessWord(parsed.BaseName, known)
-	if err != nil {
-		return at(line, err)
-	}
-	if image == "" {
-		return at(line, fmt.Errorf("FROM %s names no image: it is empty once its arguments are put in", parsed.BaseName))
-	}
-	one := stage{from: -1, image: image, line: line}
-	if earlier, ok := s.byName[strings.ToLower(image)]; ok {
-		one.from = earlier
-	}
-	for _, command := range parsed.Commands {
-		one.sources = append(one.sources, sourcesOf(command)...)
-	}
-	if parsed.Name != "" {
-		s.byName[strings.ToLower(parsed.Name)] = len(s.list)
-	}
-	s.list = append(s.list, one)
-	return nil
-}
-
-// sourcesOf are the stages and images that an instruction copies or mounts from.
-func sourcesOf(command instructions.Command) (sources []origin) {
-	switch c := command.(type) {
-	case *instructions.CopyCommand:
-		if c.From != "" {
-			sources = append(sources, origin{c.From, lineOf(c.Location())})
-		}
-	case *instructions.RunCommand:
-		for _, mount := range instructions.GetMounts(c) {
-			if mount.From != "" {
-				sources = append(sources, origin{mount.From, lineOf(c.Location())})
-			}
-		}
-	}
-	return sources
-}
-
-func lineOf(location []parser.Range) int {
-	if len(location) == 0 {
-		return 0
-	}
-	return location[0].Start.Line
-}
-
-// target is the stage to build.
-func (s *stages) target(name string) (int, error) {
-	if name == "" {
-		return len(s.list) - 1, nil
-	}
-	if i, ok := s.stage(name); ok {
-		return i, nil
-	}
-	return 0, at(0, fmt.Errorf("it has no stage %q", name))
-}
-
-// stage finds a stage by its name, or by its number.
-func (s *stages) stage(name string) (int, bool) {
-	if i, ok := s.byName[strings.ToLower(name)]; ok {
-		return i, true
-	}
-	i, err := strconv.Atoi(name)
-	return i, err == nil && i >= 0 && i < len(s.list)
-}
-
-// need notes the images that a stage is built on, itself or through other stages.
-func (s *stages) need(i int) error {
-	if s.seen[i] {
-		return nil
-	}
-	s.seen[i] = true
-	one := s.list[i]
-	if one.from >= 0 {
-		if err := s.need(one.from); err != nil {
-			return err
-		}
-	} else if err := s.needImage(origin{one.image, one.line}); err != nil {
-		return err
-	}
-	for _, source := range one.sources {
-		var err error
-		if other, ok := s.stage(source.reference); ok {
-			err = s.need(other)
-		} else {
-			err = s.needImage(source)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// needImage notes an image that is no stage.
-func (s *stages) needImage(o origin) error {
-	if strings.EqualFold(o.reference, scratch) {
-		return nil
-	}
-	if _, err := strconv.Atoi(o.reference); err == nil {
-		return at(o.line, fmt.Errorf("there is no stage %s", o.reference))
-	}
-	name, err := familiar(o.reference)
-	if err != nil {
-		return at(o.line, err)
-	}
-	o.reference = name
-	if !slices.ContainsFunc(s.d.origins, func(other origin) bool { return other.reference == name }) {
-		s.d.origins = append(s.d.origins, o)
-	}
-	return nil
-}
-
-// baseOf is the image that a stage continues, through other stages or not.
-func (s *stages) baseOf(i int) (string, error) {
-	for s.list[i].from >= 0 {
-		i = s.list[i].from
-	}
-	if image := s.list[i].image; !strings.EqualFold(image, scratch) {
-		return familiar(image)
-	}
-	return "", nil
-}
-
-// familiar is a reference as people write it, with its tag: two that mean the same image
-// are equal. The ID of an image stays as it is.
-func familiar(text string) (string, error) {
-	named, err := reference.ParseNormalizedNamed(text)
-	if err == nil {
-		return reference.FamiliarString(reference.TagNameOnly(named)), nil
-	}
-	if _, other := reference.ParseAnyReference(text); other == nil {
-		return text, nil
-	}
-	return "", fmt.Errorf("%q is not the name of an image: %w", text, err)
 }

@@ -174,7 +174,7 @@ func TestDockerfileFaults(t *testing.T) {
 		"unknown flag":         {file: lines("FROM a", "COPY --form=b / /"), want: "D:2: unknown flag: --form"},
 		"no end of heredoc":    {file: lines("FROM a", "RUN <<EOF", "true"), want: "D:2: unterminated heredoc"},
 		"only arguments":       {file: lines("ARG A=1"), want: "D: it has no FROM"},
-		"an argument is empty": {file: lines("ARG A", "FROM $A"), want: "D:2: FROM $A names no image: it is empty once its arguments are put in"},
+		"an argument is empty": {file: lines("ARG A", "FROM $A"), want: "D:2: FROM $A names no image: its arguments are empty"},
 		"not a reference":      {file: lines("FROM Debian"), want: `D:1: "Debian" is not the name of an image: `},
 		"no such stage":        {file: lines("FROM a"), build: suite.Build{Target: "test"}, want: `D: it has no stage "test"`},
 		"no such number":       {file: lines("FROM a", "COPY --from=3 / /"), want: "D:2: there is no stage 3"},

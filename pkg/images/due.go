@@ -1,74 +1,24 @@
 package images
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"runtests/pkg/buildcontext"
 	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
-// digestFormat is part of every digest: it grows when what goes into one changes, and then
-// all images are built once more.
-const digestFormat = 1
-
-// inputs is what an image is made of, but for the images it is built on: SHA-256 sums, in
-// hexadecimal.
-type inputs struct {
-	Format     int    `json:"format"`
-	Dockerfile string `json:"dockerfile"`
-	Context    string `json:"context"`
-	Args       string `json:"args"`
-	Settings   string `json:"settings"` // target, labels, platform
-}
-
-// inputsOf sums up what a build is made of. The sum of the arguments tells those of a secret
-// no more than the engine does, which keeps build arguments in the image's history.
-func inputsOf(b *suite.Build, content *buildcontext.Context) inputs {
-	args := slices.Clone(b.Args)
-	slices.SortStableFunc(args, func(x, y container.Variable) int { return cmp.Compare(x.Name, y.Name) })
-	var pairs [][2]string
-	for _, a := range args {
-		pairs = append(pairs, [2]string{a.Name, a.Value})
-	}
-	return inputs{
-		Format: digestFormat, Dockerfile: content.DockerfileDigest(), Context: content.Digest(),
-		Args: sum(pairs), Settings: sum([]any{b.Target, b.Platform, b.Labels}),
-	}
-}
-
-// digest is that of all an image is made of.
-func (i inputs) digest(parents map[string]string) string {
-	return sum([]any{i, parents})
-}
-
-// sum is the SHA-256 of a value as JSON, which has the keys of a map in order.
-func sum(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(fmt.Sprintf("sum up %T: %v", value, err)) // strings and maps of them can be written
-	}
-	hash := sha256.Sum256(text)
-	return hex.EncodeToString(hash[:])
-}
-
 // verdict is what is to be done about an image.
 type verdict struct {
 	current bool
-	why     string // it is built
+	why     string // in words, why it is built
 	noCache bool
 }
 
-// decide compares an image with what it would be built to now. before is nil when there is
-// none; was is nil when it is none of ours.
+// decide compares an image with its inputs now. before is nil if there is no image, was is nil if
+// the image is not ours.
 func (u *Updater) decide(i Image, before *container.Image, was *record, now record) verdict {
 	var reasons []string
 	var fresh time.Time
@@ -94,7 +44,7 @@ func (u *Updater) decide(i Image, before *container.Image, was *record, now reco
 	return verdict{current: len(reasons) == 0, why: strings.Join(reasons, "; "), noCache: noCache}
 }
 
-// changes are in words what is not as it was.
+// changes returns in words which inputs have changed.
 func changes(i Image, was, now record) (changed []string) {
 	if was.inputs.Format != now.inputs.Format {
 		return []string{"it was built by another version of runtests"}
@@ -119,14 +69,14 @@ func changes(i Image, was, now record) (changed []string) {
 			changed = append(changed, fmt.Sprintf("the image %s that it is built on has changed", base))
 		}
 	}
-	if len(changed) == 0 { // a parent is gone from a Dockerfile whose arguments name it, or a label was tampered with
+	if len(changed) == 0 { // a build argument named a parent that is gone, or somebody changed a label
 		changed = append(changed, "what it is built on has changed")
 	}
 	return changed
 }
 
-// due says in words that it is time to build an image anew, without cache; empty: it is
-// not. fresh is when it last was.
+// due returns in words why it is time to build an image again without cache; empty: it is not.
+// fresh is when it was last built without cache.
 func (u *Updater) due(rebuild suite.Rebuild, fresh time.Time, was *record) string {
 	if rebuild.Always {
 		return "rebuild: always"
@@ -152,7 +102,7 @@ func (u *Updater) due(rebuild suite.Rebuild, fresh time.Time, was *record) strin
 	return ""
 }
 
-// shownAge is an age as a person says it: from an hour on without seconds.
+// shownAge rounds an age for the report: from an hour on it has no seconds.
 func shownAge(age time.Duration) report.Duration {
 	unit := time.Second
 	if age >= time.Hour {
@@ -161,7 +111,7 @@ func shownAge(age time.Duration) report.Duration {
 	return report.Duration(age.Round(unit))
 }
 
-// interval is a Rebuild as the suite has it.
+// interval returns a Rebuild as the suite file has it.
 func interval(r suite.Rebuild) string {
 	switch {
 	case r.Days == 1:
@@ -174,18 +124,18 @@ func interval(r suite.Rebuild) string {
 	return report.Duration(r.After).String()
 }
 
-// tolerance is how much earlier than asked is enough: cron does not start a run to the
+// tolerance returns how much earlier than asked a build is due: cron does not start a run to the
 // second.
 func tolerance(after time.Duration) time.Duration {
 	return min(after/10, 5*time.Minute)
 }
 
-// calendarDays is how many midnights, local to to, lie between two times.
+// calendarDays returns how many midnights, in the time zone of to, lie between two times.
 func calendarDays(from, to time.Time) int {
 	return int(midnight(to).Sub(midnight(from.In(to.Location()))) / (24 * time.Hour))
 }
 
-// midnight is the beginning of t's day, in UTC, where every day has 24 hours.
+// midnight returns the beginning of t's day in UTC, where every day has 24 hours.
 func midnight(t time.Time) time.Time {
 	year, month, day := t.Date()
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)

@@ -4,29 +4,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/distribution/reference"
 )
 
-// The labels on every image that we build. An image hands its labels down to its children,
-// those that people build by hand among them, and to its containers: so none of these is a
-// label of our containers, and an image is one of ours only when it also has the tag that
-// they say (see recordOf).
+// The labels of every image that we build. Its children, those that people build by hand among
+// them, and its containers inherit them. So none of these is a label of our containers, and an
+// image is ours only if it also has the tag that its labels say (see recordOf).
 const (
 	labelImage   = "runtests.image"         // what it was built as: a familiar reference with its tag
 	labelRun     = "runtests.image.run"     // the ID of the run that built it
 	labelSuite   = "runtests.image.suite"   // the name of the suite
-	labelDigest  = "runtests.image.digest"  // SHA-256 of all that it was made of
-	labelInputs  = "runtests.image.inputs"  // JSON, see inputs: what changed can be told from it
-	labelParents = "runtests.image.parents" // JSON: the IDs of the images it was built on, by reference
+	labelDigest  = "runtests.image.digest"  // SHA-256 of all its inputs
+	labelInputs  = "runtests.image.inputs"  // JSON of its inputs, from which a later run says what has changed
+	labelParents = "runtests.image.parents" // JSON: the IDs of the images that it was built on, by reference
 	labelBuilt   = "runtests.image.built"   // the launch of the run that built it, RFC 3339
-	labelFresh   = "runtests.image.fresh"   // the launch of the run that last built it without cache; missing: none did
+	labelFresh   = "runtests.image.fresh"   // the launch of the run that last built it without cache; empty: none did
 )
 
-// record is what the labels of an image of ours say.
+// record is what the labels of an image say about its build.
 type record struct {
 	image, run, suite string
 	digest            string
@@ -36,7 +31,7 @@ type record struct {
 	fresh             time.Time // zero: never built without cache
 }
 
-// labels are those of an image, its own and ours.
+// labels returns the labels of the record beside the image's own.
 func (r record) labels(own map[string]string) (map[string]string, error) {
 	made, err := json.Marshal(r.inputs)
 	if err != nil {
@@ -61,8 +56,8 @@ func (r record) labels(own map[string]string) (map[string]string, error) {
 	return all, nil
 }
 
-// recordOf reads what an image was built from; ok is false when it is none of ours: it has
-// no such labels, or has them from the image that it was built on by somebody else.
+// recordOf returns the record of an image; ok is false if the image is not ours: it has no such
+// labels, or inherited them from an image of ours that somebody else has built it on.
 func recordOf(labels map[string]string, tags []string) (r record, ok bool) {
 	r = record{image: labels[labelImage], run: labels[labelRun], suite: labels[labelSuite], digest: labels[labelDigest]}
 	tag, err := runTag(r.image, r.run)
@@ -74,46 +69,7 @@ func recordOf(labels map[string]string, tags []string) (r record, ok bool) {
 	}
 	r.fresh, _ = time.Parse(time.RFC3339, labels[labelFresh]) // empty: zero
 	if json.Unmarshal([]byte(labels[labelInputs]), &r.inputs) != nil || json.Unmarshal([]byte(labels[labelParents]), &r.parents) != nil {
-		r.inputs, r.parents = inputs{}, nil // of another version: the digest tells, nobody can say why
+		r.inputs, r.parents = inputs{}, nil // of another version: only the digest is compared
 	}
 	return r, true
-}
-
-// longestRun is as long as the ID of a run can be.
-const longestRun = "2006-01-02T15-04-05-1000"
-
-// runTag is the name that the build of an image in a run keeps: REPO:RUN, or REPO:TAG-RUN
-// where the image's tag is another than latest, so that app:dev and app:prod do not take
-// each other's. name is familiar.
-func runTag(name, run string) (string, error) {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return "", fmt.Errorf("read the image name %q: %w", name, err)
-	}
-	tagged, ok := reference.TagNameOnly(named).(reference.NamedTagged)
-	if !ok {
-		return "", fmt.Errorf("%q has no tag", name)
-	}
-	tag := run
-	if tagged.Tag() != "latest" {
-		tag = tagged.Tag() + "-" + run
-	}
-	full, err := reference.WithTag(reference.TrimNamed(named), tag)
-	if err != nil {
-		return "", fmt.Errorf("its builds cannot be tagged %q: %w", tag, err)
-	}
-	return reference.FamiliarString(full), nil
-}
-
-// hasTag says that a familiar reference is among the tags that an engine tells. Podman
-// writes localhost/ before those without a registry.
-func hasTag(tags []string, name string) bool {
-	return slices.ContainsFunc(tags, func(tag string) bool {
-		return sameTag(tag, name) || sameTag(strings.TrimPrefix(tag, "localhost/"), name)
-	})
-}
-
-func sameTag(tag, name string) bool {
-	full, err := familiar(tag)
-	return err == nil && full == name
 }

@@ -12,18 +12,18 @@ import (
 	"runtests/pkg/engine"
 )
 
-// Passed are the names under which a suite keeps the images on which its tests last passed,
-// and which it did not build: their own names move when somebody pulls or builds them anew.
-// Such a name is runtests-passed/SUITE-HASH:HEX, where HEX is the beginning of the image's ID.
+// Passed names the images on which a suite's tests last passed and which the suite did not build,
+// so that they stay when their own names move to newer images. Such a name is
+// runtests-passed/SUITE-HASH:HEX, where HEX is the beginning of the image's ID.
 //
-// Builds of the suite need none: they have the names of their runs (see Superseded).
+// Builds of the suite need no such name: they have the names of their runs (see Superseded).
 type Passed struct {
 	Suite   string
-	Logs    string // the suite's folder of logs, absolute: suites of one name have others
-	Machine string // that the folder is on
+	Logs    string // the suite's folder of logs, absolute: another suite of the same name has another
+	Machine string // the machine that the folder is on
 }
 
-// PassedTagger is what keeping images needs of a container engine.
+// PassedTagger is what Passed needs of a container engine.
 type PassedTagger interface {
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	Tag(ctx context.Context, image, ref string) error
@@ -33,16 +33,16 @@ const (
 	passedPrefix = "runtests-passed/"
 	passedHash   = 8  // hexadecimal digits that tell suites of one name apart
 	passedDigits = 12 // of an image's ID
-	maxSlug      = 60 // bytes of a suite's name
+	maxSlug      = 60 // bytes, of a suite's name
 )
 
-// Repository is what the names have before the colon.
+// Repository returns the part of the names before the colon.
 func (p Passed) Repository() string {
 	sum := sha256.Sum256([]byte(p.Suite + "\x00" + p.Logs + "\x00" + p.Machine))
 	return passedPrefix + slug(p.Suite) + "-" + hex.EncodeToString(sum[:])[:passedHash]
 }
 
-// slug is what of a suite's name a repository can be called.
+// slug returns a suite's name in the characters that the name of a repository can have.
 func slug(name string) string {
 	var b strings.Builder
 	for _, c := range strings.ToLower(name) {
@@ -62,7 +62,7 @@ func slug(name string) string {
 	return "suite"
 }
 
-// name is the one for the image of that ID; ok is false for what is not an ID.
+// name returns the name for the image of that ID; ok is false if id is not an ID.
 func (p Passed) name(id string) (name string, ok bool) {
 	digits, ok := strings.CutPrefix(id, "sha256:")
 	if !ok || len(digits) < passedDigits {
@@ -71,8 +71,8 @@ func (p Passed) name(id string) (name string, ok bool) {
 	return p.Repository() + ":" + digits[:passedDigits], true
 }
 
-// Keep gives each of the needed images, by ID, a name that it keeps, unless it has one. One
-// that is gone is passed over.
+// Keep gives each of the needed images, by ID, its name, unless it has that or is a build of the
+// suite. It ignores images that are gone.
 func (p Passed) Keep(ctx context.Context, tagger PassedTagger, needed map[string]bool) error {
 	if len(needed) == 0 {
 		return nil
@@ -94,13 +94,13 @@ func (p Passed) Keep(ctx context.Context, tagger PassedTagger, needed map[string
 	return errors.Join(errs...)
 }
 
-// built says that an image is a build of the suite, which has the name of its run.
+// built reports whether an image is a build of the suite.
 func (p Passed) built(labels map[string]string, tags []string) bool {
 	r, ours := recordOf(labels, tags)
 	return ours && r.suite == p.Suite
 }
 
-// Unneeded lists the names of ours whose images are not among the needed ones. A name of
+// Unneeded returns the names that Keep gave and whose images are not needed any more. A name of
 // that form on an image of another ID is somebody else's.
 func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[string]bool) ([]Old, error) {
 	listed, err := tagger.Images(ctx, nil)
@@ -116,8 +116,9 @@ func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[st
 	return old, nil
 }
 
-// NameOf is the name by which a person finds an image for as long as it is kept: that of the
-// run that built it, or the one of Passed; else any that it has, else its ID.
+// NameOf returns the name by which a person finds an image for as long as it is kept: the name of
+// the run that built it, or the name that Keep gave it. Without these it returns any name of the
+// image, or its ID.
 func (p Passed) NameOf(i container.Image) string {
 	if r, ours := recordOf(i.Labels, i.Tags); ours {
 		if tag, err := runTag(r.image, r.run); err == nil {

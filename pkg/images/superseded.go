@@ -10,29 +10,28 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
-	"runtests/pkg/inventory"
 )
 
-// Shelf is what looking after builds of before needs of a container engine.
+// Shelf is what removing earlier builds needs of a container engine.
 type Shelf interface {
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	ImagesInUse(ctx context.Context) (map[string]bool, error)
 	RemoveTag(ctx context.Context, ref string) error
 }
 
-// Old is a build of before that nobody needs any more.
+// Old is an earlier build, or an image kept by Passed, that nobody needs any more.
 type Old struct {
-	Image string // what it was built as, familiar
-	Tag   string // the name that it kept; with it the image goes
+	Image string // the name that it was built as, familiar
+	Tag   string // the name that it kept; the engine removes the image with its last name
 	ID    string
-	Size  int64 // bytes, with the layers that it shares with others
+	Size  int64 // bytes, including the layers that it shares with others
 	Built time.Time
 }
 
-// Superseded lists the builds of a suite that may go: of each image, all but the one that
-// has its name now, the newest keep before that, and those that are needed, by ID. One that
-// a container was made from, running or not, is not among them, nor is anything that we did
-// not build for that suite. They are in the order of their images' names, then the oldest first.
+// Superseded returns the builds of a suite that may go: of each image, all but the one that has
+// its name now, the newest keep before that, the needed ones, by ID, and those that have a
+// container, running or not. Only builds of that suite are among them. They are sorted by the
+// names of their images, then from the oldest to the newest.
 func Superseded(ctx context.Context, shelf Shelf, suite string, keep int, needed map[string]bool) ([]Old, error) {
 	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
@@ -53,21 +52,8 @@ func Superseded(ctx context.Context, shelf Shelf, suite string, keep int, needed
 	return all, nil
 }
 
-// PruneInventories removes, from the folder logs, the inventories of images that the engine
-// does not have any more under a name of the suite, and that are not needed, by ID.
-func PruneInventories(ctx context.Context, shelf Shelf, suite, logs string, needed map[string]bool) error {
-	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
-	if err != nil {
-		return fmt.Errorf("remove old inventories: %w", err)
-	}
-	_, err = inventory.Prune(logs, func(id string) bool {
-		return needed[id] || slices.ContainsFunc(listed, func(i engine.ImageSummary) bool { return i.ID == id })
-	})
-	return err
-}
-
-// buildsOf are the superseded builds among the images that the engine lists, by what they
-// were built as.
+// buildsOf returns the superseded builds among the listed images, by the names that they were
+// built as.
 func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Old {
 	builds := map[string][]Old{}
 	for _, i := range listed {
@@ -77,24 +63,24 @@ func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Old {
 		}
 		tag, err := runTag(r.image, r.run)
 		if err != nil {
-			continue // recordOf made it
+			continue // impossible: recordOf has computed it
 		}
 		builds[r.image] = append(builds[r.image], Old{Image: r.image, Tag: tag, ID: i.ID, Size: i.Size, Built: r.built})
 	}
 	return builds
 }
 
-// RemoveSuperseded removes builds that Superseded listed, each by the name it kept; what
-// else has a name stays. It returns what it removed and what went wrong, after which it
-// goes on. A build that a container was made from meanwhile is left alone.
+// RemoveSuperseded removes the names that builds kept, and so those that have no other name. It
+// leaves a build alone that has a container meanwhile. After an error it goes on with the next; it
+// returns what it removed, and all errors.
 func RemoveSuperseded(ctx context.Context, shelf Shelf, builds []Old) (removed []Old, err error) {
-	for _, one := range builds {
-		switch wrong := shelf.RemoveTag(ctx, one.Tag); {
-		case wrong == nil:
-			removed = append(removed, one)
-		case errors.Is(wrong, container.ErrInUse):
+	for _, build := range builds {
+		switch failed := shelf.RemoveTag(ctx, build.Tag); {
+		case failed == nil:
+			removed = append(removed, build)
+		case errors.Is(failed, container.ErrInUse):
 		default:
-			err = errors.Join(err, wrong)
+			err = errors.Join(err, failed)
 		}
 		if ctx.Err() != nil {
 			break

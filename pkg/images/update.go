@@ -7,12 +7,12 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"runtests/pkg/buildcontext"
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
+	"runtests/pkg/hint"
 	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -37,30 +37,30 @@ type Updater struct {
 	Suite   string    // the suite's name
 	RunID   string    // as 2026-11-22T03-00-04
 	Started time.Time // the launch of the run; days are those of its time zone
-	Rebuild bool      // build everything without cache, whatever is current
-	// Labels are those of the containers that it runs, so that the next run finds what a
-	// killed one left.
+	Rebuild bool      // build every image without cache, also a current one
+	// Labels are set on the containers that take inventories: the next run removes what a killed
+	// run has left.
 	Labels map[string]string
 
 	pulls pulls
 }
 
-// Result is what became of an image: also when Update fails, as far as it is known.
+// Result is what became of an image, also if Update fails, as far as it is known.
 type Result struct {
-	ImageID string // of the image that has the name; empty when it could not be brought up to date
+	ImageID string // the ID of the image that has the name; empty if Update failed
 	Build   report.Build
 	Notes   []string // sentences for the reader of the report
 }
 
-// finishBound is how long giving a finished image its name may take, also when the run was
+// finishBound is how long giving a complete image its name may take, also if the run is
 // interrupted meanwhile.
 const finishBound = time.Minute
 
-// Update builds an image if it is not current. What it stands on must be up to date.
-// open makes the log, once, when there is something to print: a pull or a build.
+// Update builds an image if it is not current. Its parents must be up to date. Update calls open
+// once, before it first prints something: a pull or a build.
 //
-// An *engine.BuildError says that the Dockerfile did not go through. Whatever the error,
-// the image's name is where it was.
+// A failure of the Dockerfile is a *container.BuildError. On any error the image's name stays
+// where it was.
 func (u *Updater) Update(ctx context.Context, image Image, open func() (io.Writer, error)) (Result, error) {
 	w := update{Updater: u, image: image, log: &lateLog{open: open}}
 	err := w.run(ctx)
@@ -75,18 +75,18 @@ type update struct {
 	result Result
 
 	name    string           // the image's, familiar
-	before  *container.Image // that has the name; nil: none
-	was     *record          // of before; nil: it is none of ours
+	before  *container.Image // the image that has the name; nil: none
+	was     *record          // the record of before; nil: it is not ours
 	content *buildcontext.Context
 	file    *dockerfile
-	now     record // of the image as it would be built
+	now     record // the record of the image as it would be built
 }
 
 func (w *update) run(ctx context.Context) (err error) {
 	if w.name, err = familiar(w.image.Reference); err != nil {
 		return err
 	}
-	if err := w.look(ctx); err != nil {
+	if err := w.find(ctx); err != nil {
 		return err
 	}
 	if err := w.open(ctx); err != nil {
@@ -102,14 +102,14 @@ func (w *update) run(ctx context.Context) (err error) {
 	}
 	verdict := w.decide(w.image, w.before, w.was, w.now)
 	if verdict.current {
-		w.keep(ctx)
+		w.reportCurrent(ctx)
 		return nil
 	}
 	return w.build(ctx, verdict)
 }
 
-// look finds the image that has the name.
-func (w *update) look(ctx context.Context) error {
+// find finds the image that has the name.
+func (w *update) find(ctx context.Context) error {
 	found, err := w.Engine.Image(ctx, w.name)
 	if errors.Is(err, container.ErrNoImage) {
 		return nil
@@ -124,14 +124,14 @@ func (w *update) look(ctx context.Context) error {
 	return nil
 }
 
-// open reads the context. The Dockerfile may have been edited since the chain was planned,
-// but it must stand on the same images: their order was made from them.
+// open reads the context. The Dockerfile may have been edited since the chain was planned, but it
+// must be built on the same images, which the order of the chain depends on.
 func (w *update) open(ctx context.Context) (err error) {
 	b := w.image.Build
 	w.content, err = buildcontext.Open(ctx, b.Context, b.Dockerfile)
-	var moved *buildcontext.ChangedError
-	if errors.As(err, &moved) && w.Logs != "" && buildcontext.BelowIn(b.Context, w.Logs)(moved.Path) { // this very run has changed it
-		return w.logsSent(moved.Path)
+	var changed *buildcontext.ChangedError
+	if errors.As(err, &changed) && w.Logs != "" && buildcontext.BelowIn(b.Context, w.Logs)(changed.Path) { // this run has changed it
+		return w.logsSent(changed.Path)
 	}
 	if err != nil {
 		return err
@@ -150,21 +150,19 @@ func (w *update) open(ctx context.Context) (err error) {
 	read := w.file.references()
 	slices.Sort(read)
 	if !slices.Equal(planned, read) || w.file.base != w.image.base {
-		return &Fault{Err: fmt.Errorf("%s was changed while the run was going on, and stands on other images now", b.Dockerfile), Remedy: "run it again"}
+		return hint.Errorf("run it again", "%s was changed during the run, and is built on other images now", b.Dockerfile)
 	}
 	return nil
 }
 
-// logsSent is the fault of a context that has one of the suite's logs in it.
+// logsSent returns the error for a context that contains one of the suite's logs.
 func (w *update) logsSent(path string) error {
 	dir := w.image.Build.Context
-	return &Fault{
-		Err:    fmt.Errorf("its context %s has the suite's logs in it (%s), which each run changes: it would never be current", dir, path),
-		Remedy: fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, buildcontext.IgnoreFile)),
-	}
+	remedy := fmt.Sprintf("name %s in %s", filepath.Base(w.Logs), filepath.Join(dir, buildcontext.IgnoreFile))
+	return hint.Errorf(remedy, "its context %s has the suite's logs in it (%s), which each run changes: the image would never be current", dir, path)
 }
 
-// assemble finds out what the image would be made of now.
+// assemble sets the record of the image as it would be built now.
 func (w *update) assemble(ctx context.Context) error {
 	parents, err := w.parents(ctx)
 	if err != nil {
@@ -178,16 +176,16 @@ func (w *update) assemble(ctx context.Context) error {
 	return nil
 }
 
-// parents are the IDs of the images that this one is built on. Of one that is not on the
-// engine any more nobody can say that it has changed: it counts as it was, and is left
-// out if it never was there.
+// parents returns the IDs of the images that this image is built on, by reference. If an image is
+// gone from the engine, parents assumes that it is unchanged, and leaves it out if it was never
+// there.
 func (w *update) parents(ctx context.Context) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, need := range w.image.Needs {
 		ref := w.image.parents[need]
 		found, err := w.Engine.Image(ctx, ref)
 		if err != nil {
-			return nil, fmt.Errorf("look at its parent %s: %w", need, err)
+			return nil, fmt.Errorf("inspect its parent %s: %w", need, err)
 		}
 		ids[ref] = found.ID
 	}
@@ -197,7 +195,7 @@ func (w *update) parents(ctx context.Context) (map[string]string, error) {
 		case err == nil:
 			ids[base] = found.ID
 		case !errors.Is(err, container.ErrNoImage):
-			return nil, fmt.Errorf("look at what it is built on: %w", err)
+			return nil, fmt.Errorf("inspect the image that it is built on: %w", err)
 		case w.was != nil && w.was.parents[base] != "":
 			ids[base] = w.was.parents[base]
 		}
@@ -205,11 +203,11 @@ func (w *update) parents(ctx context.Context) (map[string]string, error) {
 	return ids, nil
 }
 
-// keep says that the image is current.
-func (w *update) keep(ctx context.Context) {
+// reportCurrent sets the result of a current image.
+func (w *update) reportCurrent(ctx context.Context) {
 	w.result.ImageID = w.before.ID
 	w.result.Build = report.Build{Current: true, Built: w.was.built, Size: w.before.Size}
-	w.takeStock(ctx)
+	w.listPackages(ctx)
 }
 
 // build builds the image and gives it its name.
@@ -225,7 +223,7 @@ func (w *update) build(ctx context.Context, v verdict) error {
 	if _, err := fmt.Fprintf(w.log, "[runtests: %s]\n", v.why); err != nil {
 		return err
 	}
-	if err := w.provide(ctx, v.noCache); err != nil {
+	if err := w.getBases(ctx, v.noCache); err != nil {
 		return err
 	}
 	if v.noCache {
@@ -233,7 +231,7 @@ func (w *update) build(ctx context.Context, v verdict) error {
 	} else if w.was != nil {
 		w.now.fresh = w.was.fresh
 	}
-	id, err := w.make(ctx, v.noCache)
+	id, err := w.runBuild(ctx, v.noCache)
 	if err != nil {
 		return err
 	}
@@ -243,13 +241,13 @@ func (w *update) build(ctx context.Context, v verdict) error {
 	}
 	w.result.ImageID = built.ID
 	facts.Built, facts.Size = w.Started, built.Size
-	w.takeStock(ctx)
+	w.listPackages(ctx)
 	return nil
 }
 
-// provide sees to it that what the image is built on is on the engine: freshly pulled for
-// a build without cache.
-func (w *update) provide(ctx context.Context, fresh bool) error {
+// getBases gets the images that come from elsewhere onto the engine. For a build without cache it
+// pulls them again.
+func (w *update) getBases(ctx context.Context, fresh bool) error {
 	if fresh && w.image.PullPolicy != suite.PullAlways && w.image.PullPolicy != suite.PullNever {
 		if err := w.refresh(ctx); err != nil {
 			return err
@@ -261,33 +259,33 @@ func (w *update) provide(ctx context.Context, fresh bool) error {
 			err = w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
 		}
 		if err != nil {
-			return fmt.Errorf("get what it is built on: %w", err)
+			return fmt.Errorf("get the image that it is built on: %w", err)
 		}
 	}
 	return w.assemble(ctx)
 }
 
-// refresh pulls what the image is built on. Where that fails and the engine has the image,
-// it is built on that one.
+// refresh pulls the images that come from elsewhere. If that fails and the engine has the image, a
+// note says so, and the build goes on with that.
 func (w *update) refresh(ctx context.Context) error {
 	for _, base := range w.image.Bases {
-		failed := w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
-		if failed == nil {
+		err := w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
+		if err == nil {
 			continue
 		}
-		if ctx.Err() != nil || errors.Is(failed, container.ErrGone) {
-			return failed
+		if ctx.Err() != nil || errors.Is(err, container.ErrGone) {
+			return err
 		}
-		if _, err := w.Engine.Image(ctx, base); err != nil {
-			return failed
+		if _, missing := w.Engine.Image(ctx, base); missing != nil {
+			return err
 		}
-		w.note("no fresh %s could be pulled, it stands on the one that the engine has: %v", base, failed)
+		w.note("%s could not be pulled, so it was built on the image that the engine has: %v", base, err)
 	}
 	return nil
 }
 
-// make has the engine build the image, under the name that this build keeps.
-func (w *update) make(ctx context.Context, noCache bool) (id string, err error) {
+// runBuild has the engine build the image under the name that this build keeps.
+func (w *update) runBuild(ctx context.Context, noCache bool) (id string, err error) {
 	tag, err := runTag(w.name, w.RunID)
 	if err != nil {
 		return "", err
@@ -305,8 +303,7 @@ func (w *update) make(ctx context.Context, noCache bool) (id string, err error) 
 	}, w.log)
 }
 
-// finish looks at what was built and gives it its name. A build that is complete is not
-// lost to an interruption.
+// finish verifies what was built and gives it its name, also if the run is interrupted meanwhile.
 func (w *update) finish(ctx context.Context, id string) (container.Image, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishBound)
 	defer cancel()
@@ -318,92 +315,46 @@ func (w *update) finish(ctx context.Context, id string) (container.Image, error)
 		w.noteNameless()
 		return built, nil
 	}
-	if tag, wrong := runTag(w.name, w.RunID); wrong == nil {
+	if tag, invalid := runTag(w.name, w.RunID); invalid == nil {
 		err = errors.Join(err, w.Engine.RemoveTag(ctx, tag))
 	}
 	return container.Image{}, err
 }
 
-// verify sees that the image really stands on its parent: its layers begin with the
-// parent's.
+// verify checks that the layers of the image begin with those of its parent.
 func (w *update) verify(ctx context.Context, id string) (container.Image, error) {
 	built, err := w.Engine.Image(ctx, id)
 	if err != nil {
-		return container.Image{}, fmt.Errorf("look at what was built: %w", err)
+		return container.Image{}, fmt.Errorf("inspect what was built: %w", err)
 	}
 	if w.image.base == "" {
 		return built, nil
 	}
 	parent, err := w.Engine.Image(ctx, w.now.parents[w.image.base])
 	if err != nil {
-		return container.Image{}, fmt.Errorf("look at what it was built on: %w", err)
+		return container.Image{}, fmt.Errorf("inspect the image that it was built on: %w", err)
 	}
 	if len(built.Layers) < len(parent.Layers) || !slices.Equal(built.Layers[:len(parent.Layers)], parent.Layers) {
-		return container.Image{}, &Fault{
-			Err:    fmt.Errorf("what was built does not stand on the %s that the engine had when the build began", w.image.base),
-			Remedy: "run it again; nothing else may build or pull that image meanwhile",
-		}
+		return container.Image{}, hint.Errorf("run it again; nothing else may build or pull that image meanwhile",
+			"it was not built on the %s that the engine had when the build began", w.image.base)
 	}
 	return built, nil
 }
 
-// noteNameless tells of an image of somebody else's that lost its only name.
+// noteNameless adds a note about an image that we did not build and that has lost its only name.
 func (w *update) noteNameless() {
 	if w.before == nil || w.was != nil || len(w.before.Tags) > 1 {
 		return
 	}
-	w.note("the image that was called %s before, and that runtests did not build, has no name any more: %s", w.image.Reference, w.before.ID)
+	w.note("the previous image %s, which runtests did not build, has no name any more: %s", w.image.Reference, w.before.ID)
 }
 
-// pulls sees to it that an image is pulled once per run, also when several are built on
-// it: they then stand on the same one.
-type pulls struct {
-	mu  sync.Mutex
-	all map[string]*onePull
+// note adds a sentence for the reader of the report.
+func (w *update) note(format string, args ...any) {
+	w.result.Notes = append(w.result.Notes, fmt.Sprintf(format, args...))
 }
 
-type onePull struct {
-	turn chan struct{} // holds a token; who has it may pull
-	done bool
-	err  error
-}
-
-// do pulls an image, or returns what became of it before. Only an answer counts: a pull
-// that was interrupted, and an engine that is gone, say nothing of the image.
-func (p *pulls) do(ctx context.Context, e Engine, ref, platform string, log io.Writer) error {
-	one := p.of(ref + " " + platform)
-	select {
-	case <-one.turn:
-		defer func() { one.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if one.done {
-		return one.err
-	}
-	err := e.Pull(ctx, ref, platform, log)
-	if ctx.Err() == nil && !errors.Is(err, container.ErrGone) {
-		one.done, one.err = true, err
-	}
-	return err
-}
-
-func (p *pulls) of(key string) *onePull {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		p.all = map[string]*onePull{}
-	}
-	one, ok := p.all[key]
-	if !ok {
-		one = &onePull{turn: make(chan struct{}, 1)}
-		one.turn <- struct{}{}
-		p.all[key] = one
-	}
-	return one
-}
-
-// lateLog is a log that is made when the first line is written to it.
+// lateLog is a log that is opened when the first line is written to it.
 type lateLog struct {
 	open func() (io.Writer, error)
 	file io.Writer

@@ -344,7 +344,7 @@ func TestFailedBuild(t *testing.T) {
 		before := w.id(w.suite + "-a")
 		w.write("a/Dockerfile", "FROM BASE\nRUN true\nRUN exit 3\n")
 		o := w.run()["a"]
-		var failed *engine.BuildError
+		var failed *container.BuildError
 		if !errors.As(o.err, &failed) || failed.Code != 3 || failed.Line != 3 {
 			t.Errorf("%#v", o.err)
 		}
@@ -471,7 +471,7 @@ func TestParentMovedMeanwhile(t *testing.T) {
 	w.must("a", "other")
 	w.with = meddler{w.engine, func() { imagestest.Must(t, w.engine.Tag(t.Context(), w.suite+"-other", w.suite+"-a")) }}
 	o := w.run("b")["b"]
-	if o.err == nil || !strings.Contains(o.err.Error(), "does not stand on the "+w.suite+"-a:latest") {
+	if o.err == nil || !strings.Contains(o.err.Error(), "it was not built on the "+w.suite+"-a:latest") {
 		t.Errorf("%v", o.err)
 	}
 	if names := w.names(); slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "b") }) {
@@ -528,7 +528,7 @@ func TestNoRegistry(t *testing.T) {
 	w.images[2].PullPolicy = suite.PullAlways
 	all := w.run()
 	for _, name := range []string{"a", "c"} {
-		if o := all[name]; o.err != nil || !strings.Contains(strings.Join(o.Notes, "\n"), "could be pulled, it stands on the one") {
+		if o := all[name]; o.err != nil || !strings.Contains(strings.Join(o.Notes, "\n"), "could not be pulled, so it was built on the image that the engine has") {
 			t.Errorf("%s: %v %q", name, o.err, o.Notes)
 		}
 	}

@@ -13,12 +13,12 @@ import (
 	"runtests/pkg/report"
 )
 
-// parseInventory reads what inventoryScript printed.
-func parseInventory(output []byte, mark string) (Inventory, error) {
+// parseOutput reads the output of allScript.
+func parseOutput(output []byte, mark string) (Inventory, error) {
 	var inventory Inventory
 	text := string(output)
 	if !strings.HasSuffix(text, "\n"+mark+" done\n") {
-		return inventory, errors.New("it did not answer: its /bin/sh is none")
+		return inventory, errors.New("it has no working /bin/sh")
 	}
 	for _, m := range managers {
 		packages, err := m.read(text, mark)
@@ -39,11 +39,11 @@ func parseInventory(output []byte, mark string) (Inventory, error) {
 	return inventory, nil
 }
 
-// timedOut are the exit statuses of timeout when the time was over: coreutils', and busybox'
-// in two ages.
+// timedOut are the exit statuses of timeout(1) when the time is over: that of coreutils, and those
+// of older and newer busybox.
 var timedOut = []string{"124", "137", "143"}
 
-// read finds the answer of a manager in the output, and reads it.
+// read finds the answer of a manager in the output and parses it.
 func (m manager) read(text, mark string) ([]found, error) {
 	_, rest, begun := strings.Cut(text, "\n"+mark+" begin "+m.name+"\n")
 	answer, rest, ended := strings.Cut(rest, "\n"+mark+" end "+m.name+" ")
@@ -68,13 +68,13 @@ func (m manager) read(text, mark string) ([]found, error) {
 	return packages, nil
 }
 
-// errFormat is for an answer that is not one of the manager's.
+// errFormat is the error for an answer that the manager cannot have given.
 var errFormat = errors.New("its answer is not in its format")
 
-// word is a name or a version, of any manager: printable, and no blank in it.
+// word matches a name or a version of any manager: printable ASCII without blanks.
 var word = regexp.MustCompile(`^[!-~]{1,200}$`)
 
-// rows are the lines of an answer, each cut at its tabs into at least so many columns.
+// rows splits the lines of an answer at tabs into that many columns. It skips empty lines.
 func rows(output string, columns int) ([][]string, error) {
 	var all [][]string
 	for line := range strings.Lines(output) {
@@ -91,8 +91,8 @@ func rows(output string, columns int) ([][]string, error) {
 	return all, nil
 }
 
-// parseDpkg reads lines of status, name and version. The second letter of the status is what
-// the package is; i and the two of triggers are installed (dpkg-query(1)).
+// parseDpkg reads lines of status, name and version. The second letter of the status is the state
+// of the package: i, W and t are installed (dpkg-query(1)).
 func parseDpkg(output string) ([]found, error) {
 	lines, err := rows(output, 3)
 	var packages []found
@@ -107,7 +107,7 @@ func parseDpkg(output string) ([]found, error) {
 	return packages, err
 }
 
-// parseAPK reads, of each paragraph of the database, the lines P: (name) and V: (version).
+// parseAPK reads the lines P: (name) and V: (version) of each paragraph of the database.
 func parseAPK(output string) ([]found, error) {
 	var packages []found
 	for paragraph := range strings.SplitSeq(output, "\n\n") {
@@ -131,8 +131,8 @@ func parseAPK(output string) ([]found, error) {
 	return packages, nil
 }
 
-// parseTwoColumns reads lines of name and version. A key that rpm trusts is in its database
-// as a package.
+// parseTwoColumns reads lines of name and version. It skips the keys that rpm trusts, which are in
+// its database as packages.
 func parseTwoColumns(output string) ([]found, error) {
 	lines, err := rows(output, 2)
 	var packages []found
@@ -158,7 +158,7 @@ func parseOpam(output string) ([]found, error) {
 	return packages, err
 }
 
-// parsePip reads lines of name, version and place. Two interpreters may see one package.
+// parsePip reads lines of name, version and folder. Several interpreters may see the same package.
 func parsePip(output string) ([]found, error) {
 	lines, err := rows(output, 3)
 	seen := map[[3]string]bool{}
@@ -172,7 +172,7 @@ func parsePip(output string) ([]found, error) {
 	return packages, err
 }
 
-// parseNPM reads npm's list; what is missing has no version.
+// parseNPM reads npm's list. A missing package has no version.
 func parseNPM(output string) ([]found, error) {
 	if strings.TrimSpace(output) == "" {
 		return nil, nil

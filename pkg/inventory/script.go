@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// manager is a package manager: how it is asked, and how its answer is read.
+// manager is a package manager: the script that asks it, and the parser of its answer.
 type manager struct {
 	name string
-	// script prints what is installed, and nothing when the manager is not in the image. Its
-	// exit status is not 0 when that is not known. It has no single quote in it.
+	// script prints the installed packages, or nothing if the image does not have the manager. Its
+	// exit status is not 0 if it could not find out. It contains no single quote.
 	script string
 	parse  func(output string) ([]found, error)
 }
@@ -17,25 +17,24 @@ type manager struct {
 // found is a package as a manager names it.
 type found struct{ name, version string }
 
-// managers are the package managers that are known, in the order in which they are asked.
+// managers are the package managers in the order in which they are asked.
 var managers = []manager{
 	{"dpkg", `command -v dpkg-query >/dev/null || exit 0
 dpkg-query -W -f "\${db:Status-Abbrev}\t\${Package}\t\${Version}\n"`, parseDpkg},
 
-	// The database itself, as apk prints names and versions with a dash between them, of
-	// which both may have some. apk 3 keeps it below /usr.
+	// The database itself: apk prints a dash between name and version, and both may contain
+	// dashes. apk 3 keeps it below /usr.
 	{"apk", `for f in /lib/apk/db/installed /usr/lib/apk/db/installed; do
 	[ -f "$f" ] && exec sed -n "/^[PV]:/p;/^\$/p" "$f"
 done
 exit 0`, parseAPK},
 
-	// busybox has a command of that name that is no package manager.
+	// The rpm of busybox is not a package manager.
 	{"rpm", `rpm --version | grep -q "^RPM version" || exit 0
 rpm -qa --qf "%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n"`, parseTwoColumns},
 
-	// What opam keeps on disk, of 2.0 and later, is read instead of asking it: it may be of
-	// another user, and want to convert an old root first. Switches that are in a project are
-	// named in the root's configuration by their path.
+	// The files of opam 2.0 and later: opam itself may refuse the root of another user, or want to
+	// convert an old root first. The root's configuration has the paths of the switches in projects.
 	{"opam", `{ echo "$OPAMROOT"; for h in "$HOME" /root $(cut -d: -f6 /etc/passwd); do echo "$h/.opam"; done; } | sort -u |
 while read -r root; do
 	[ -f "$root/config" ] || continue
@@ -48,8 +47,8 @@ done | sort -u | while read -r switch; do
 done
 exit 0`, parseOpam},
 
-	// What each interpreter in the PATH can import, each once: a virtual environment has its
-	// own, which is a link to another's.
+	// The packages that each interpreter in the PATH can import. The interpreter of a virtual
+	// environment is a link to another, but has its own packages.
 	{"pip", `IFS=:
 for d in $PATH; do
 	d=$(cd "$d" && pwd -P) || continue
@@ -76,15 +75,15 @@ for name, version, place in all:
 	exit $result
 }`, parsePip},
 
-	// It exits with 1 also when it finds fault with what is installed; what it prints tells.
+	// npm exits with 1 also if it objects to an installed package.
 	{"npm", `command -v npm >/dev/null || exit 0
 npm ls -g --depth=0 --json --no-update-notifier
 exit 0`, parseNPM},
 }
 
-// inventoryScript asks all managers. What each prints stands between two lines that begin
-// with the mark; the second has the exit status, and is missing when there was too much.
-func inventoryScript(mark string) string {
+// allScript returns a script that asks all managers. It prints each answer between two lines that
+// begin with the mark; the second has the exit status, and is missing if the answer was too long.
+func allScript(mark string) string {
 	var s strings.Builder
 	s.WriteString(`exec 2>/dev/null </dev/null
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

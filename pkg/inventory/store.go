@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,33 +21,33 @@ import (
 	"runtests/pkg/report"
 )
 
-// inventoryFolder is the folder of the inventories in a suite's logs folder.
-const inventoryFolder = "images"
+// folder is the folder of the inventories in a suite's logs folder.
+const folder = "images"
 
-// InventoryVersion is the version of the record of an inventory; it grows as Version does.
+// Version is the version of an inventory's file. It grows when an older program could not read the
+// file.
 const Version = 1
 
-// maxInventoryBytes is the size of the largest record of an inventory that is read: more
-// than 100,000 packages take.
-const maxInventoryBytes = 32 << 20
+// maxBytes is the size of the largest file of an inventory that is read: more than 100,000
+// packages need.
+const maxBytes = 32 << 20
 
-// Inventory is what is installed in an image. It is kept by the image's ID, so it is taken
-// once whatever the image is called.
+// Inventory is what is installed in an image. It is kept by the image's ID, so it is taken once
+// whatever the image is called.
 type Inventory struct {
 	Version  int              `json:"version"`
 	ImageID  string           `json:"image_id"` // sha256:HEX
 	Taken    time.Time        `json:"taken"`
-	Packages []report.Package `json:"packages"` // sorted; twice the same when it is installed twice
-	// Failed are the package managers that are in the image and did not say what is
-	// installed, each with the reason.
+	Packages []report.Package `json:"packages"` // sorted; a package that is installed twice is there twice
+	// Failed has the reason for each package manager of the image that gave no list.
 	Failed map[string]string `json:"failed,omitempty"`
 }
 
-// imageID is an image's ID, with or without the name of its hash.
+// imageID matches an image's ID, with or without the name of its hash.
 var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{64})$`)
 
-// inventoryFile is the name of the file of an image's inventory.
-func inventoryFile(id string) (string, error) {
+// fileOf returns the name of the file of an image's inventory.
+func fileOf(id string) (string, error) {
 	match := imageID.FindStringSubmatch(id)
 	if match == nil {
 		return "", fmt.Errorf("%q is not the ID of an image", id)
@@ -54,17 +55,17 @@ func inventoryFile(id string) (string, error) {
 	return match[1] + ".json", nil
 }
 
-// SaveInventory keeps an inventory in the folder images of the folder logs, in place of the
-// one of the same image.
+// Save writes an inventory to the folder images of the folder logs, in place of an earlier one of
+// the same image.
 func Save(logs string, inventory Inventory) error {
-	if err := saveInventory(logs, inventory); err != nil {
+	if err := save(logs, inventory); err != nil {
 		return fmt.Errorf("save the inventory of the image %s: %w", inventory.ImageID, err)
 	}
 	return nil
 }
 
-func saveInventory(logs string, inventory Inventory) (err error) {
-	name, err := inventoryFile(inventory.ImageID)
+func save(logs string, inventory Inventory) (err error) {
+	name, err := fileOf(inventory.ImageID)
 	if err != nil {
 		return err
 	}
@@ -73,10 +74,10 @@ func saveInventory(logs string, inventory Inventory) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(logs, inventoryFolder), history.FolderMode); err != nil {
+	if err := os.MkdirAll(filepath.Join(logs, folder), history.FolderMode); err != nil {
 		return err
 	}
-	root, err := openInventories(logs)
+	root, err := openFolder(logs)
 	if err != nil {
 		return err
 	}
@@ -92,66 +93,65 @@ func saveInventory(logs string, inventory Inventory) (err error) {
 	return file.CloseAtomicallyReplace()
 }
 
-// openInventories opens the folder of the inventories, which must be in the folder logs
+// openFolder opens the folder of the inventories, which must be in the folder logs
 // itself: a link is not followed out of it.
-func openInventories(logs string) (_ *os.Root, err error) {
+func openFolder(logs string) (_ *os.Root, err error) {
 	root, err := os.OpenRoot(logs)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	return root.OpenRoot(inventoryFolder)
+	return root.OpenRoot(folder)
 }
 
-// LoadInventory returns the inventory of an image. The error wraps fs.ErrNotExist when none
-// was taken.
+// Load returns the saved inventory of an image. The error wraps fs.ErrNotExist if there is none.
 func Load(logs, id string) (Inventory, error) {
-	inventory, err := loadInventory(logs, id)
+	inventory, err := load(logs, id)
 	if err != nil {
 		return Inventory{}, fmt.Errorf("read the inventory of the image %s: %w", id, err)
 	}
 	return inventory, nil
 }
 
-func loadInventory(logs, id string) (Inventory, error) {
+func load(logs, id string) (Inventory, error) {
 	var inventory Inventory
-	name, err := inventoryFile(id)
+	name, err := fileOf(id)
 	if err != nil {
 		return inventory, err
 	}
-	data, err := readInventory(logs, name)
+	data, err := read(logs, name)
 	if err != nil {
 		return inventory, err
 	}
 	if err := json.Unmarshal(data, &inventory); err != nil {
 		return inventory, fmt.Errorf("%s: %w", name, err)
 	}
-	found, err := inventoryFile(inventory.ImageID)
+	found, err := fileOf(inventory.ImageID)
 	switch {
 	case inventory.Version != Version:
 		return inventory, fmt.Errorf("%s: its version is %d; this program reads %d", name, inventory.Version, Version)
 	case err != nil || found != name:
-		return inventory, fmt.Errorf("%s: it is of another image, %q", name, inventory.ImageID)
+		return inventory, fmt.Errorf("%s: it is the inventory of another image, %q", name, inventory.ImageID)
 	}
 	return inventory, nil
 }
 
-// readInventory reads a file that may be anything.
-func readInventory(logs, name string) (data []byte, err error) {
-	root, err := openInventories(logs)
+// read reads a file that may be anything.
+func read(logs, name string) (data []byte, err error) {
+	root, err := openFolder(logs)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	data, err = regular.ReadIn(root, name, maxInventoryBytes)
+	data, err = regular.ReadIn(root, name, maxBytes)
 	return bytes.TrimSpace(data), err
 }
 
-// PruneInventories removes the inventories of the images that keep, which gets IDs
-// (sha256:HEX), does not want kept, and what a run that was killed while it saved one has
-// left. It returns how many inventories it removed. Other files are left alone.
+// Prune removes the inventories for whose images keep, which is given an ID (sha256:HEX), returns
+// false, and the temporary files of runs that were killed while they saved one. It returns how many
+// inventories it removed. It leaves other files alone.
 func Prune(logs string, keep func(id string) bool) (removed int, err error) {
-	root, err := openInventories(logs)
+	root, err := openFolder(logs)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -164,7 +164,7 @@ func Prune(logs string, keep func(id string) bool) (removed int, err error) {
 		if !entry.Type().IsRegular() {
 			return false
 		}
-		if match := savedInventory.FindStringSubmatch(entry.Name()); match != nil {
+		if match := savedName.FindStringSubmatch(entry.Name()); match != nil {
 			if keep("sha256:" + match[1]) {
 				return false
 			}
@@ -172,7 +172,7 @@ func Prune(logs string, keep func(id string) bool) (removed int, err error) {
 			return true
 		}
 		info, err := entry.Info()
-		return pendingInventory.MatchString(entry.Name()) && err == nil && now.Sub(info.ModTime()) > history.TemporaryAge
+		return pendingName.MatchString(entry.Name()) && err == nil && now.Sub(info.ModTime()) > history.TemporaryAge
 	})
 	if err != nil {
 		return removed, fmt.Errorf("remove old inventories: %w", err)
@@ -180,23 +180,18 @@ func Prune(logs string, keep func(id string) bool) (removed int, err error) {
 	return removed, nil
 }
 
-// The files in the folder of the inventories: see inventoryFile and temporaryOf.
+// The names of the files in the folder: see fileOf and renameio.
 var (
-	savedInventory   = regexp.MustCompile(`^([0-9a-f]{64})\.json$`)
-	pendingInventory = regexp.MustCompile(`^\.[0-9a-f]{64}\.json[0-9]+$`)
+	savedName   = regexp.MustCompile(`^([0-9a-f]{64})\.json$`)
+	pendingName = regexp.MustCompile(`^\.[0-9a-f]{64}\.json[0-9]+$`)
 )
 
-// CompareInventories returns what is not installed as it was before, sorted by manager and
-// name. A manager that failed in one of the two images is left out: nobody knows.
+// Compare returns the packages that are not as before, sorted by manager and name. It leaves out the
+// managers that failed in one of the two images.
 func Compare(before, after Inventory) []report.PackageChange {
 	was, is := versions(before), versions(after)
-	keys := map[report.Package]bool{}
-	for key := range was {
-		keys[key] = true
-	}
-	for key := range is {
-		keys[key] = true
-	}
+	keys := maps.Clone(was)
+	maps.Copy(keys, is)
 	var changes []report.PackageChange
 	for key := range keys {
 		if before.Failed[key.Manager] != "" || after.Failed[key.Manager] != "" {
@@ -220,8 +215,8 @@ func Compare(before, after Inventory) []report.PackageChange {
 	return changes
 }
 
-// versions are the versions of each package, sorted: some are installed several times, as
-// for two architectures or in two switches of opam. The keys have no version.
+// versions returns the sorted versions of each package: some are installed several times, as for
+// two architectures or in two switches of opam. The keys have no version.
 func versions(inventory Inventory) map[report.Package][]string {
 	all := map[report.Package][]string{}
 	for _, p := range inventory.Packages {
@@ -234,7 +229,7 @@ func versions(inventory Inventory) map[report.Package][]string {
 	return all
 }
 
-// without are the elements of a list that are not in another, each counted.
+// without returns list without the elements of other. Each of these takes away one of list.
 func without(list, other []string) []string {
 	other = slices.Clone(other)
 	var rest []string

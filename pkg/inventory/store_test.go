@@ -76,7 +76,7 @@ func TestInventoryFaults(t *testing.T) {
 		{"a link", func(folder string) error { return os.Symlink("/etc/passwd", filepath.Join(folder, name)) }, "escapes", false},
 		{"a directory", func(folder string) error { return os.Mkdir(filepath.Join(folder, name), 0o700) }, "not a regular file", false},
 		{"too large", func(folder string) error {
-			return errors.Join(os.WriteFile(filepath.Join(folder, name), nil, 0o600), os.Truncate(filepath.Join(folder, name), maxInventoryBytes+1))
+			return errors.Join(os.WriteFile(filepath.Join(folder, name), nil, 0o600), os.Truncate(filepath.Join(folder, name), maxBytes+1))
 		}, "larger than 32 MiB", false},
 		{"a folder that is a link elsewhere", func(folder string) error {
 			return errors.Join(os.Remove(folder), os.Symlink("/etc", folder))

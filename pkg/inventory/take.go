@@ -13,19 +13,18 @@ import (
 	"runtests/pkg/container"
 )
 
-// ErrNoShell is what TakeInventory's error wraps when the image has no /bin/sh: what is
-// installed in it cannot be asked.
+// ErrNoShell is the error of Take for an image without /bin/sh, which cannot be asked.
 var ErrNoShell = errors.New("the image has no shell")
 
 // The bounds of an inventory.
 const (
-	inventoryTimeout = 2 * time.Minute
-	managerTimeout   = 30       // seconds, for one package manager
-	managerBytes     = 2 << 20  // of the output of one
-	inventoryBytes   = 16 << 20 // of the output of all
-	inventoryMemory  = 1 << 30  // bytes, of the container
-	inventoryPids    = 256      // processes, of the container
-	removeTimeout    = time.Minute
+	takeTimeout     = 2 * time.Minute
+	managerTimeout  = 30       // seconds, for one package manager
+	managerBytes    = 2 << 20  // of the output of one package manager
+	outputBytes     = 16 << 20 // of the output of all
+	containerMemory = 1 << 30  // bytes
+	containerPids   = 256      // processes
+	removeTimeout   = time.Minute
 )
 
 // ContainerRunner is what taking an inventory needs of a container engine.
@@ -34,30 +33,44 @@ type ContainerRunner interface {
 	Remove(ctx context.Context, id string) error
 }
 
-// TakeInventory asks the package managers of an image, in one container without a network
-// that is removed afterwards, what is installed. c says the image's ID, and the name and
-// the labels of the container; the rest is set here. A manager that fails is in
-// Inventory.Failed and keeps no other from answering; what an image prints is never trusted.
+// Of returns the inventory of an image: the one in the folder logs, or else a new one, which it
+// saves there. c is as for Take, except that Of chooses the container's name.
+func Of(ctx context.Context, e ContainerRunner, logs string, c container.Container) (Inventory, error) {
+	if known, err := Load(logs, c.Image); err == nil {
+		return known, nil
+	}
+	c.Name = "runtests-inventory-" + strings.ToLower(rand.Text()[:8])
+	taken, err := Take(ctx, e, c)
+	if err != nil {
+		return taken, err
+	}
+	return taken, Save(logs, taken)
+}
+
+// Take asks the package managers of an image which packages are installed, in one container without
+// a network, which it removes. c has the image's ID and the name, the platform and the labels of
+// the container; Take sets the rest. A manager that fails is in Inventory.Failed and does not keep
+// the others from answering. The output of the image is not trusted.
 func Take(ctx context.Context, e ContainerRunner, c container.Container) (Inventory, error) {
-	found, err := takeInventory(ctx, e, c)
+	found, err := take(ctx, e, c)
 	if err != nil {
 		return Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
 	}
 	return found, nil
 }
 
-func takeInventory(ctx context.Context, e ContainerRunner, c container.Container) (found Inventory, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, inventoryTimeout, fmt.Errorf("it took more than %s", inventoryTimeout))
+func take(ctx context.Context, e ContainerRunner, c container.Container) (found Inventory, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, takeTimeout, fmt.Errorf("it took more than %s", takeTimeout))
 	defer cancel()
 	mark := rand.Text()
 	c.Entrypoint = []string{"/bin/sh"}
-	c.Command = []string{"-c", inventoryScript(mark)}
+	c.Command = []string{"-c", allScript(mark)}
 	c.User, c.WorkingDir = "0:0", "/"
 	c.NetworkMode = "none"
-	c.Memory, c.PidsLimit = inventoryMemory, inventoryPids
+	c.Memory, c.PidsLimit = containerMemory, containerPids
 	c.SecurityOpt = []string{"no-new-privileges:true"}
 	c.StopGrace = time.Second
-	output := &boundedBuffer{limit: inventoryBytes}
+	output := &boundedBuffer{limit: outputBytes}
 	exit, err := e.Run(ctx, c, output)
 	if exit.ID != "" {
 		defer func() {
@@ -74,17 +87,18 @@ func takeInventory(ctx context.Context, e ContainerRunner, c container.Container
 	case exit.Stopped:
 		return found, context.Cause(ctx)
 	}
-	found, err = parseInventory(output.Bytes(), mark)
+	found, err = parseOutput(output.Bytes(), mark)
 	found.ImageID, found.Taken = c.Image, time.Now()
 	return found, err
 }
 
-// noShell says that a container could not start since /bin/sh is not there, or cannot be executed.
+// noShell reports whether a container could not start because /bin/sh is missing or cannot be
+// executed.
 func noShell(err error) bool {
 	return errors.Is(err, container.ErrInterpreter) || errors.Is(err, container.ErrStart) && strings.Contains(err.Error(), `"/bin/sh"`)
 }
 
-// boundedBuffer is a buffer that takes no more than its limit.
+// boundedBuffer is a buffer that refuses to hold more than its limit.
 type boundedBuffer struct {
 	bytes.Buffer
 	limit int
@@ -92,7 +106,7 @@ type boundedBuffer struct {
 
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.limit {
-		return 0, fmt.Errorf("it is longer than %d MiB", b.limit>>20)
+		return 0, fmt.Errorf("the list is longer than %d MiB", b.limit>>20)
 	}
 	return b.Buffer.Write(p)
 }

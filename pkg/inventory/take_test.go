@@ -25,10 +25,10 @@ import (
 // from debian:bookworm-slim with Debian's python3-pip, rpm, opam and npm; two packages were
 // made for rpm, three switches for opam, one of them in a project, one of another user, a
 // virtual environment for Python and a package for npm.
-func TestParseInventory(t *testing.T) {
+func TestParseOutput(t *testing.T) {
 	output, err := os.ReadFile("testdata/inventory.txt")
 	imagestest.Must(t, err)
-	inventory, err := parseInventory(output, "MARK")
+	inventory, err := parseOutput(output, "MARK")
 	imagestest.Must(t, err)
 	if len(inventory.Failed) > 0 {
 		t.Errorf("failed: %v", inventory.Failed)
@@ -103,7 +103,7 @@ func TestManagersThatFail(t *testing.T) {
 		fmt.Fprintf(&output, "\nM begin %s\n%s", m.name, ending)
 	}
 	output.WriteString("\nM done\n")
-	inventory, err := parseInventory([]byte(output.String()), "M")
+	inventory, err := parseOutput([]byte(output.String()), "M")
 	imagestest.Must(t, err)
 	want := map[string]string{
 		"apk": "it took more than 30 seconds", "rpm": "it failed with exit status 3",
@@ -112,12 +112,12 @@ func TestManagersThatFail(t *testing.T) {
 	if diff := cmp.Diff(want, inventory.Failed); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if _, err := parseInventory([]byte("usage: app FILE\n"), "M"); err == nil {
+	if _, err := parseOutput([]byte("usage: app FILE\n"), "M"); err == nil {
 		t.Error("what is not an answer was read")
 	}
 }
 
-func FuzzParseInventory(f *testing.F) {
+func FuzzParseOutput(f *testing.F) {
 	output, err := os.ReadFile("testdata/inventory.txt")
 	imagestest.Must(f, err)
 	f.Add(string(output[len(output)-3000:]))
@@ -125,7 +125,7 @@ func FuzzParseInventory(f *testing.F) {
 		f.Add("\nMARK begin " + m.name + "\na.b\t1\tx\n\nMARK end " + m.name + " 0\n\nMARK done\n")
 	}
 	f.Fuzz(func(t *testing.T, output string) {
-		inventory, err := parseInventory([]byte(output), "MARK")
+		inventory, err := parseOutput([]byte(output), "MARK")
 		if err != nil && len(inventory.Packages) > 0 {
 			t.Fatal("an error, and packages")
 		}
@@ -142,9 +142,9 @@ func FuzzParseInventory(f *testing.F) {
 	})
 }
 
-// TestTakeInventory runs the script, on a real engine, in an image whose package managers are
+// TestTake runs the script, on a real engine, in an image whose package managers are
 // some real databases and some programs that behave badly, and that has an entrypoint of its own.
-func TestTakeInventory(t *testing.T) {
+func TestTake(t *testing.T) {
 	needs.Engine(t, t.Name())
 	e, err := engine.Connect(t.Context(), engine.Options{})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
+	"runtests/pkg/transfer"
 )
 
 // openSites reaches production for the deployments that were named, before anything runs, so that
@@ -164,7 +165,7 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 			log.write(action)
 			p.Console.Deploying(d.Name, p.Mask.String(action))
 		},
-		Progress: func(sent deploy.Progress) { p.Console.Transferring(d.Name, sent) },
+		Progress: func(sent transfer.Progress) { p.Console.Transferring(d.Name, sent) },
 	}
 	if p.Rollback {
 		return promoter.Rollback(ctx, site)

@@ -6,7 +6,6 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/diagnose"
 	"runtests/pkg/engine"
-	"runtests/pkg/images"
 	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
@@ -92,7 +91,7 @@ func (l *lab) Packages(ctx context.Context, before, after string) ([]report.Pack
 	var inventories [2]inventory.Inventory
 	for i, id := range []string{before, after} {
 		var err error
-		inventories[i], err = images.Inventory(ctx, l.engine, l.suite.Logs, container.Container{Image: id, Labels: labelsOf(l.run)})
+		inventories[i], err = inventory.Of(ctx, l.engine, l.suite.Logs, container.Container{Image: id, Labels: labelsOf(l.run)})
 		if err != nil {
 			return nil, err
 		}

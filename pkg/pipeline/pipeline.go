@@ -22,6 +22,7 @@ import (
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
+	"runtests/pkg/transfer"
 	"runtests/pkg/worktree"
 )
 
@@ -56,7 +57,7 @@ type Console interface {
 	// Deploying reports the next action of a deployment.
 	Deploying(deployment, action string)
 	// Transferring reports how much of a version has been sent to production.
-	Transferring(deployment string, sent deploy.Progress)
+	Transferring(deployment string, sent transfer.Progress)
 	// Deployed reports how a deployment ended.
 	Deployed(result report.Result)
 	// Print prints the report of a run.

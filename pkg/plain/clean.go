@@ -6,12 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes one line that is safe to show anywhere of a text from anywhere: without
-// terminal escapes (CSI, OSC, DCS and the like, with or without their ends, in
-// their 7-bit forms and as U+0080 to U+009F), without control characters but the
-// tab, without the characters that turn the direction of text around (U+202A to
-// U+202E, U+2066 to U+2069), and valid UTF-8: each broken byte becomes U+FFFD.
-// A line feed becomes a space. Clean of a clean text is the text itself.
+// Clean returns s as one line that is safe to show anywhere. It removes terminal escapes (CSI, OSC, DCS
+// and the like, complete or not, in 7-bit form or as U+0080 to U+009F), control characters other than
+// tabs, and the characters that change the direction of text (U+202A to U+202E, U+2066 to U+2069). A
+// line feed becomes a space, and each byte of invalid UTF-8 becomes U+FFFD. Cleaning twice changes
+// nothing more.
 func Clean(s string) string {
 	if isPlain(s) {
 		return s
@@ -24,7 +23,7 @@ func Clean(s string) string {
 	return line.String()
 }
 
-// isPlain reports whether s is printable ASCII and tabs only, as most lines are.
+// isPlain reports whether s has only printable ASCII and tabs, as most lines do.
 func isPlain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !plainByte(s[i]) {
@@ -36,7 +35,7 @@ func isPlain(s string) bool {
 
 func plainByte(c byte) bool { return c >= ' ' && c < 0x7f || c == '\t' }
 
-// oneLine is the screen of Clean: a single line on which nothing moves.
+// oneLine is the screen of Clean: a single line on which the cursor does not move back.
 type oneLine struct{ *strings.Builder }
 
 func (l oneLine) text(s []byte) { l.Write(s) }
@@ -50,12 +49,12 @@ func (l oneLine) control(c rune) {
 	}
 }
 
-// Cleaner passes on to a terminal what Clean lets through, and line feeds and
-// carriage returns with it. It keeps a few bytes between two writes, whatever is
-// written, and an escape sequence without an end hides no more than its line.
+// Cleaner is a writer that removes from a text for a terminal what Clean removes, other than line feeds
+// and carriage returns. It keeps at most a few bytes between two writes. An unfinished escape sequence
+// hides at most its line.
 type Cleaner struct {
 	w   io.Writer
-	buf []byte // what the current Write lets through
+	buf []byte // the cleaned text of the current Write
 	decoder
 }
 
@@ -66,24 +65,24 @@ func NewCleaner(w io.Writer) *Cleaner {
 	return c
 }
 
-// Write writes to the underlying writer, at once, what of p may be shown. A
-// character or an escape sequence that p leaves unfinished waits for the next
-// Write, or for Flush.
+// Write writes the cleaned p to the underlying writer at once. A character or an escape sequence that p
+// leaves unfinished waits for the next Write or for Flush.
 func (c *Cleaner) Write(p []byte) (int, error) {
 	c.write(p)
-	if err := c.pass(); err != nil {
+	if err := c.flush(); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// Flush says that the text has ended: a character cut off by it is written as U+FFFD.
+// Flush ends the text. It writes each byte of an unfinished character as U+FFFD.
 func (c *Cleaner) Flush() error {
 	c.end()
-	return c.pass()
+	return c.flush()
 }
 
-func (c *Cleaner) pass() error {
+// flush writes the cleaned text to the underlying writer.
+func (c *Cleaner) flush() error {
 	if len(c.buf) == 0 {
 		return nil
 	}
@@ -104,32 +103,32 @@ func (l *liveScreen) control(c rune) {
 	}
 }
 
-// screen is told what a terminal would do with a text.
+// screen receives what a terminal would do with a text.
 type screen interface {
 	text(s []byte)     // show these printable characters, valid UTF-8
-	control(c rune)    // one of the control characters U+0000 to U+001F
+	control(c rune)    // obey a control character, U+0000 to U+001F
 	erase(columns int) // CSI K: 0 from the cursor to the end of the line, 1 up to the cursor, 2 all of it
 }
 
-// decoder reads a text as a terminal does: UTF-8 first, then ECMA-48 control
-// sequences. It differs from one in a single point: a line feed ends any
-// sequence, so that one without an end cannot swallow the rest of a log.
+// decoder reads a text as a terminal does: UTF-8 first, then ECMA-48 control sequences. Unlike a
+// terminal, it ends any sequence at a line feed, so that an unfinished one cannot hide the rest of a
+// log.
 type decoder struct {
 	out   screen
 	state state
 	first rune // the first parameter of the CSI sequence being read; 0: none yet
 
-	part    [utf8.UTFMax]byte // a character of which not all bytes have come
+	part    [utf8.UTFMax]byte // an unfinished character
 	partLen int
 }
 
-// state is what a decoder is in the middle of.
+// state is the state of a decoder: what it is in the middle of.
 type state int
 
 const (
 	ground  state = iota
 	escape        // after ESC
-	inter         // after ESC and intermediate characters: one more ends it
+	inter         // after ESC and intermediate characters: a final character ends it
 	control       // a control sequence: CSI, parameters, intermediates, final character
 	str           // the string of OSC, DCS, SOS, PM or APC
 	strEsc        // ESC inside such a string: ESC \ ends it
@@ -137,17 +136,17 @@ const (
 
 const (
 	esc = 0x1b
-	can = 0x18 // these two
-	sub = 0x1a // cut a sequence short
+	can = 0x18 // CAN and SUB
+	sub = 0x1a // cancel a sequence
 	bel = 0x07
 	st  = 0x9c // string terminator
 )
 
-// write reads p; bytes of an unfinished character wait for more.
+// write reads p. An unfinished character waits for more bytes.
 func (d *decoder) write(p []byte) {
 	for len(p) > 0 {
 		if d.partLen > 0 {
-			p = d.continued(p)
+			p = d.complete(p)
 			continue
 		}
 		if d.state == ground {
@@ -171,8 +170,8 @@ func (d *decoder) write(p []byte) {
 	}
 }
 
-// continued adds the first byte of p to the character in d.part, and returns the rest of p.
-func (d *decoder) continued(p []byte) []byte {
+// complete adds the first byte of p to the character in d.part and returns the rest of p.
+func (d *decoder) complete(p []byte) []byte {
 	d.part[d.partLen] = p[0]
 	d.partLen++
 	if part := d.part[:d.partLen]; utf8.FullRune(part) {
@@ -181,7 +180,7 @@ func (d *decoder) continued(p []byte) []byte {
 	return p[1:]
 }
 
-// release reads the characters in part, broken ones too, but for an unfinished last one.
+// release reads the characters in part, including invalid ones, and keeps an unfinished last one.
 func (d *decoder) release(part []byte) {
 	for len(part) > 0 && utf8.FullRune(part) {
 		r, n := utf8.DecodeRune(part)
@@ -191,7 +190,7 @@ func (d *decoder) release(part []byte) {
 	d.partLen = copy(d.part[:], part)
 }
 
-// end says that nothing more comes: the bytes that wait are broken characters.
+// end ends the text: the bytes of an unfinished character are invalid.
 func (d *decoder) end() {
 	for range d.partLen {
 		d.next(utf8.RuneError)
@@ -223,13 +222,13 @@ func (d *decoder) next(r rune) {
 		if r == bel || r == st {
 			d.state = ground
 		}
-	case strEsc: // ESC ends the string; what follows is a sequence of its own, ST if it is a backslash
+	case strEsc: // ESC ends the string and starts a sequence, which is ST if a backslash follows
 		d.state = escape
 		d.inEscape(r)
 	}
 }
 
-// show takes a character that belongs to no sequence.
+// show reads a character outside of any sequence.
 func (d *decoder) show(r rune) {
 	switch {
 	case r < ' ':
@@ -237,7 +236,7 @@ func (d *decoder) show(r rune) {
 	case r == 0x7f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 	case r >= 0x80 && r <= 0x9f:
 		d.introduce(r - 0x40)
-	case r == 0xfffe || r == 0xffff: // no characters, and neither XML nor YAML may hold them
+	case r == 0xfffe || r == 0xffff: // these are no characters, and not valid in XML or YAML
 		d.show(utf8.RuneError)
 	default:
 		var b [utf8.UTFMax]byte
@@ -245,24 +244,24 @@ func (d *decoder) show(r rune) {
 	}
 }
 
-// inEscape takes a character after ESC.
+// inEscape reads a character after ESC.
 func (d *decoder) inEscape(r rune) {
 	switch {
 	case r < ' ':
-		d.out.control(r) // a terminal obeys it, and reads on
+		d.out.control(r) // a terminal obeys it and goes on with the sequence
 	case r < '0':
 		d.state = inter
 	case r < 0x7f && d.state == escape:
 		d.introduce(r)
 	case r <= 0x7f:
 		d.state = ground
-	default: // no sequence goes on so: it was none
+	default: // this was no sequence
 		d.state = ground
 		d.show(r)
 	}
 }
 
-// introduce starts the sequence that ESC r does.
+// introduce starts the sequence that ESC r introduces.
 func (d *decoder) introduce(r rune) {
 	switch r {
 	case '[':
@@ -274,7 +273,7 @@ func (d *decoder) introduce(r rune) {
 	}
 }
 
-// inControl takes a character of a control sequence.
+// inControl reads a character of a control sequence.
 func (d *decoder) inControl(r rune) {
 	switch {
 	case r < ' ':
@@ -295,7 +294,7 @@ func (d *decoder) inControl(r rune) {
 	}
 }
 
-// eraseMode is the meaning of CSI K's parameter; without one it is 0.
+// eraseMode returns the parameter of CSI K: 0 if it has none.
 func eraseMode(first rune) int {
 	if first == '1' || first == '2' {
 		return int(first - '0')

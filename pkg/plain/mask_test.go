@@ -49,6 +49,43 @@ func TestMaskOfBase64(t *testing.T) {
 	}
 }
 
+func TestMaskCut(t *testing.T) {
+	m := NewMask([]string{"hunter2", "ter2-more", "aaaa"})
+	keep := m.Longest() - 1
+	for text, want := range map[string]int{
+		"":                                  0,
+		"short":                             0,
+		strings.Repeat("-", 100):            100 - keep,
+		strings.Repeat("-", 90) + "hunter2": 97 - keep,
+		strings.Repeat("-", 90) + "hunter2" + strings.Repeat("-", keep-3):      90, // it lies across the place
+		strings.Repeat("-", 90) + "hunter2-more" + strings.Repeat("-", keep-3): 90, // two that overlap
+		strings.Repeat("a", 100): 100 - keep + 3, // nothing else is left to write
+	} {
+		if got := m.Cut(text); got != want {
+			t.Errorf("%q: cut at %d, want %d", text, got, want)
+		}
+	}
+	if got := (Mask{}).Cut("text"); got != 4 {
+		t.Errorf("the zero Mask cuts at %d", got)
+	}
+}
+
+// FuzzMaskCut: what is masked in two parts has no more left of a secret than what is masked as a whole.
+func FuzzMaskCut(f *testing.F) {
+	f.Add("hunter2", "a hunter2 b", "ter2 hunt", "er2")
+	f.Fuzz(func(t *testing.T, secret, begin, end, more string) {
+		if len(secret) < minSecret || strings.ContainsAny(secret+begin+end+more, "*") {
+			t.Skip("a secret that the mask itself is part of")
+		}
+		m := NewMask([]string{secret})
+		begin += secret + end
+		cut := m.Cut(begin)
+		if got := m.String(begin[:cut]) + m.String(begin[cut:]+more); cut > 0 && cut < len(begin) && strings.Contains(got, secret) {
+			t.Errorf("%q is left in %q, cut at %d", secret, got, cut)
+		}
+	})
+}
+
 // Nothing of a secret is left, in any of the forms; what is no part of one stays.
 func FuzzMask(f *testing.F) {
 	f.Add("hunter2", "unter", "a hunter2 b")
@@ -81,7 +118,7 @@ func checkRest(t *testing.T, text, got string) {
 	t.Helper()
 	parts := strings.Split(got, masked)
 	if strings.Contains(text, "*") {
-		return // where the mask is cannot be told
+		return // the place of the mask is not known
 	}
 	if !strings.HasPrefix(text, parts[0]) || !strings.HasSuffix(text, parts[len(parts)-1]) {
 		t.Errorf("%q became %q", text, got)

@@ -8,21 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// What is kept of a log at most, whatever its size. With the default of 40 lines
-// per step MaxTailBytes is never reached: the tail is all the lines asked for.
+// The bounds of a tail, for a log of any size. With the default of 40 lines a step, a tail never reaches
+// MaxTailBytes, so it has all the lines asked for.
 const (
 	MaxLineBytes = 16 << 10 // bytes of the log; a longer line is cut at its start
 	MaxTailBytes = 4 << 20  // bytes of the log; beyond, fewer lines are kept
 	MaxTailLines = 100_000
 )
 
-// Tail is the end of a log, cleaned for a reader (see Clean). What a program drew
-// over with carriage returns, backspaces and erased lines, such as a progress bar,
-// is as a terminal would have left it, if each character is one column wide.
+// Tail is the end of a log, cleaned (see Clean). Text that a program overwrote with carriage returns,
+// backspaces and erased lines, such as a progress bar, is as a terminal would leave it if each
+// character were one column wide.
 type Tail struct {
 	Lines []string `json:"lines,omitempty"`
-	// Cut has, for each of the Lines that is too long to keep, its index and
-	// the number of bytes of the log left out at its start.
+	// Cut has the number of bytes of the log left out at the start of each line that was too long, by
+	// the index in Lines.
 	Cut map[int]int64 `json:"cut,omitempty"`
 }
 
@@ -44,7 +44,7 @@ func (t Tail) Last(n int) Tail {
 	return short
 }
 
-// LastBytes returns the last lines of t that have at most n bytes together, at least one of them.
+// LastBytes returns the last lines of t that have at most n bytes together, but at least one line.
 func (t Tail) LastBytes(n int) Tail {
 	lines := 0
 	for i := len(t.Lines) - 1; i >= 0; i-- {
@@ -56,7 +56,7 @@ func (t Tail) LastBytes(n int) Tail {
 	return t.Last(lines)
 }
 
-// SetCut notes that so many bytes of the log are left out at the start of a line.
+// SetCut records the number of bytes of the log left out at the start of a line.
 func (t *Tail) SetCut(line int, bytes int64) {
 	if t.Cut == nil {
 		t.Cut = map[int]int64{}
@@ -64,18 +64,17 @@ func (t *Tail) SetCut(line int, bytes int64) {
 	t.Cut[line] = bytes
 }
 
-// span is where a line is in a log, without its line feed.
+// span is the position of a line in a log, without its line feed.
 type span struct{ start, end int64 }
 
-// kept is the part of the line that is kept.
+// kept returns the part of the line that a tail keeps.
 func (s span) kept() span { return span{max(s.start, s.end-MaxLineBytes), s.end} }
 
 func (s span) size() int64 { return s.end - s.start }
 
-// ReadTail returns the last lines of the log f, which is size bytes long. It
-// reads from the end, and as far back as the lines reach. Its memory is bounded
-// by the constants above: a line of 1 GB is read whole, but never held whole. A
-// last line without a line feed is a line.
+// ReadTail returns the last lines of the log f, which has size bytes. It reads backwards from the end,
+// as far as the lines reach. The constants above bound its memory: it never holds a line of 1 GB
+// whole. A last line without a line feed counts.
 func ReadTail(f io.ReaderAt, size int64, lines int) (Tail, error) {
 	spans, err := lastSpans(f, size, min(lines, MaxTailLines))
 	if err != nil {
@@ -97,7 +96,7 @@ func ReadTail(f io.ReaderAt, size int64, lines int) (Tail, error) {
 	return tail, nil
 }
 
-// lastSpans finds the last lines of f, at most n, and not more than MaxTailBytes of what is kept of them.
+// lastSpans returns the last lines of f: at most n, and at most MaxTailBytes of their kept parts.
 func lastSpans(f io.ReaderAt, size int64, n int) ([]span, error) {
 	if size == 0 || n <= 0 {
 		return nil, nil
@@ -106,7 +105,7 @@ func lastSpans(f io.ReaderAt, size int64, n int) ([]span, error) {
 	end := size
 	if block, err := log.before(size); err != nil {
 		return nil, err
-	} else if block[len(block)-1] == '\n' { // it ends the last line, and begins none
+	} else if block[len(block)-1] == '\n' { // it ends the last line and starts none
 		end--
 	}
 	var spans []span
@@ -128,18 +127,18 @@ func lastSpans(f io.ReaderAt, size int64, n int) ([]span, error) {
 	return spans, nil
 }
 
-// blockSize is how much of a log is read at once when looking for lines.
+// blockSize is how many bytes of a log are read at once to find lines.
 const blockSize = 64 << 10
 
-// blocks reads a log backwards; it holds the block read last.
+// blocks reads a log backwards. It holds the block that was read last.
 type blocks struct {
 	f    io.ReaderAt
 	buf  []byte
-	from int64 // where the block held begins
-	to   int64 // and ends
+	from int64 // where the block starts in the log
+	to   int64 // where it ends
 }
 
-// before returns some of the bytes that end at end: at least one if end is not 0.
+// before returns some of the bytes before end, at least one if end is not 0.
 func (b *blocks) before(end int64) ([]byte, error) {
 	if end <= b.from || end > b.to {
 		b.from, b.to = max(0, end-int64(len(b.buf))), end
@@ -150,7 +149,7 @@ func (b *blocks) before(end int64) ([]byte, error) {
 	return b.buf[:end-b.from], nil
 }
 
-// lineStart returns where the line that ends at end begins.
+// lineStart returns the start of the line that ends at end.
 func (b *blocks) lineStart(end int64) (int64, error) {
 	for end > 0 {
 		block, err := b.before(end)
@@ -165,7 +164,7 @@ func (b *blocks) lineStart(end int64) (int64, error) {
 	return 0, nil
 }
 
-// readFull fills p from f at off. A log that ends before is an error: it was shortened under the reader.
+// readFull fills p from f at off. It fails if the log ends before that, because it was shortened.
 func readFull(f io.ReaderAt, p []byte, off int64) error {
 	n, err := f.ReadAt(p, off)
 	if n == len(p) {
@@ -177,7 +176,7 @@ func readFull(f io.ReaderAt, p []byte, off int64) error {
 	return err
 }
 
-// wholeCharacters leaves out the rest of a character at the start of raw, whose first bytes were cut off.
+// wholeCharacters returns raw without the rest of a character that was cut at its start.
 func wholeCharacters(raw []byte) []byte {
 	i := 0
 	for i < min(utf8.UTFMax-1, len(raw)) && !utf8.RuneStart(raw[i]) {
@@ -186,7 +185,7 @@ func wholeCharacters(raw []byte) []byte {
 	return raw[i:]
 }
 
-// asShown is a line of a log as a terminal would have left it.
+// asShown returns a line of a log as a terminal would leave it.
 func asShown(raw []byte) string {
 	raw = bytes.TrimRight(raw, "\r")
 	if bytes.IndexByte(raw, '\r') < 0 && bytes.IndexByte(raw, '\b') < 0 {
@@ -199,7 +198,7 @@ func asShown(raw []byte) string {
 	return string(line.shown)
 }
 
-// cells is the screen of one line on which text may be drawn over text.
+// cells is a screen of one line on which text can overwrite text.
 type cells struct {
 	shown  []rune
 	cursor int

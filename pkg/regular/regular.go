@@ -1,5 +1,5 @@
-// Package regular opens and reads regular files that a stranger could have put there: a pipe or a
-// device of that name hangs nobody, and no file is read beyond a bound.
+// Package regular opens and reads regular files that a stranger may have put there. It does not wait for
+// a pipe or a device of that name, and reads no file beyond a bound.
 package regular
 
 import (
@@ -14,17 +14,15 @@ import (
 // ErrNot is the error for something that is not a regular file: a folder, a pipe, a device.
 var ErrNot = errors.New("not a regular file")
 
-// Open opens a regular file for reading (ErrNot). If path itself is a link, Open follows it: see
-// OpenNoFollow.
+// Open opens a regular file for reading. It follows links, and fails with ErrNot for anything else.
 func Open(path string) (*os.File, error) { return open(os.OpenFile, path, 0) }
 
-// OpenNoFollow opens a regular file for reading (ErrNot). If path itself is a link, it fails.
+// OpenNoFollow is like Open, but it fails if path itself is a link.
 func OpenNoFollow(path string) (*os.File, error) { return open(os.OpenFile, path, syscall.O_NOFOLLOW) }
 
-// OpenIn opens a regular file below root for reading (ErrNot). If name itself is a link, it fails;
-// a link on the way there cannot lead out of root.
+// OpenIn is like OpenNoFollow for a file below root. A link in a folder's place cannot lead out of root.
 func OpenIn(root *os.Root, name string) (*os.File, error) {
-	named, err := root.Lstat(name) // os.Root follows a link inside of it also with O_NOFOLLOW
+	named, err := root.Lstat(name) // os.Root follows a link to a file below it even with O_NOFOLLOW
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +40,9 @@ func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return file, nil
 }
 
+// open opens a regular file by openFile, without waiting.
 func open(openFile func(string, int, fs.FileMode) (*os.File, error), name string, flags int) (*os.File, error) {
-	file, err := openFile(name, os.O_RDONLY|syscall.O_NONBLOCK|flags, 0) // NONBLOCK: a pipe does not wait for its writer
+	file, err := openFile(name, os.O_RDONLY|syscall.O_NONBLOCK|flags, 0) // NONBLOCK: do not wait for the writer of a pipe
 	if err != nil {
 		return nil, err
 	}
@@ -57,25 +56,25 @@ func open(openFile func(string, int, fs.FileMode) (*os.File, error), name string
 	return file, nil
 }
 
-// Read reads a file as Open opens it. It fails if the file has more than limit bytes.
+// Read opens a file as Open does and reads it. It fails if the file has more than limit bytes.
 func Read(path string, limit int64) ([]byte, error) { return read(limit)(Open(path)) }
 
-// ReadNoFollow reads a file as OpenNoFollow opens it. It fails if the file has more than limit bytes.
+// ReadNoFollow is like Read, but opens the file as OpenNoFollow does.
 func ReadNoFollow(path string, limit int64) ([]byte, error) { return read(limit)(OpenNoFollow(path)) }
 
-// ReadIn reads a file as OpenIn opens it. It fails if the file has more than limit bytes.
+// ReadIn is like Read, but opens the file as OpenIn does.
 func ReadIn(root *os.Root, name string, limit int64) ([]byte, error) {
 	return read(limit)(OpenIn(root, name))
 }
 
-// read returns a function that reads an opened file and closes it.
+// read returns a function that reads and closes an opened file.
 func read(limit int64) func(*os.File, error) ([]byte, error) {
 	return func(file *os.File, err error) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
 		defer file.Close()
-		data, err := io.ReadAll(io.LimitReader(file, limit+1)) // it may grow meanwhile: its size now is no bound
+		data, err := io.ReadAll(io.LimitReader(file, limit+1)) // the file may grow meanwhile, so its size is no bound
 		if err == nil && int64(len(data)) > limit {
 			err = fmt.Errorf("%s: larger than %s", file.Name(), sizeText(limit))
 		}
@@ -86,6 +85,7 @@ func read(limit int64) func(*os.File, error) ([]byte, error) {
 	}
 }
 
+// sizeText returns a size in the largest unit that it is a multiple of.
 func sizeText(bytes int64) string {
 	switch {
 	case bytes%(1<<20) == 0:

@@ -16,20 +16,19 @@ import (
 	"runtests/pkg/report"
 )
 
-// historyRuns is how many runs WriteHistory shows of a step.
+// historyRuns is how many runs of a step WriteHistory shows.
 const historyRuns = 20
 
-// minuteLayout is how a moment is shown to a person where a line has many.
+// minuteLayout is the layout of a time where lines are long.
 const minuteLayout = "2006-01-02 15:04"
 
-// WriteHistory writes the history of the steps that pattern names, a line each: how the
-// last runs ended, the newest on the right, since when the step fails or when it last
-// did, and how long it usually takes. A pattern is the name of a step or of a test, or
-// a glob over either; an empty one names all the steps that the suite had when it was last
-// run. Of a single step it tells of each of these runs. The error wraps ErrNoRun when no run had such a step.
+// WriteHistory writes a line for each step that matches pattern (see history.History.Named): the
+// outcomes in the last runs, the newest on the right, since when the step fails or when it last failed,
+// and how long it usually takes. If pattern matches a single step, WriteHistory adds a line for each of
+// its runs. The error wraps history.ErrNoRun if no run had such a step.
 func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) error {
 	if len(h.Runs) == 0 {
-		return hint.Wrap(fmt.Errorf("find a run in %s: %w", logs, history.ErrNoRun), "nothing was run yet: start with runtests run")
+		return hint.Errorf("nothing has been run yet: start with runtests run", "find a run in %s: %w", logs, history.ErrNoRun)
 	}
 	names, err := h.Named(pattern)
 	if err != nil {
@@ -39,12 +38,12 @@ func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) 
 	out := textWriter{Writer: bufio.NewWriter(w)}
 	out.historyLines(h, last)
 	if pattern != "" && len(last) == 1 {
-		out.historyOf(logs, h, last[0].name)
+		out.historyOfStep(logs, h, last[0].name)
 	}
 	return out.Flush()
 }
 
-// historyLine is the history of a step in words.
+// historyLine is the history of a step, in columns.
 type historyLine struct{ name, letters, failure, usual string }
 
 func (t textWriter) historyLines(h *history.History, steps []lastStep) {
@@ -58,7 +57,7 @@ func (t textWriter) historyLines(h *history.History, steps []lastStep) {
 		lines = append(lines, line)
 	}
 	first, newest := runs[len(runs)-1].Started, runs[0].Started
-	t.lines(fmt.Sprintf("%s, %s to %s, the newest on the right", report.Count(int64(len(runs)), "run"), first.Format(report.TimeLayout), newest.Format(report.TimeLayout)), "")
+	t.lines(fmt.Sprintf("%s, %s to %s, newest on the right", report.Count(int64(len(runs)), "run"), first.Format(report.TimeLayout), newest.Format(report.TimeLayout)), "")
 	for _, line := range lines {
 		text := pad(line.name, names) + "  " + line.letters + "  " + pad(line.failure, failures) + "  " + line.usual
 		t.lines(strings.TrimRight(text, " "))
@@ -66,11 +65,12 @@ func (t textWriter) historyLines(h *history.History, steps []lastStep) {
 	t.lines("", legendText())
 }
 
+// pad appends spaces to text up to the width.
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(width-runewidth.StringWidth(text), 0))
 }
 
-// legendText says what the letters mean.
+// legendText returns what the letters mean.
 func legendText() string {
 	var keys []string
 	for _, key := range legend() {
@@ -94,7 +94,7 @@ func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine 
 	past := h.Step(step.Name)
 	switch {
 	case past.Failing != nil:
-		line.failure = fmt.Sprintf("fails since %s (%s)", past.Failing.Since.Format(minuteLayout), report.Count(int64(past.Failing.Runs), "run"))
+		line.failure = fmt.Sprintf("failing since %s (%s)", past.Failing.Since.Format(minuteLayout), report.Count(int64(past.Failing.Runs), "run"))
 	case past.LastFailed.IsZero():
 		line.failure = "never failed"
 	default:
@@ -103,25 +103,25 @@ func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine 
 	if middle, _, known := report.Usual(past.Passes); known {
 		line.usual = "usually " + report.Duration(middle).String()
 	} else if len(past.Passes) > 0 {
-		line.usual = "lately " + report.Duration(past.Passes[0]).String()
+		line.usual = "last took " + report.Duration(past.Passes[0]).String()
 	}
 	return line
 }
 
-// historyOf tells of each of the last runs of one step, the newest first, with the
-// reason and the log of what did not pass.
-func (t textWriter) historyOf(logs string, h *history.History, name string) {
+// historyOfStep writes a line for each of the last runs of one step, the newest first, with the reason
+// and the log if the step did not pass.
+func (t textWriter) historyOfStep(logs string, h *history.History, name string) {
 	t.lines("")
-	told := 0
+	shown := 0
 	for i := range h.Runs {
-		if told == historyRuns {
+		if shown == historyRuns {
 			return
 		}
 		j := slices.IndexFunc(h.Runs[i].Steps, func(step history.PastStep) bool { return step.Name == name })
 		if j < 0 {
 			continue
 		}
-		told++
+		shown++
 		t.pastLine(logs, h, i, j)
 	}
 }

@@ -14,13 +14,13 @@ import (
 //go:embed parts.html page.html mail.html index.html log.html
 var pages embed.FS
 
-// style is the style of every page.
+// style is the style sheet of every page.
 //
 //go:embed style.css
 var style string
 
-// templates are the pages and the mail; what they show comes from a view. They are
-// parsed when the first is written: not every command writes one.
+// templates returns the templates of the pages and of the mail. They are parsed when they are first
+// needed, because not every command writes one.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"style":  func() template.CSS { return template.CSS(style) },
@@ -28,25 +28,24 @@ var templates = sync.OnceValue(func() *template.Template {
 	}).ParseFS(pages, "*.html"))
 })
 
-// policy is a page's Content-Security-Policy: nothing from anywhere, no script, and no
-// other style than the page's own.
+// policy is the Content-Security-Policy of a page: nothing is loaded, no script runs, and only the
+// page's own style applies.
 var policy = "default-src 'none'; style-src 'sha256-" + hash(style) + "'; base-uri 'none'; form-action 'none'"
 
-// hash is the hash of a text as a policy names it.
+// hash returns the hash of a text as a policy names it.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// HTML writes r as a page: no script, no image, nothing from elsewhere; its links lead
-// to the files beside it. It is wide or narrow as its window is, light or dark as its
-// reader likes it.
+// HTML writes r as a page without scripts, images or anything from elsewhere. Its links lead to the
+// files beside it. It adapts to the width of the window and to the reader's choice of light or dark.
 func HTML(w io.Writer, r *report.Run) error {
 	return templates().ExecuteTemplate(w, "page.html", newView(r))
 }
 
-// MailHTML writes r as the HTML part of a mail: one column, every style in the element
-// that it is for, as mail programs drop all others.
+// MailHTML writes r as the HTML part of a mail: one column, with each style in its element, because mail
+// programs drop style sheets.
 func MailHTML(w io.Writer, r *report.Run) error {
 	return templates().ExecuteTemplate(w, "mail.html", newView(r))
 }

@@ -7,13 +7,13 @@ import (
 	"runtests/pkg/report"
 )
 
-// shortID is an image's ID as the docker command shows it.
+// shortID returns the first 12 digits of an image's ID or of a commit, as docker and git show them.
 func shortID(id string) string {
 	id = plain.Clean(strings.TrimPrefix(id, "sha256:"))
 	return id[:min(12, len(id))]
 }
 
-// currentSince says that nothing was to be done; empty when something was.
+// currentSince returns since when an image is current, or "" if something was done.
 func currentSince(step *report.Result) string {
 	if step.Build == nil || !step.Build.Current {
 		return ""
@@ -21,7 +21,7 @@ func currentSince(step *report.Result) string {
 	return "current since " + step.Build.Built.Format(report.TimeLayout)
 }
 
-// imageLine is a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB more than before".
+// imageLine returns a built image in one line: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before".
 func imageLine(step *report.Result) string {
 	b := step.Build
 	if b == nil || step.ImageID == "" {
@@ -34,16 +34,16 @@ func imageLine(step *report.Result) string {
 	switch grown := b.Size - b.PreviousSize; {
 	case b.Size <= 0 || b.PreviousSize <= 0 || b.Current:
 	case grown > 0:
-		line += ", " + report.Size(grown) + " more than before"
+		line += ", " + report.Size(grown) + " larger than before"
 	case grown < 0:
-		line += ", " + report.Size(-grown) + " less than before"
+		line += ", " + report.Size(-grown) + " smaller than before"
 	default:
-		line += ", as before"
+		line += ", same size as before"
 	}
 	return line
 }
 
-// whyLine is why an image was built.
+// whyLine returns why an image was built.
 func whyLine(step *report.Result) string {
 	if step.Build == nil || step.Build.Current {
 		return ""
@@ -51,7 +51,7 @@ func whyLine(step *report.Result) string {
 	return plain.Clean(step.Build.Why)
 }
 
-// diskLine is the engine's disk in one line: "74GB free of 252GB, 1.2GB less than before".
+// diskLine returns the engine's disk in one line: "74GB free of 252GB where the engine keeps images, 1.2GB less than before the run".
 func diskLine(d report.Disk) string {
 	if d.Total == 0 {
 		return ""
@@ -67,7 +67,7 @@ func diskLine(d report.Disk) string {
 	return line
 }
 
-// deployedLine is a deployment in one line: "prod.example.org runs 2026-11-22T03-00-04, outage 0.4s, …".
+// deployedLine returns a deployment in one line: "prod.example.org runs 2026-11-22T03-00-04, outage 0.4s, …".
 func deployedLine(step *report.Result) string {
 	d := step.Deployment
 	if d == nil || d.Release == "" {
@@ -90,7 +90,7 @@ func deployedLine(step *report.Result) string {
 		line += ", " + report.Size(d.Bytes) + " sent"
 	}
 	if d.Before != "" {
-		line += ", before " + d.Before
+		line += ", previously " + d.Before
 	}
 	return plain.Clean(strings.TrimSpace(line))
 }

@@ -11,8 +11,8 @@ import (
 	"runtests/pkg/report"
 )
 
-// The elements of JUnit's XML, as Jenkins reads it: the schema of its xunit plugin
-// (junit-10.xsd) is the strictest description of that there is.
+// The elements of JUnit's XML as Jenkins reads it. The schema of its xunit plugin (junit-10.xsd) is the
+// strictest description of the format.
 type (
 	junitSuites struct {
 		XMLName  xml.Name `xml:"testsuites"`
@@ -31,7 +31,7 @@ type (
 		Errors     int             `xml:"errors,attr"`
 		Skipped    int             `xml:"skipped,attr"`
 		Time       seconds         `xml:"time,attr"`
-		Timestamp  string          `xml:"timestamp,attr"` // without a zone, as the format wants it: the local time of the launch
+		Timestamp  string          `xml:"timestamp,attr"` // the local time of the launch; the format has no time zone
 		Hostname   string          `xml:"hostname,attr"`
 		ID         string          `xml:"id,attr"`
 		Properties []junitProperty `xml:"properties>property"`
@@ -58,16 +58,16 @@ type (
 	}
 )
 
-// seconds is a duration as JUnit has it: to the millisecond, without thousands separators.
+// seconds is a duration in seconds, to the millisecond.
 type seconds time.Duration
 
-// MarshalText writes the number of seconds.
+// MarshalText returns the number of seconds.
 func (s seconds) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%.3f", max(time.Duration(s), 0).Seconds()), nil
 }
 
-// JUnit writes r for other programs: one testsuite with a testcase per step. What
-// failed or took too long is a failure; what could not be carried out is an error.
+// JUnit writes r as JUnit's XML: one testsuite with a testcase for each step. A step that failed or
+// timed out is a failure. Any other that did not pass is an error.
 func JUnit(w io.Writer, r *report.Run) error {
 	suite := junitSuite{
 		Name:      plain.Clean(r.Suite),
@@ -116,7 +116,7 @@ func JUnit(w io.Writer, r *report.Run) error {
 	return err
 }
 
-// elapsed is how long r took; of a run without an end, how long its steps took.
+// elapsed returns how long r took, or its steps if r has no end.
 func elapsed(r *report.Run) time.Duration {
 	if !r.Finished.IsZero() {
 		return r.Finished.Sub(r.Started)
@@ -151,7 +151,7 @@ func newJUnitCase(r *report.Run, step *report.Result) junitCase {
 	return c
 }
 
-// details are the facts about a step that are not its output, a line each.
+// details returns the facts about a step other than its output, a line each.
 func details(v stepView) string {
 	var s strings.Builder
 	if v.Trend != "" {
@@ -181,7 +181,7 @@ func details(v stepView) string {
 	return s.String()
 }
 
-// tailText is the end of a step's output in one text.
+// tailText returns the end of a step's output.
 func tailText(v stepView) string {
 	var s strings.Builder
 	for _, line := range v.Tail {

@@ -7,8 +7,8 @@ import (
 	"runtests/pkg/report"
 )
 
-// relative is a link to a file of the folder that the page is in. Whatever the name
-// holds, it leads to no other place; an empty name gives no link.
+// relative returns a link to a file in the folder of the page, or "" if name is empty. No name leads
+// anywhere else.
 func relative(name string) string {
 	if name == "" || name == "." || name == ".." {
 		return ""
@@ -16,16 +16,16 @@ func relative(name string) string {
 	return "./" + url.PathEscape(name)
 }
 
-// anchor names, in a run's page, its step of that index.
+// anchor returns the anchor, in a run's page, of the step of that index.
 func anchor(step int) string { return "s" + strconv.Itoa(step) }
 
-// stepCommit is the commit of a test's directory in words.
+// stepCommit returns the commit of a test's directory in words.
 func stepCommit(step *report.Result) string {
 	switch {
 	case step.Commit == "":
 		return ""
 	case step.Dirty:
-		return shortID(step.Commit) + ", with changes of its own"
+		return shortID(step.Commit) + ", with uncommitted changes"
 	}
 	return shortID(step.Commit)
 }

@@ -10,21 +10,21 @@ import (
 	"runtests/pkg/report"
 )
 
-// What is shown of logs beside the tails of the report.
+// The bounds of log pages.
 const (
-	maxLogPages     = 50        // pages in a run: those of the failures that are new come first
-	maxLogPageLines = 1000      // lines of a log's end
-	maxLogPageBytes = 512 << 10 // bytes of them; the lines nearest to the end are shown
+	maxLogPages     = 50        // pages in a run; new failures come first
+	maxLogPageLines = 1000      // lines from the end of a log
+	maxLogPageBytes = 512 << 10 // bytes of these lines; the page shows those nearest to the end
 )
 
-// logView is the end of a log in a person's words, cleaned.
+// logView is the end of a log in words, cleaned.
 type logView struct {
 	Step, When, Outcome, Reason string
 
-	Anchor string // of the step in the run's report
+	Anchor string // the step's anchor in the run's report
 	Title  string // "the last 1,000 of 18,204 lines"
-	Whole  string // link to the log
-	Size   string // of it
+	Whole  string // a link to the log
+	Size   string // of the log
 	Lines  []numberedLine
 }
 
@@ -33,9 +33,8 @@ type numberedLine struct {
 	lineView
 }
 
-// WriteLogPages writes, for the steps of r that did not pass, a page with more of the
-// end of the log than the report has, where there is more, and names it in their Log.
-// It shows what mask lets through.
+// WriteLogPages writes a page for each step of r that did not pass and has more log lines than the
+// report shows. It masks secrets, and sets the step's Log.Page.
 func WriteLogPages(f *history.Folder, r *report.Run, mask plain.Mask) error {
 	var steps []int
 	for i := range r.Steps {
@@ -48,7 +47,7 @@ func WriteLogPages(f *history.Folder, r *report.Run, mask plain.Mask) error {
 	var errs []error
 	for _, i := range steps[:min(len(steps), maxLogPages)] {
 		if err := writeLogPage(f, r, i, mask); err != nil {
-			errs = append(errs, fmt.Errorf("show the log of %s: %w", r.Steps[i].Name, err))
+			errs = append(errs, fmt.Errorf("write the log page of %s: %w", r.Steps[i].Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -73,7 +72,7 @@ func writeLogPage(f *history.Folder, r *report.Run, i int, mask plain.Mask) erro
 	return nil
 }
 
-// endOf reads the end of a log of the folder, and how many bytes it has.
+// endOf returns the end of a log of the folder, and the size of the log in bytes.
 func endOf(f *history.Folder, log string) (plain.Tail, int64, error) {
 	file, err := f.OpenLog(log)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"runtests/pkg/report/reporttest"
 )
 
-// readHistory returns the history of the runs in logs before one of them, or of all.
+// readHistory returns the history of the runs in logs before a run, or of all.
 func readHistory(t testing.TB, logs, before string) *history.History {
 	t.Helper()
 	h, err := history.ReadHistory(logs, before)
@@ -31,7 +31,7 @@ func readHistory(t testing.TB, logs, before string) *history.History {
 	return h
 }
 
-// runsPage is the page of the runs in logs.
+// runsPage returns the page of the runs in logs.
 func runsPage(t testing.TB, logs string) string {
 	t.Helper()
 	var page bytes.Buffer
@@ -59,8 +59,8 @@ func compareGolden(t *testing.T, name, got string) {
 	}
 }
 
-// told are nights of a suite as they would have been told each morning.
-func told(t testing.TB, stories ...string) (logs string) {
+// concluded returns the logs of reporttest.Nights, each run compared with those before it.
+func concluded(t testing.TB, stories ...string) (logs string) {
 	t.Helper()
 	logs, runs := reporttest.Nights(t, stories...)
 	for _, run := range runs {
@@ -77,14 +77,14 @@ func told(t testing.TB, stories ...string) (logs string) {
 }
 
 func TestRunsPage(t *testing.T) {
-	compareGolden(t, "runs.html", runsPage(t, told(t,
+	compareGolden(t, "runs.html", runsPage(t, concluded(t,
 		"a:p b:p c:p d:p gone:p", "a:p b:F c:T d:B gone:p", "a:p b:F c:p d:I gone:p", "partial b:F", "a:F b:F c:X d: new:p")))
-	compareGolden(t, "runs-green.html", runsPage(t, told(t, "a:p")))
+	compareGolden(t, "runs-green.html", runsPage(t, concluded(t, "a:p")))
 }
 
 // The history as text.
 func TestWriteHistory(t *testing.T) {
-	logs := told(t, "a:p b:p c:p", "a:p b:F c:T", "a:p b:F c:p", "partial b:B", "a:F b:F c:X new:p", "a:p b:F c: new:p", "a:p b:F c:p new:p")
+	logs := concluded(t, "a:p b:p c:p", "a:p b:F c:T", "a:p b:F c:p", "partial b:B", "a:F b:F c:X new:p", "a:p b:F c: new:p", "a:p b:F c:p new:p")
 	var all bytes.Buffer
 	for _, pattern := range []string{"", "b", "?@i"} {
 		if err := WriteHistory(&all, logs, readHistory(t, logs, ""), pattern); err != nil {
@@ -100,7 +100,7 @@ func TestWriteHistory(t *testing.T) {
 	}
 }
 
-// Whatever is in the records, the pages act on nothing and lead nowhere else.
+// Whatever the records hold, the pages run nothing and lead nowhere else.
 func TestPagesOfHostileRuns(t *testing.T) {
 	logs := t.TempDir()
 	evil := reporttest.Hostile()
@@ -134,7 +134,7 @@ func TestPagesOfHostileRuns(t *testing.T) {
 
 // Only the page's own style is let through, and it is what the policy names.
 func TestPolicy(t *testing.T) {
-	page := runsPage(t, told(t, "a:p"))
+	page := runsPage(t, concluded(t, "a:p"))
 	_, rest, _ := strings.Cut(page, "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
 	if want := "style-src &#39;sha256-" + strings.ReplaceAll(hash(style), "+", "&#43;") + "&#39;"; !strings.Contains(page, want) {
@@ -143,7 +143,7 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestWritePage(t *testing.T) {
-	logs := told(t, "a:p", "a:F")
+	logs := concluded(t, "a:p", "a:F")
 	for range 2 { // it replaces its own
 		if err := WritePage(logs, readHistory(t, logs, ""), nil); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package render
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 	"runtests/pkg/report"
 )
 
-// renderings are the formats by name; Formats has their order.
+// renderings has the formats by name. Formats has their order.
 var renderings = map[string]func(io.Writer, *report.Run) error{
 	"text":  Text,
 	"json":  report.Encode,
@@ -25,25 +24,24 @@ func Formats() []string { return []string{"text", "json", "junit", "tap", "html"
 
 // Render writes r in one of Formats.
 func Render(w io.Writer, format string, r *report.Run) error {
-	render, ok := renderings[format]
+	write, ok := renderings[format]
 	if !ok {
-		return hint.Wrap(fmt.Errorf("render a report: no format %q", format), "the formats are "+strings.Join(Formats(), ", "))
+		return hint.Errorf("the formats are "+strings.Join(Formats(), ", "), "render a report: no format %q", format)
 	}
-	return render(w, r)
+	return write(w, r)
 }
 
-// WriteReports writes into a run's folder what people and other programs read: report.txt,
-// report.html and junit.xml.
+// WriteReports writes report.txt, report.html and junit.xml into a run's folder.
 func WriteReports(f *history.Folder, r *report.Run) error {
 	var errs []error
-	for name, render := range map[string]func(io.Writer, *report.Run) error{history.TextFile: Text, history.HTMLFile: HTML, history.JUnitFile: JUnit} {
-		errs = append(errs, f.Replace(name, func(w io.Writer) error { return render(w, r) }))
+	for name, format := range map[string]func(io.Writer, *report.Run) error{history.TextFile: Text, history.HTMLFile: HTML, history.JUnitFile: JUnit} {
+		errs = append(errs, f.Replace(name, func(w io.Writer) error { return format(w, r) }))
 	}
 	return errors.Join(errs...)
 }
 
-// Shorten returns a copy of r of whose tails only the last lines are left, with a
-// note that says so. A run with no longer tail is copied as it is.
+// Shorten returns a copy of r whose tails have only their last lines, with a note that says so. The
+// copy has no note if no tail is longer.
 func Shorten(r *report.Run, lines int) *report.Run {
 	short := *r
 	short.Steps = make([]report.Result, len(r.Steps))
@@ -63,7 +61,7 @@ func Shorten(r *report.Run, lines int) *report.Run {
 
 func shortenedNote(lines int) string {
 	if lines <= 0 {
-		return "To keep this report small, the ends of the logs are left out."
+		return "To keep this report small, the logs are left out."
 	}
-	return "To keep this report small, no more than the last " + report.Count(int64(lines), "line") + " of each log " + isAre(lines) + " shown."
+	return "To keep this report small, each log is cut to its last " + report.Count(int64(lines), "line") + "."
 }

@@ -24,9 +24,9 @@ import (
 	"runtests/pkg/report/reporttest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
-// runs are what the golden files show.
+// runs has the runs that the golden files show.
 var runs = map[string]*report.Run{
 	"sample":      reporttest.Sample(),
 	"running":     reporttest.Running(),
@@ -38,7 +38,7 @@ var runs = map[string]*report.Run{
 	"empty":       {Version: report.Version, Suite: "none", Started: reporttest.Launch, Finished: reporttest.Launch},
 }
 
-// extensions are the golden files' by rendering.
+// extensions has the renderings by the extension of their golden files.
 var extensions = map[string]func(io.Writer, *report.Run) error{
 	".txt":       Text,
 	".json":      report.Encode,
@@ -80,7 +80,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The report that the contract draws, to the letter.
+// The report reads as the contract says, to the letter.
 func TestTextIsAsTheContractDrawsIt(t *testing.T) {
 	two := 2
 	r := reporttest.Sample()
@@ -105,16 +105,16 @@ failed   ecs@specfun-ubuntu-deps   exit status 2 after 12m3s
 
 passed   image specfun-debian-opam   3m10s
   $ docker build -t specfun-debian-opam docker/debian/opam
-  image: 4f8c0d12ab34, 1.03GB, 12.4MB more than before
+  image: 4f8c0d12ab34, 1.03GB, 12.4MB larger than before
   why: built 7 days ago (rebuild: weekly)
-  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added: m4 1.4.19, 1 gone: camlp4 4.02
+  packages: 412, 1 changed: libgmp10 6.2.1 → 6.3.0, 1 added: m4 1.4.19, 1 removed: camlp4 4.02
 `
 	if diff := cmp.Diff(want, rendered(t, Text, r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-// Whatever is in a record, a rendering acts on no terminal.
+// Whatever a record holds, no rendering acts on a terminal.
 func TestRenderingsAreSafe(t *testing.T) {
 	for extension, format := range extensions {
 		if got := rendered(t, format, reporttest.Hostile()); !plaintest.Safe(got, "\t\n") {
@@ -197,7 +197,7 @@ func TestJUnitCounts(t *testing.T) {
 	}
 }
 
-// proved is what prove, perl's consumer of TAP, says of a report.
+// proved returns what prove, perl's consumer of TAP, says about a report.
 func proved(t *testing.T, r *report.Run) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.tap")
@@ -271,7 +271,7 @@ func TestShorten(t *testing.T) {
 	if diff := cmp.Diff(map[int]int64{0: 1 << 30}, short.Steps[7].Log.Tail.Cut); diff != "" {
 		t.Errorf("the cut line: -want +got:\n%s", diff)
 	}
-	if got, want := short.Notes[1:], []string{"To keep this report small, no more than the last 2 lines of each log are shown."}; !slices.Equal(got, want) {
+	if got, want := short.Notes[1:], []string{"To keep this report small, each log is cut to its last 2 lines."}; !slices.Equal(got, want) {
 		t.Errorf("got the notes %q, want %q", got, want)
 	}
 	if none := Shorten(r, 0); none.Steps[3].Log.Tail.Lines != nil || len(none.Notes) != 2 {

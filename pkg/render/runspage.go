@@ -21,26 +21,26 @@ import (
 	"runtests/pkg/report"
 )
 
-// indexPage is, in a suite's logs folder, the page of its runs.
+// indexPage is the page of the runs in a suite's logs folder.
 const indexPage = "index.html"
 
-// What the page of the runs shows at most. What is left out is counted on it.
+// The bounds of the page of the runs. The page says how much it leaves out.
 const (
 	maxColumns   = 30  // runs
-	maxRows      = 200 // steps; those that failed come first
-	maxCards     = 12  // current failures with what to know of them
-	maxOpenCards = 3   // of them with their tails to be seen at once
+	maxRows      = 200 // steps; failures come first
+	maxCards     = 12  // current failures with details
+	maxOpenCards = 3   // cards with an open tail
 	maxCardLines = 12  // lines of a tail
-	maxCardLine  = 300 // bytes of such a line: its end
+	maxCardLine  = 300 // bytes from the end of such a line
 	maxOpened    = 10  // records that are read for the current failures
 )
 
-// indexView is the page of the runs in a person's words, cleaned.
+// indexView is the page of the runs in words, cleaned.
 type indexView struct {
 	Suite, Subject, Changes, Headline, Program string
 
-	Latest    string // link to the report of the latest run
-	Logs      string // the folder
+	Latest    string // a link to the report of the latest run
+	Logs      string // the logs folder
 	Failing   int
 	Cards     []cardView
 	More      []moreView
@@ -50,15 +50,15 @@ type indexView struct {
 	Legend    []cellView
 	Columns   []columnView
 	Rows      []rowView
-	Others    string // what is said of the steps without a row
+	Others    string // how many steps have no row
 }
 
 // cardView is a current failure.
 type cardView struct {
 	stepView
-	Report  string // link to it in the run's report
+	Report  string // a link to the step in the run's report
 	Caption string // "The last 12 lines"
-	Open    bool   // its tail is shown
+	Open    bool   // the tail is open
 }
 
 // moreView is a current failure without a card.
@@ -68,14 +68,14 @@ type columnView struct {
 	Link  string // to the run's report
 	Title string
 	Day   string
-	Month string // "Nov" where it begins
+	Month string // "Nov", in the first column of the month
 }
 
 type rowView struct {
-	Name, On string // "ecs" and "@debian"; the name of an image alone
+	Name, On string // "ecs" and "@debian"; On is empty for an image
 	Link     string
 	Usual    string
-	Line     string // the path of its durations; empty when there are less than two
+	Line     string // the path of a line through the durations; empty if there are less than two
 	LineText string // the same in words
 	Cells    []cellView
 }
@@ -83,15 +83,15 @@ type rowView struct {
 type cellView struct {
 	Letter string
 	Class  string
-	Title  string // how long it took
-	Word   string // in the legend
-	Link   string // to the step in the run's report; of one that did not pass
+	Title  string // the duration
+	Word   string // the meaning, in the legend
+	Link   string // to the step in the run's report, if the step did not pass
 }
 
-// WritePage writes the page of the runs in the folder logs, atomically: index.html. Ended
-// is the run that has just ended. A file of that name that is not such a page is left alone.
+// WritePage atomically writes the page of the runs, index.html, into the folder logs. ended is the run
+// that has just ended. WritePage fails if a file of that name is not such a page.
 func WritePage(logs string, h *history.History, ended *report.Run) error {
-	if err := isPage(filepath.Join(logs, indexPage)); err != nil {
+	if err := checkReplaceable(filepath.Join(logs, indexPage)); err != nil {
 		return fmt.Errorf("write the page of the runs: %w", err)
 	}
 	var page bytes.Buffer
@@ -104,13 +104,13 @@ func WritePage(logs string, h *history.History, ended *report.Run) error {
 	return nil
 }
 
-// pageMark is in the head of each page of ours.
+// pageMark is in the head of each page of runtests.
 const pageMark = `<meta name="generator" content="runtests">`
 
-// isPage says that a file may be replaced: it is one of our pages, or not there.
-func isPage(path string) error {
+// checkReplaceable returns an error unless the file is missing or a page of runtests.
+func checkReplaceable(path string) error {
 	file, err := regular.OpenNoFollow(path)
-	foreign := hint.Wrap(fmt.Errorf("%s: not a page of runtests", path), "move it away: runtests keeps a page of that name")
+	foreign := hint.Errorf("move it away: runtests writes a page of that name", "%s: not a page of runtests", path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
@@ -130,8 +130,8 @@ func isPage(path string) error {
 	return nil
 }
 
-// RunsPage writes the page of the runs of h in the folder logs. Latest need not be read
-// when it is the newest of them.
+// RunsPage writes the page of the runs of h, which are in the folder logs. latest saves reading the
+// newest run; it may be nil or another run.
 func RunsPage(w io.Writer, logs string, h *history.History, latest *report.Run) error {
 	if len(h.Runs) == 0 {
 		return fmt.Errorf("write the page of the runs: %w", history.ErrNoRun)
@@ -170,13 +170,13 @@ func newIndexView(logs string, h *history.History, latest *report.Run) indexView
 	return v
 }
 
-// lastStep is where a step was when it was last to run.
+// lastStep is a step in the last run that had it.
 type lastStep struct {
 	name      string
-	run, step int // indices
+	run, step int // the index in History.Runs, and in Past.Steps
 }
 
-// lastOf finds the steps of these names.
+// lastOf returns the steps of these names, each in the last run that had it.
 func lastOf(h *history.History, names []string) []lastStep {
 	wanted := map[string]bool{}
 	for _, name := range names {
@@ -203,12 +203,12 @@ func runLink(id string) string { return "./" + id + "/" + history.HTMLFile }
 
 func stepLink(id string, step int) string { return runLink(id) + "#" + anchor(step) }
 
-// addFailures shows what did not pass when it was last run, with all that its record says.
+// addFailures adds the steps that did not pass in the last run that had them.
 func (v *indexView) addFailures(logs string, h *history.History, last []lastStep, latest *report.Run) {
 	records := map[int]*report.Run{0: latest}
 	record := func(run int) *report.Run {
 		if _, ok := records[run]; !ok && len(records) < maxOpened {
-			records[run], _ = history.OpenFolder(filepath.Join(logs, h.Runs[run].ID)) // nil: its steps get no card
+			records[run], _ = history.OpenFolder(filepath.Join(logs, h.Runs[run].ID)) // nil on error: its steps get no card
 		}
 		return records[run]
 	}
@@ -227,11 +227,11 @@ func (v *indexView) addFailures(logs string, h *history.History, last []lastStep
 			Link:    stepLink(h.Runs[at.run].ID, at.step),
 		})
 	}
-	v.MoreTitle = "Others that fail: " + report.Thousands(int64(len(v.More)))
+	v.MoreTitle = "Other failures: " + report.Thousands(int64(len(v.More)))
 }
 
-// failures are those of the steps that did not pass when they were last run: what
-// failed before comes last, and what an image blocks after its cause.
+// failures returns those of the steps that did not pass: new failures first, then blocked steps, then
+// failures that go on.
 func failures(h *history.History, last []lastStep) []lastStep {
 	var ranks [3][]lastStep
 	for _, at := range last {
@@ -250,7 +250,7 @@ func failures(h *history.History, last []lastStep) []lastStep {
 	return slices.Concat(ranks[:]...)
 }
 
-// newCard is a step of a run with what the page has room for.
+// newCard returns the card of a step of a run.
 func newCard(run *report.Run, id string, step int, open bool) cardView {
 	result := run.Steps[step]
 	result.Log.Tail = shortLines(result.Log.Tail.Last(maxCardLines))
@@ -262,7 +262,7 @@ func newCard(run *report.Run, id string, step int, open bool) cardView {
 	return card
 }
 
-// below is a link of a run's page as it is from the folder above.
+// below returns a link of a run's page as it is from the logs folder.
 func below(id, link string) string {
 	if link == "" {
 		return ""
@@ -270,7 +270,7 @@ func below(id, link string) string {
 	return "./" + id + "/" + strings.TrimPrefix(link, "./")
 }
 
-// shortLines keeps the end of long lines.
+// shortLines returns t with long lines cut to their ends.
 func shortLines(t plain.Tail) plain.Tail {
 	short := plain.Tail{Lines: make([]string, len(t.Lines))}
 	for i, line := range t.Lines {
@@ -293,7 +293,7 @@ func shortLines(t plain.Tail) plain.Tail {
 
 func pastName(step *history.PastStep) string { return step.Kind.Title(step.Name) }
 
-// addGrid shows the last runs beside each other, the newest on the right.
+// addGrid adds the last runs, a column each, the newest on the right.
 func (v *indexView) addGrid(h *history.History, last []lastStep) {
 	runs := h.Runs[:min(len(h.Runs), maxColumns)]
 	v.RunsTitle = "The last " + report.Count(int64(len(runs)), "run")
@@ -305,8 +305,8 @@ func (v *indexView) addGrid(h *history.History, last []lastStep) {
 	shown := rows
 	if len(rows) > maxRows {
 		shown = worst(rows, maxRows)
-		v.Others = fmt.Sprintf("%s are not shown here: of %s, those that did not pass come first, then the suite's first ones.",
-			report.Count(int64(len(rows)-maxRows), "step"), report.Thousands(int64(len(rows))))
+		v.Others = fmt.Sprintf("Not shown: %s of %s. Those that did not pass in these runs come first, then the others in the suite's order.",
+			report.Thousands(int64(len(rows)-maxRows)), report.Count(int64(len(rows)), "step"))
 	}
 	for _, row := range shown {
 		v.Rows = append(v.Rows, newRowView(h, runs, row))
@@ -335,11 +335,11 @@ func (v *indexView) addColumns(runs []history.Past) {
 	}
 }
 
-// row is a step with its index in each of the runs; -1 where it is not.
+// row is a step in each of the runs.
 type row struct {
 	last   lastStep
-	in     []int
-	failed int // in how many of the runs it did not pass
+	in     []int // its index in the steps of each run; -1: the run lacks it
+	failed int   // in how many of the runs it did not pass
 }
 
 func newRows(runs []history.Past, last []lastStep) []row {
@@ -366,7 +366,7 @@ func newRows(runs []history.Past, last []lastStep) []row {
 	return rows
 }
 
-// worst are n of the rows: those that did not pass in one of the runs first. They stay in their order.
+// worst returns n of the rows, in their order: those with a failure in one of the runs, then others.
 func worst(rows []row, n int) []row {
 	failed := 0
 	for i := range rows {
@@ -423,7 +423,7 @@ func newRowView(h *history.History, runs []history.Past, r row) rowView {
 	return v
 }
 
-// newCell is the cell of an outcome.
+// newCell returns the cell of an outcome.
 func newCell(o report.Outcome) cellView {
 	letter := o.Letter()
 	if letter == '-' || letter == '?' {
@@ -432,7 +432,7 @@ func newCell(o report.Outcome) cellView {
 	return cellView{Letter: string(letter), Class: string(letter)}
 }
 
-// legend says what the letters mean.
+// legend returns what the letters mean.
 func legend() []cellView {
 	var keys []cellView
 	for _, outcome := range report.Outcomes {
@@ -446,7 +446,7 @@ func legend() []cellView {
 	return keys
 }
 
-// durationLine is a line through the durations of passes.
+// durationLine is a line through the durations of passes, by the position of the run.
 type durationLine struct {
 	positions []int
 	durations []time.Duration
@@ -457,11 +457,11 @@ func (l *durationLine) add(position int, d time.Duration) {
 	l.durations = append(l.durations, d)
 }
 
-// The box of a line, in the units of its SVG.
+// The size of a line, in the units of its SVG.
 const lineWidth, lineHeight = 90, 20
 
-// draw returns the path of the line in a box for n positions, and the line in words. Its
-// bottom is no time at all, so that its height can be compared.
+// draw returns the path of the line for n positions, and the line in words. The bottom stands for no
+// time at all, so that heights are proportional.
 func (l *durationLine) draw(n int) (path, words string) {
 	if len(l.durations) < 2 {
 		return "", ""

@@ -12,67 +12,55 @@ import (
 	"runtests/pkg/report"
 )
 
-// tapVersion is what the first line says. The rest is TAP 14, which differs from 13
-// in nothing else that is used here and whose consumers read 13 too; perl's prove before
-// Test::Harness 3.46, as Debian 12 has it, fails any stream that says 14.
-const tapVersion = 13
+// tapVersion is the version in the first line. The rest is TAP 14, which adds nothing to 13 that is used
+// here, and consumers of 14 read 13 too. Perl's prove before Test::Harness 3.46, which Debian 12 has,
+// fails any stream that says 14.
+const tapVersion = "TAP version 13"
 
-// TAP writes r in the Test Anything Protocol: a test point per step, in the suite's
-// order, each with a YAML block of its facts. Perl reads a small part of YAML only: so
-// a string is written as JSON, lines as a literal block that begins without a space.
+// TAP writes r in the Test Anything Protocol: a test point for each step, in the suite's order, with a
+// YAML block of its facts. Perl reads only a small part of YAML, so a string is written as JSON, and
+// lines as a literal block whose first line is not indented.
 func TAP(w io.Writer, r *report.Run) error {
-	out := bufio.NewWriter(w)
-	_, _ = fmt.Fprintf(out, "TAP version %d\n1..%d\n", tapVersion, len(r.Steps)) // an error comes with Flush
+	out := textWriter{Writer: bufio.NewWriter(w)}
+	out.lines(tapVersion, fmt.Sprintf("1..%d", len(r.Steps)))
 	if changes := r.Changes(); changes != "" {
-		_, _ = fmt.Fprintf(out, "# %s\n", changes)
+		out.lines("# " + changes)
 	}
 	for _, name := range cleanAll(r.Gone) {
-		_, _ = fmt.Fprintf(out, "# gone: %s\n", name)
+		out.lines("# gone: " + name)
 	}
 	for _, note := range cleanAll(r.Notes) {
-		_, _ = fmt.Fprintf(out, "# %s\n", note)
+		out.lines("# " + note)
 	}
 	for i := range r.Steps {
-		if err := tapPoint(out, i+1, r, &r.Steps[i]); err != nil {
-			return fmt.Errorf("write TAP: %w", err)
-		}
+		out.testPoint(i+1, r, &r.Steps[i])
 	}
 	return out.Flush()
 }
 
-// tapEscaper escapes a test point's description: an unescaped # begins a directive.
+// tapEscaper escapes the description of a test point: an unescaped # begins a directive.
 var tapEscaper = strings.NewReplacer(`\`, `\\`, `#`, `\#`)
 
-func tapPoint(w io.Writer, number int, r *report.Run, step *report.Result) error {
+func (t textWriter) testPoint(number int, r *report.Run, step *report.Result) {
 	v := newStepView(r, step)
-	verdict := "not ok"
+	result := "not ok"
 	if step.Outcome == report.Passed {
-		verdict = "ok"
+		result = "ok"
 	}
-	_, err := fmt.Fprintf(w, "%s %d - %s\n  ---\n", verdict, number, tapEscaper.Replace(v.Name))
-	if err != nil {
-		return err
-	}
+	t.lines(fmt.Sprintf("%s %d - %s", result, number, tapEscaper.Replace(v.Name)), "  ---")
 	for _, fact := range tapFacts(step, v) {
-		value, err := yamlValue(fact.value)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, "  %s:%s\n", fact.name, value); err != nil {
-			return err
-		}
+		t.lines("  " + fact.name + ":" + yamlValue(fact.value))
 	}
-	_, err = io.WriteString(w, "  ...\n")
-	return err
+	t.lines("  ...")
 }
 
-// fact is an entry of a YAML block; its value is a string, a number or lines.
+// fact is an entry of a YAML block. Its value is a string, a number or lines.
 type fact struct {
 	name  string
 	value any
 }
 
-// tapFacts are the facts of a step that a consumer of TAP may want, without those that there are not.
+// tapFacts returns the facts of a step for a consumer of TAP.
 func tapFacts(step *report.Result, v stepView) []fact {
 	facts := []fact{
 		{"outcome", v.Outcome},
@@ -112,21 +100,15 @@ func tapFacts(step *report.Result, v stepView) []fact {
 	return facts
 }
 
-// yamlValue writes what stands after a key's colon.
-func yamlValue(value any) (string, error) {
-	lines, ok := value.([]string)
-	if !ok {
-		scalar, err := asJSON(value)
-		return " " + scalar, err
+// yamlValue returns what follows the colon after a key.
+func yamlValue(value any) string {
+	if lines, ok := value.([]string); ok {
+		lines[0] = strings.TrimLeft(lines[0], " \t") // a parser would take its indentation for the block's
+		return " |\n    " + strings.Join(lines, "\n    ")
 	}
-	lines[0] = strings.TrimLeft(lines[0], " \t") // its indentation is taken for the block's
-	return " |\n    " + strings.Join(lines, "\n    "), nil
-}
-
-func asJSON(value any) (string, error) {
 	var data bytes.Buffer
 	enc := json.NewEncoder(&data)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(value)
-	return strings.TrimSuffix(data.String(), "\n"), err
+	_ = enc.Encode(value) // a string or a number has no error
+	return " " + strings.TrimSuffix(data.String(), "\n")
 }

@@ -15,8 +15,8 @@ func Text(w io.Writer, r *report.Run) error {
 	return TextBody(w, r)
 }
 
-// TextBody writes the report without its subject, which is a header where it is
-// mailed: what changed, in words; failures first, with all that is needed to act, then the rest.
+// TextBody writes the report without its subject, which is a header in a mail: what changed, then the
+// failures with all that is needed to act, then the rest.
 func TextBody(w io.Writer, r *report.Run) error {
 	v := newView(r)
 	out := textWriter{bufio.NewWriter(w), outcomeColumn(v)}
@@ -29,7 +29,7 @@ func TextBody(w io.Writer, r *report.Run) error {
 		out.lines(v.Notes...)
 	}
 	for i, step := range v.Failed {
-		if !step.blocked() || i == 0 || !v.Failed[i-1].blocked() { // what one image blocks stands together
+		if !step.blocked() || i == 0 || !v.Failed[i-1].blocked() { // no empty lines between steps that are blocked
 			out.lines("")
 		}
 		out.failure(step)
@@ -54,8 +54,8 @@ func TextBody(w io.Writer, r *report.Run) error {
 	return out.Flush()
 }
 
-// outcomeColumn is the width of the column that the outcomes are in: 9, as failed
-// and passed have three spaces after them, unless a longer outcome needs more.
+// outcomeColumn returns the width of the column of outcomes: 9, three more than "failed" and "passed"
+// have, or more if an outcome needs it.
 func outcomeColumn(v view) int {
 	width := 9
 	for _, steps := range [][]stepView{v.Failed, v.Flaky, v.Going, v.Passed} {
@@ -66,10 +66,10 @@ func outcomeColumn(v view) int {
 	return width
 }
 
-// textWriter writes a report as text. Its errors come with Flush.
+// textWriter writes text. Flush returns its errors.
 type textWriter struct {
 	*bufio.Writer
-	column int
+	column int // the width of the column of outcomes
 }
 
 func (t textWriter) write(parts ...string) {
@@ -97,7 +97,7 @@ func (t textWriter) title(step stepView) {
 	t.write("\n")
 }
 
-// trend writes how the step compares with earlier runs.
+// trend writes how the step compares with earlier runs, and its verdict.
 func (t textWriter) trend(step stepView) {
 	for _, text := range []string{step.Trend, step.Pace} {
 		if text != "" {
@@ -109,7 +109,7 @@ func (t textWriter) trend(step stepView) {
 	}
 }
 
-// gone writes the names of what the suite has no longer.
+// gone writes the names of steps that the suite no longer has.
 func (t textWriter) gone(names []string) {
 	if len(names) == 0 {
 		return
@@ -127,7 +127,7 @@ func (t textWriter) notes(step stepView) {
 	if step.Command != "" {
 		t.lines("  $ " + step.Command)
 	}
-	for _, fact := range [][2]string{{"image", step.Image}, {"why", step.Why}, {"packages", step.Packages}, {"production", step.Deployed}} {
+	for _, fact := range [][2]string{{"image", step.Built}, {"why", step.Why}, {"packages", step.Packages}, {"production", step.Deployed}} {
 		if fact[1] != "" {
 			t.lines("  " + fact[0] + ": " + fact[1])
 		}

@@ -10,8 +10,8 @@ import (
 	"runtests/pkg/report"
 )
 
-// urgency orders failures for a reader: what is new comes first, and what has failed
-// before comes last; what an image blocks comes after its cause.
+// urgency returns the rank of a failure in a report: new failures come first, those that go on last. A
+// blocked step comes after its cause.
 func urgency(step *report.Result) int {
 	rank := 0
 	switch step.Change() {
@@ -26,12 +26,12 @@ func urgency(step *report.Result) int {
 	return rank
 }
 
-// byUrgency sorts the indices of steps; those that are equally urgent stay in the suite's order.
+// byUrgency sorts the indices of steps by urgency. Equally urgent steps stay in the suite's order.
 func byUrgency(r *report.Run, steps []int) {
 	slices.SortStableFunc(steps, func(a, b int) int { return cmp.Compare(urgency(&r.Steps[a]), urgency(&r.Steps[b])) })
 }
 
-// trendText says in words what is known of the step's trend; empty when it is as before.
+// trendText returns how the step changed, in words, or "" if it did not.
 func trendText(r *report.Run, step *report.Result) string {
 	t := step.Trend
 	if t == nil {
@@ -46,14 +46,14 @@ func trendText(r *report.Run, step *report.Result) string {
 	case report.StillFailing:
 		return fmt.Sprintf("%s since %s (%s)", report.StillFailing, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.Fixed:
-		return fmt.Sprintf("%s: it had failed since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
+		return fmt.Sprintf("%s: it had been failing since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.New:
-		return "new: no run before had it"
+		return "new: no earlier run had it"
 	}
 	return plain.Clean(string(t.Change))
 }
 
-// paceWord is the word for how long a step took beside what is usual; empty when it is usual.
+// paceWord returns "slower" or "faster", or "" if the step took as long as usual.
 func paceWord(step *report.Result) string {
 	if step.Trend == nil {
 		return ""
@@ -61,7 +61,7 @@ func paceWord(step *report.Result) string {
 	return plain.Clean(string(step.Trend.Pace))
 }
 
-// paceText says in words that a step took longer or less than usual.
+// paceText returns how much slower or faster than usual the step was, in words, or "".
 func paceText(step *report.Result) string {
 	word := paceWord(step)
 	if word == "" {
@@ -70,7 +70,7 @@ func paceText(step *report.Result) string {
 	return word + " than usual: " + step.Duration.String() + ", usually " + step.Trend.Usual.String()
 }
 
-// day is when a run of another day was launched; of one of the same day, the time.
+// day returns the date of at, or its time if that is on the same day as now.
 func day(at, now time.Time) string {
 	at = at.In(now.Location())
 	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {

@@ -7,11 +7,11 @@ import (
 	"runtests/pkg/report"
 )
 
-// verdictView is a verdict in a person's words, cleaned.
+// verdictView is a verdict in words, cleaned.
 type verdictView struct {
-	Word     string // empty: none was reached
-	Title    string // "dependencies, it passes on the image that it last passed on"
-	Tried    []trialView
+	Cause    string // empty: none was found
+	Title    string // "dependencies, it passes on the last image it passed on"
+	Trials   []trialView
 	Packages []string
 	Commits  []string
 }
@@ -22,45 +22,43 @@ type trialView struct {
 	What    string
 	Reason  string
 	Log     string // the path of its log
-	Link    string // to it, from the run's folder
+	Link    string // to the log, from the run's folder
 	Command string
 }
 
-// causes are the words of a verdict with what they mean.
+// causes has what each cause means.
 var causes = map[report.Cause]string{
-	report.Flaky:        "it passed when it was run again as it was",
-	report.Dependencies: "it passes on the image that it last passed on",
-	report.Code:         "it passes with the files that it last passed with",
-	report.Environment:  "the image and the files that it last passed with fail too; something around it has changed, or the time",
+	report.Flaky:        "it passed when run again unchanged",
+	report.Dependencies: "it passes on the last image it passed on",
+	report.Code:         "it passes with the last files it passed with",
+	report.Environment:  "it also fails on the last image and with the last files it passed with; something around it has changed, or the time",
 }
 
 func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
 	if v == nil {
 		return nil
 	}
-	view := &verdictView{Word: plain.Clean(string(v.Word))}
+	shown := &verdictView{Title: plain.Clean(string(v.Word)), Cause: plain.Clean(string(v.Word))}
 	why := plain.Clean(v.Reason)
 	if why == "" {
 		why = causes[v.Word]
 	}
 	switch {
-	case view.Word == "":
-		view.Title = why
-	case why == "":
-		view.Title = view.Word
-	default:
-		view.Title = view.Word + ", " + why
+	case shown.Cause == "":
+		shown.Title = why
+	case why != "":
+		shown.Title += ", " + why
 	}
 	for i := range v.Tried {
-		view.Tried = append(view.Tried, newTrialView(r, &v.Tried[i]))
+		shown.Trials = append(shown.Trials, newTrialView(r, &v.Tried[i]))
 	}
 	for _, p := range v.Packages {
-		view.Packages = append(view.Packages, p.String())
+		shown.Packages = append(shown.Packages, p.String())
 	}
 	for _, c := range v.Commits {
-		view.Commits = append(view.Commits, commitText(c))
+		shown.Commits = append(shown.Commits, commitText(c))
 	}
-	return view
+	return shown
 }
 
 func newTrialView(r *report.Run, t *report.Trial) trialView {
@@ -89,13 +87,13 @@ func commitText(c report.Commit) string {
 	return text
 }
 
-// verdictLines are a verdict as lines of text.
+// verdictLines returns a verdict as lines of text.
 func verdictLines(v *verdictView) []string {
 	if v == nil {
 		return nil
 	}
 	lines := []string{"verdict: " + v.Title}
-	for _, trial := range v.Tried {
+	for _, trial := range v.Trials {
 		lines = append(lines, "  "+trial.Text)
 		if trial.Command != "" {
 			lines = append(lines, "    $ "+trial.Command)
@@ -104,18 +102,18 @@ func verdictLines(v *verdictView) []string {
 			lines = append(lines, "    log: "+trial.Log)
 		}
 	}
-	return append(append(lines, listed("package", v.Packages)...), listed("commit", v.Commits)...)
+	return append(append(lines, listed("changed package", "", v.Packages)...), listed("commit", " since it last passed", v.Commits)...)
 }
 
-// maxListed is how many packages or commits the text lists; the page and the record have all.
+// maxListed is how many packages or commits the text lists. The page and the record have all.
 const maxListed = 20
 
-// listed are things with a line that counts them.
-func listed(thing string, things []string) []string {
+// listed returns a line with the number of things, then things, a line each.
+func listed(thing, since string, things []string) []string {
 	if len(things) == 0 {
 		return nil
 	}
-	lines := []string{"  " + report.Count(int64(len(things)), thing) + " between:"}
+	lines := []string{"  " + report.Count(int64(len(things)), thing) + since + ":"}
 	for _, t := range things[:min(len(things), maxListed)] {
 		lines = append(lines, "    "+t)
 	}

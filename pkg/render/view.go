@@ -10,7 +10,7 @@ import (
 	"runtests/pkg/report"
 )
 
-// view is a run in a person's words, cleaned: what the text and the pages show of it.
+// view is a run in words, cleaned: what the text and the pages show.
 type view struct {
 	Subject  string
 	Suite    string
@@ -24,46 +24,46 @@ type view struct {
 	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
 
-	Changes string   // what changed since the runs before: "2 newly failing, 1 fixed"; may be empty
-	Gone    []string // steps that the suite has no longer
+	Changes string   // what changed since the earlier runs: "2 newly failing, 1 fixed"; may be empty
+	Gone    []string // steps that the suite no longer has
 
 	Success, Failures int
-	Failed            []stepView // did not pass: what is new first, and what it blocks after it; then in the suite's order
-	Flaky             []stepView // did not pass, and then did when they were run again
-	Going             []stepView // have not ended, in a run that is going on
+	Failed            []stepView // did not pass, by urgency, then in the suite's order
+	Flaky             []stepView // failed, then passed when run again
+	Going             []stepView // have not ended, in a run that goes on
 	Passed            []stepView
 }
 
-// stepView is a step in a person's words.
+// stepView is a step in words, cleaned.
 type stepView struct {
 	Outcome   string
 	Name      string // "image NAME" for an image's build, "deploy NAME" for a deployment
-	Reason    string // "exit status 2 after 12m3s"; how long it took when it passed
+	Reason    string // "exit status 2 after 12m3s", or the duration if the step passed
 	Hint      string
 	Trend     string // "still failing since 2026-11-20 (3 runs)"; empty: as before
-	Badge     string // the word of it: "still failing"
+	Badge     string // "still failing"; may be empty
 	PaceWord  string // "slower"; may be empty
 	Pace      string // "slower than usual: 12m3s, usually 3m10s"; may be empty
 	Verdict   *verdictView
-	Commit    string // "4f8c0d12ab34, with changes of its own"; of the test's directory; may be empty
+	Commit    string // of the test's directory: "4f8c0d12ab34, with uncommitted changes"; may be empty
 	Notes     []string
 	Command   string
 	Container string
-	Image     string   // "4f8c0d12ab34, 1.03GB, 12.4MB more than before", of an image's build
-	Why       string   // why it was built
+	Built     string   // the built image: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before"
+	Why       string   // why the image was built
 	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
-	Changes   []string // all packages that changed, a line each
+	Changes   []string // each changed package
 	Deployed  string   // what runs in production now
-	Anchor    string   // names it in its page
+	Anchor    string   // of the step in the run's page
 	Log       string   // the path of its log
 	LogLink   string   // to the log, from the run's folder
-	PageLink  string   // to the page with more of its end, from there; may be empty
+	PageLink  string   // to the page with more lines of the log, from the run's folder; may be empty
 	LogLines  string   // "18,204 lines"
-	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: nothing is known of its output
+	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: there is no log
 	Tail      []lineView
 }
 
-// blocked says that the step was not carried out because of an image.
+// blocked reports whether the step is blocked.
 func (v stepView) blocked() bool { return v.Outcome == string(report.Blocked) }
 
 // lineView is a line of a tail.
@@ -72,7 +72,7 @@ type lineView struct {
 	Text string
 }
 
-// newView puts r in words.
+// newView returns r in words.
 func newView(r *report.Run) view {
 	v := view{
 		Subject: r.Subject(),
@@ -96,7 +96,7 @@ func newView(r *report.Run) view {
 	return v
 }
 
-// addSteps puts the steps where a reader finds them.
+// addSteps adds the steps by urgency, each to its section.
 func (v *view) addSteps(r *report.Run) {
 	order := make([]int, len(r.Steps))
 	for i := range order {
@@ -133,7 +133,7 @@ func headline(v view) string {
 	return s.String()
 }
 
-// ending says how a run ended, if it did.
+// ending returns how a run ended, or that it goes on.
 func ending(r *report.Run) string {
 	took := report.Duration(r.Finished.Sub(r.Started)).String()
 	signal := plain.Clean(r.Signal)
@@ -165,7 +165,7 @@ func newStepView(r *report.Run, step *report.Result) stepView {
 		Notes:     cleanAll(step.Notes),
 		Command:   commandLine(step.Command),
 		Container: plain.Clean(step.Container),
-		Image:     imageLine(step),
+		Built:     imageLine(step),
 		Why:       whyLine(step),
 		Deployed:  deployedLine(step),
 		TailTitle: tailTitle(step.Log),
@@ -176,7 +176,7 @@ func newStepView(r *report.Run, step *report.Result) stepView {
 			v.Changes = append(v.Changes, plain.Clean(change.Manager)+": "+change.String())
 		}
 	}
-	if step.Outcome == report.Blocked { // what is to be done is told once, with the image
+	if step.Outcome == report.Blocked { // the remedy stands with the image
 		v.Command = ""
 	}
 	if step.Log.File != "" {
@@ -191,13 +191,13 @@ func newStepView(r *report.Run, step *report.Result) stepView {
 	return v
 }
 
-// What a report says in place of an outcome that there is not yet.
+// What a report shows as the outcome of a step that has not ended.
 const (
 	running report.Outcome = "running"
 	waiting report.Outcome = "waiting"
 )
 
-// outcome is the step's outcome. One without it, in a run that is over, was interrupted with the run.
+// outcome returns the step's outcome. If the run has ended and the step has not, it is Interrupted.
 func outcome(r *report.Run, step *report.Result) report.Outcome {
 	switch {
 	case step.Outcome != "":
@@ -210,8 +210,8 @@ func outcome(r *report.Run, step *report.Result) report.Outcome {
 	return waiting
 }
 
-// reason says why a step did not pass, and after how long; of one that passed, how long it took. The
-// reason of a timeout tells the time by itself, and what never ran took none.
+// reason returns why a step did not pass, and after how long; or the duration if it passed. The reason
+// of a timeout has the duration already, and a step that never ran has none.
 func reason(r *report.Run, step *report.Result) string {
 	took := step.Duration.String()
 	why := plain.Clean(step.Reason)
@@ -228,20 +228,20 @@ func reason(r *report.Run, step *report.Result) string {
 	case step.Outcome == "" && r.Running:
 		return "since " + step.Started.Format(time.TimeOnly)
 	case step.Outcome == "" && step.Started.IsZero():
-		return "the run was cut off before it started"
+		return "the run was cut off before this step started"
 	case step.Outcome == "":
-		return "the run was cut off while it ran"
+		return "the run was cut off during this step"
 	case why == "" && step.Duration == 0:
 		return ""
 	case why == "":
 		return "after " + took
-	case step.Outcome == report.Timeout || step.Kind == report.Deploy || step.Log.File == "": // it tells its time itself, or there was none
+	case step.Outcome == report.Timeout || step.Kind == report.Deploy || step.Log.File == "": // why has the duration, or there is none
 		return why
 	}
 	return why + " after " + took
 }
 
-// tailTitle says what the lines of a tail are of their log.
+// tailTitle returns which lines of the log a tail has.
 func tailTitle(log report.Log) string {
 	kept := len(log.Tail.Lines)
 	switch {
@@ -249,7 +249,7 @@ func tailTitle(log report.Log) string {
 		return ""
 	case log.Bytes == 0 && kept == 0:
 		return "no output"
-	case kept == 0: // shortened away
+	case kept == 0: // see Shorten
 		return ""
 	case int64(kept) == log.Lines && len(log.Tail.Cut) == 0:
 		return "the whole log:"
@@ -259,6 +259,7 @@ func tailTitle(log report.Log) string {
 	return "the last " + report.Count(int64(kept), "line") + ":"
 }
 
+// cutMark returns the mark for bytes left out at the start of a line.
 func cutMark(bytes int64) string {
 	if bytes == 0 {
 		return ""
@@ -266,23 +267,17 @@ func cutMark(bytes int64) string {
 	return "[" + report.Count(bytes, "byte") + " left out] "
 }
 
-// commandLine is a command on one line. A line feed in it, which can only be within
-// single quotes, is written in the way that a shell reads back.
+// commandLine returns a command as one line. A line feed in it, which can only be inside single quotes,
+// is written so that a shell reads it back.
 func commandLine(command string) string {
 	return plain.Clean(strings.ReplaceAll(command, "\n", `'$'\n''`))
 }
 
+// cleanAll returns the lines, cleaned.
 func cleanAll(lines []string) []string {
 	var clean []string
 	for _, line := range lines {
 		clean = append(clean, plain.Clean(line))
 	}
 	return clean
-}
-
-func isAre(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }

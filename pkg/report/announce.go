@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// Announcements are the Message-IDs of the mails that told first of what fails in r, or
-// is fixed by it; that of the oldest failure first. A mail about r goes on with them.
+// Announcements returns the Message-IDs of the mails that first reported what fails in r or is fixed by
+// it, that of the oldest failure first. A mail about r replies to them.
 func (r *Run) Announcements() []string {
-	var told []*Trend
+	var announced []*Trend
 	for i := range r.Steps {
 		if t := r.Steps[i].Trend; t != nil && t.Announced != "" {
-			told = append(told, t)
+			announced = append(announced, t)
 		}
 	}
-	slices.SortStableFunc(told, func(a, b *Trend) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Announced, b.Announced)) })
+	slices.SortStableFunc(announced, func(a, b *Trend) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Announced, b.Announced)) })
 	var ids []string
-	for _, t := range told {
+	for _, t := range announced {
 		if !slices.Contains(ids, t.Announced) {
 			ids = append(ids, t.Announced)
 		}
@@ -24,8 +24,8 @@ func (r *Run) Announcements() []string {
 	return ids
 }
 
-// Announce notes that the mail of that Message-ID tells of r: it is the first to tell of the
-// failures that none has told of.
+// Announce records the Message-ID of the mail about r. That mail is the first to report the failures
+// that no earlier one has.
 func (r *Run) Announce(id string) {
 	r.Message = id
 	for i := range r.Steps {

@@ -2,9 +2,8 @@ package report
 
 import "strings"
 
-// Changed says whether the reader of the reports before learns something new from this
-// one: a step ended otherwise than when it was last to run, is new, or is gone. Without runs
-// before it all is new.
+// Changed reports whether r says something that the report before it did not: a step has another
+// outcome than in the last run that had it, is new, or is gone. Without earlier runs every step is new.
 func (r *Run) Changed() bool {
 	for i := range r.Steps {
 		step := &r.Steps[i]
@@ -15,13 +14,13 @@ func (r *Run) Changed() bool {
 	return len(r.Gone) > 0
 }
 
-// changeCounts are how many steps changed in which way.
+// changeCounts counts the steps by change.
 type changeCounts struct {
 	newly, fixed, still, newFailing, newPassing int
-	kinds                                       map[string]int // of the newly failing: their verdict, or that they are blocked
+	kinds                                       map[string]int // the newly failing by failureKind
 }
 
-// kinds is the order in which the kinds of new failures are told.
+// kinds is the order in which a report counts the kinds of new failures.
 var kinds = []string{string(Dependencies), string(Code), string(Environment), string(Flaky), string(Blocked)}
 
 func (r *Run) changeCounts() changeCounts {
@@ -47,7 +46,7 @@ func (r *Run) changeCounts() changeCounts {
 	return c
 }
 
-// Change is what became of the step since the runs before.
+// Change returns how the step changed since the earlier runs; "" if it did not.
 func (s *Result) Change() Change {
 	if s.Trend == nil {
 		return ""
@@ -55,7 +54,7 @@ func (s *Result) Change() Change {
 	return s.Trend.Change
 }
 
-// failureKind is the kind of a failure in one word; empty when there is no verdict.
+// failureKind returns "blocked", the cause in the verdict, or "".
 func (s *Result) failureKind() string {
 	switch {
 	case s.Outcome == Blocked:
@@ -66,9 +65,8 @@ func (s *Result) failureKind() string {
 	return ""
 }
 
-// Changes says in words what changed since the runs before: "2 newly failing (1
-// dependencies, 1 code), 1 fixed, 3 still failing". It is empty when nothing has, and
-// nothing fails.
+// Changes returns what changed since the earlier runs, in words: "2 newly failing (dependencies: 1,
+// code: 1), 1 fixed, 3 still failing". It returns "" if nothing changed and nothing fails.
 func (r *Run) Changes() string {
 	c := r.changeCounts()
 	var parts []string
@@ -86,15 +84,22 @@ func (r *Run) Changes() string {
 	return strings.Join(parts, ", ")
 }
 
+// kindsText returns the kinds of the newly failing steps: " (dependencies)" if all are of one kind,
+// " (dependencies: 1, code: 1)" otherwise.
 func (c changeCounts) kindsText() string {
 	var parts []string
+	var only string
 	for _, kind := range kinds {
 		if n := c.kinds[kind]; n > 0 {
-			parts = append(parts, Thousands(int64(n))+" "+kind)
+			parts = append(parts, kind+": "+Thousands(int64(n)))
+			only = kind
 		}
 	}
-	if len(parts) == 0 {
+	switch {
+	case len(parts) == 0:
 		return ""
+	case len(parts) == 1 && c.kinds[only] == c.newly:
+		return " (" + only + ")"
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }

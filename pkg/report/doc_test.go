@@ -15,7 +15,7 @@ import (
 	"runtests/pkg/plain"
 )
 
-// docFile is the page that tells other programs what a record holds.
+// docFile is the page that documents the record for other programs.
 const docFile = "../../docs/run.json.md"
 
 // field is a row of the page: a field, its type, and whether it is always there.
@@ -24,8 +24,8 @@ type field struct {
 	Always     bool
 }
 
-// The page tells exactly the fields that are written, with their types.
-func TestDocTellsEveryField(t *testing.T) {
+// The page documents exactly the fields that are written, with their types.
+func TestDocHasEveryField(t *testing.T) {
 	page, err := os.ReadFile(docFile)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestDocTellsEveryField(t *testing.T) {
 	}
 }
 
-// fields are the fields that encoding/json writes of a struct.
+// fields returns the fields of a struct that encoding/json writes.
 func fields(record reflect.Type) []field {
 	var all []field
 	for _, f := range reflect.VisibleFields(record) {
@@ -73,7 +73,7 @@ func fields(record reflect.Type) []field {
 	return all
 }
 
-// typeName is what the page calls a type.
+// typeName returns the page's name for a type.
 func typeName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Time]():

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// IDLayout is the layout of a run's ID, which is the name of its folder: the local time of its
-// launch. A number is appended (-2, -3) for runs launched within the same second.
+// IDLayout is the layout of a run's ID, which is also the name of its folder: the local time of its
+// launch. Runs launched in the same second have a number appended (-2, -3).
 const IDLayout = "2006-01-02T15-04-05"
 
 var idPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,4}))?$`)
@@ -16,7 +16,7 @@ var idPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,4
 // ValidID reports whether id can be the ID of a run.
 func ValidID(id string) bool { return idPattern.MatchString(id) }
 
-// CompareIDs compares two valid IDs by launch: -1 if a was launched before b.
+// CompareIDs compares two valid IDs by launch: it returns -1 if a was launched before b.
 func CompareIDs(a, b string) int {
 	launchedA, nA := splitID(a)
 	launchedB, nB := splitID(b)
@@ -25,11 +25,11 @@ func CompareIDs(a, b string) int {
 
 func splitID(id string) (launched string, n int) {
 	m := idPattern.FindStringSubmatch(id)
-	n, _ = strconv.Atoi(m[2]) // empty for the first of its second: 0
+	n, _ = strconv.Atoi(m[2]) // 0 for the first run of its second, which has no number
 	return m[1], n
 }
 
-// LaunchText returns the launch of the run with that valid ID, as a person reads it.
+// LaunchText returns the launch of the run with that valid ID, in TimeLayout.
 func LaunchText(id string) string {
 	launched, _ := splitID(id)
 	at, err := time.Parse(IDLayout, launched)

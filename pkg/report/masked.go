@@ -6,7 +6,7 @@ import (
 	"runtests/pkg/plain"
 )
 
-// Mask removes the secrets from what the result says in words, and from its tail.
+// Mask masks secrets in the texts of the result and in its tail.
 func (r *Result) Mask(m plain.Mask) {
 	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
 	r.Notes = m.All(r.Notes)
@@ -17,7 +17,7 @@ func (r *Result) Mask(m plain.Mask) {
 	}
 }
 
-// masked returns v without secrets.
+// masked returns a copy of v with secrets masked.
 func (v Verdict) masked(m plain.Mask) Verdict {
 	v.Reason = m.String(v.Reason)
 	v.Tried = slices.Clone(v.Tried)

@@ -11,8 +11,8 @@ import (
 	"runtests/pkg/hint"
 )
 
-// Encode writes the record itself, as it is in run.json. Control characters and those
-// that turn the direction of text around are escaped: it may be shown on a terminal.
+// Encode writes the record of r, as run.json has it. It escapes control characters and those that
+// change the direction of text, so that a terminal can show the record.
 func Encode(w io.Writer, r *Run) error {
 	var data bytes.Buffer
 	enc := json.NewEncoder(&data)
@@ -25,8 +25,8 @@ func Encode(w io.Writer, r *Run) error {
 	return err
 }
 
-// escapeJSON escapes what Clean would remove and encoding/json leaves as it is. In
-// JSON such characters can only be in strings.
+// EscapeJSON escapes the characters that plain.Clean removes and encoding/json does not escape. In JSON
+// they can only be in strings.
 func EscapeJSON(data []byte) []byte {
 	var out []byte
 	done := 0
@@ -45,7 +45,7 @@ func EscapeJSON(data []byte) []byte {
 	return append(out, data[done:]...)
 }
 
-// Decode reads a record. The version is looked at first: what a later one holds may be of other types.
+// Decode reads a record. It checks the version first, because a later one may have other types.
 func Decode(data []byte) (*Run, error) {
 	var record struct {
 		Version int `json:"version"`
@@ -61,22 +61,22 @@ func Decode(data []byte) (*Run, error) {
 	return r, nil
 }
 
-// CheckVersion says what is wrong with a record of size bytes that was read with err. That it is of a later
-// version comes first: what such a one holds may be of other types.
+// CheckVersion returns what is wrong with a record of size bytes; err is the error of decoding it. A
+// later version comes before err, because such a record may have other types.
 func CheckVersion(version int, err error, size int) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
-		return errors.New("it is cut off: its end is missing")
+		return errors.New("it is cut off")
 	case errors.As(err, &syntax):
 		return err
 	case version > Version:
-		return hint.Wrap(fmt.Errorf("its version is %d; this program reads %d", version, Version),
-			"read it with the runtests that wrote it, or a newer one")
+		return hint.Errorf("read it with the runtests that wrote it, or a newer one",
+			"its version is %d, but this program reads %d", version, Version)
 	case err != nil:
 		return err
 	case version < 1:
-		return errors.New("it says no version: not a record of a run")
+		return errors.New("it has no version, so it is not the record of a run")
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
-// Package report holds the facts of a run: Run, Result, Outcome, and what follows from them alone,
-// as trends, verdicts and counts. It touches no disk and renders nothing: package history keeps
-// runs, package render shows them.
+// Package report holds the facts of a run: Run, Result, Outcome, and what follows from these alone,
+// such as counts and changes. It touches no disk and renders nothing: package history keeps runs,
+// package render shows them.
 package report
 
 import (
@@ -12,32 +12,31 @@ import (
 	"runtests/pkg/plain"
 )
 
-// Version is the version of the record written to run.json. It grows when a
-// field changes its meaning; a new field alone does not change it.
+// Version is the version of run.json. It grows when a field changes its meaning, not when a field is
+// added.
 const Version = 1
 
-// Outcome is how a step ended. The zero value means that it has not ended.
+// Outcome is how a step ended. The zero value means that the step has not ended.
 type Outcome string
 
 // The outcomes. Only Passed is a success.
 const (
 	Passed      Outcome = "passed"
 	Failed      Outcome = "failed"      // its own exit status was not 0
-	Timeout     Outcome = "timeout"     // stopped when its time was over
-	Broken      Outcome = "broken"      // it could not be carried out
-	Blocked     Outcome = "blocked"     // an image that it needs failed
-	Interrupted Outcome = "interrupted" // stopped, or never started, because the run was
+	Timeout     Outcome = "timeout"     // stopped at its time limit
+	Broken      Outcome = "broken"      // the step could not be carried out
+	Blocked     Outcome = "blocked"     // an image that the step needs failed
+	Interrupted Outcome = "interrupted" // stopped or never started, because the run was interrupted
 )
 
-// Kind tells what a step does.
+// Kind is what a step does.
 type Kind string
 
 // The kinds of step.
 const (
-	Test  Kind = "test"
-	Image Kind = "image"
-	// Deploy is the promotion of a container that passed to production.
-	Deploy Kind = "deploy"
+	Test   Kind = "test"
+	Image  Kind = "image"  // the build of an image
+	Deploy Kind = "deploy" // the promotion to production of a container that passed
 )
 
 // Run is the record of one execution of a suite.
@@ -48,47 +47,46 @@ type Run struct {
 	File     string    `json:"file,omitempty"` // the suite file, absolute; empty without one
 	Folder   string    `json:"folder"`         // the run's folder, absolute
 	Host     string    `json:"host"`
-	Program  string    `json:"program"` // name and version of what wrote the record
+	Program  string    `json:"program"` // the name and version of the program that wrote the record
 	Engine   Engine    `json:"engine"`
 	Disk     Disk      `json:"disk,omitzero"` // where the engine keeps images; zero: not known
 	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished,omitzero"` // zero while it runs, and for ever when it was cut off
+	Finished time.Time `json:"finished,omitzero"` // zero while the run goes on, and if it was cut off
 	Signal   string    `json:"signal,omitempty"`  // the signal that interrupted it, such as SIGINT
-	Mailed   time.Time `json:"mailed,omitzero"`   // when a report of the suite was last mailed, this one or one before
-	Message  string    `json:"message,omitempty"` // the Message-ID of the mail that tells of this run
-	Partial  bool      `json:"partial,omitempty"` // not all of the suite was to run: a target or an image was named
-	Gone     []string  `json:"gone,omitempty"`    // steps that the suite had before, and has no longer
+	Mailed   time.Time `json:"mailed,omitzero"`   // when this report or an earlier one of the suite was last mailed
+	Message  string    `json:"message,omitempty"` // the Message-ID of the mail about this run
+	Partial  bool      `json:"partial,omitempty"` // only a part of the suite was to run: a target or an image was named
+	Gone     []string  `json:"gone,omitempty"`    // steps that the suite no longer has
 	Lines    int       `json:"lines"`             // log lines kept per step
 	Notes    []string  `json:"notes,omitempty"`   // sentences that the reader of the report must see
 	Steps    []Result  `json:"steps"`             // in the suite's order, all that were to run
 
-	// Running says that the run is still going on; Open finds it out. It is no part
-	// of the record, which could not know: a run without Finished that is not
-	// Running was cut off.
+	// Running says that the run is still going on. It is not part of the record; package history
+	// sets it. A run without Finished that is not Running was cut off.
 	Running bool `json:"-"`
 }
 
-// Engine names the container engine that a run used.
+// Engine is the container engine that a run used.
 type Engine struct {
 	Name    string `json:"name"`    // Docker, Podman
 	Version string `json:"version"` // 28.5.2
-	API     string `json:"api"`     // the API version spoken with it, 1.41
+	API     string `json:"api"`     // the API version used, 1.41
 	Host    string `json:"host"`    // unix:///var/run/docker.sock
 }
 
-// String is the engine as the report names it: "Docker 28.5.2".
+// String returns the engine as a report names it: "Docker 28.5.2".
 func (e Engine) String() string { return e.Name + " " + e.Version }
 
-// Disk is the file system that the engine keeps images and containers on.
+// Disk is the file system on which the engine keeps images and containers.
 type Disk struct {
 	Path       string `json:"path"`
 	Total      int64  `json:"total"`                // bytes
 	FreeBefore int64  `json:"free_before"`          // bytes, when the run began
 	FreeAfter  int64  `json:"free_after,omitempty"` // bytes, when it ended; 0: not known
-	Limit      int64  `json:"limit,omitempty"`      // bytes; less than that free is warned of
+	Limit      int64  `json:"limit,omitempty"`      // bytes; the run warns if less is free
 }
 
-// Result is what is known of one step.
+// Result is the result of one step.
 type Result struct {
 	Name       string    `json:"name"` // unique in the run: TEST@IMAGE, or the image's name
 	Kind       Kind      `json:"kind"`
@@ -96,39 +94,39 @@ type Result struct {
 	Image      string    `json:"image"`
 	ImageID    string    `json:"image_id,omitempty"`
 	Commit     string    `json:"commit,omitempty"` // the git commit that the test's directory was at, when the run began
-	Dirty      bool      `json:"dirty,omitempty"`  // there was more in it than in that commit
+	Dirty      bool      `json:"dirty,omitempty"`  // the directory had uncommitted changes
 	Outcome    Outcome   `json:"outcome"`          // empty until it ended
-	Reason     string    `json:"reason,omitempty"` // why it did not pass, in words: "exit status 2"
+	Reason     string    `json:"reason,omitempty"` // why the step did not pass: "exit status 2"
 	Hint       string    `json:"hint,omitempty"`   // what to do about it
-	Notes      []string  `json:"notes,omitempty"`  // other facts a reader needs: "passed on attempt 2 of 3"
+	Notes      []string  `json:"notes,omitempty"`  // other facts for the reader: "passed on attempt 2 of 3"
 	ExitStatus *int      `json:"exit_status,omitempty"`
-	Command    string    `json:"command"` // does the same by hand; quoted for a shell
+	Command    string    `json:"command"` // runs the same by hand; quoted for a shell
 	Started    time.Time `json:"started,omitzero"`
 	Duration   Duration  `json:"duration_seconds"`
-	Attempts   int       `json:"attempts,omitempty"`   // how many times it was run
-	Container  string    `json:"container,omitempty"`  // the name of its container, when it was kept
-	BlockedBy  string    `json:"blocked_by,omitempty"` // the step that did not pass; of a blocked step
+	Attempts   int       `json:"attempts,omitempty"`   // how many times the step was run
+	Container  string    `json:"container,omitempty"`  // the name of its container, if it was kept
+	BlockedBy  string    `json:"blocked_by,omitempty"` // for a blocked step: the step that did not pass
 	Stale      bool      `json:"stale,omitempty"`      // the test ran on an image whose build failed in this run
-	Build      *Build    `json:"build,omitempty"`      // what became of an image
-	Trend      *Trend    `json:"trend,omitempty"`      // how it compares with earlier runs; nil: nothing to say
-	Verdict    *Verdict  `json:"verdict,omitempty"`    // why it fails, as experiments have shown
+	Build      *Build    `json:"build,omitempty"`      // for an image
+	Trend      *Trend    `json:"trend,omitempty"`      // how the step compares with earlier runs; nil: nothing to say
+	Verdict    *Verdict  `json:"verdict,omitempty"`    // why the step fails, according to experiments
 	Log        Log       `json:"log,omitzero"`
-	// Deployment is what became of a promotion to production.
-	Deployment *Deployment `json:"deployment,omitempty"`
+
+	Deployment *Deployment `json:"deployment,omitempty"` // for a promotion to production
 }
 
-// Log is what is known of a step's log.
+// Log describes a step's log.
 type Log struct {
 	File    string     `json:"file,omitempty"`     // its name in the run's folder
-	Bytes   int64      `json:"bytes"`              // what the container wrote
+	Bytes   int64      `json:"bytes"`              // how much the container wrote
 	Lines   int64      `json:"lines"`              // a last line without a newline counts
-	LeftOut int64      `json:"left_out,omitempty"` // how many of the bytes are not in the file, which has the limit max_log
-	Page    string     `json:"page,omitempty"`     // the name, in the run's folder, of a page that shows more of its end than Tail
+	LeftOut int64      `json:"left_out,omitempty"` // how many of Bytes are not in the file, because of max_log
+	Page    string     `json:"page,omitempty"`     // the file name, in the run's folder, of a page that shows more lines than Tail
 	Tail    plain.Tail `json:"tail,omitzero"`
 }
 
-// Counts returns how many steps passed and how many did not: together all that
-// were to run. A step of a run that was cut off counts as a failure.
+// Counts returns how many steps passed and how many did not, together all that were to run. A step
+// that has not ended counts as a failure.
 func (r *Run) Counts() (success, failures int) {
 	for i := range r.Steps {
 		if r.Steps[i].Outcome == Passed {
@@ -138,13 +136,13 @@ func (r *Run) Counts() (success, failures int) {
 	return success, len(r.Steps) - success
 }
 
-// Subject is the run in one line, and the subject of its mail: "4 success, 2 failures".
+// Subject returns the counts as the subject of a mail has them: "4 success, 2 failures".
 func (r *Run) Subject() string {
 	success, failures := r.Counts()
 	return fmt.Sprintf("%d success, %d failures", success, failures)
 }
 
-// Duration is a time.Duration that JSON shows in seconds, to the millisecond.
+// Duration is a time.Duration that is written to JSON in seconds, to the millisecond.
 type Duration time.Duration
 
 // MarshalJSON writes d as a number of seconds.
@@ -162,8 +160,8 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// String is d as a person says it: 41m12s, 3m10s, 2h; what is measured below ten
-// seconds has a tenth, 0.4s, what was asked for is told as it was asked, 1s.
+// String returns d to the second, without zero units: 41m12s, 3m10s, 2h. Below ten seconds, d has a
+// tenth if it is not a whole number of seconds: 0.4s, 1s.
 func (d Duration) String() string {
 	t := time.Duration(d)
 	if tenths := t.Round(time.Second / 10); tenths < 10*time.Second && t%time.Second != 0 {

@@ -5,57 +5,57 @@ import (
 	"time"
 )
 
-// Change is what became of a step since the runs before.
+// Change is how a step changed since the earlier runs.
 type Change string
 
-// The changes. A step that is as it was before has none.
+// The changes. A step that is as before has none.
 const (
-	NewlyFailing Change = "newly failing" // it passed when it was last run to its end
+	NewlyFailing Change = "newly failing" // the step passed in the last run that proves something
 	StillFailing Change = "still failing"
-	Fixed        Change = "fixed" // it passes, and did not when it was last run to its end
-	New          Change = "new"   // no run before had it
+	Fixed        Change = "fixed" // the step passes, and failed in the last run that proves something
+	New          Change = "new"   // no earlier run had the step
 )
 
-// Pace is how long a step took beside what it usually takes.
+// Pace is how the duration of a step compares with its usual duration.
 type Pace string
 
-// The paces. A step that took as long as usual, or of which nobody knows, has none.
+// The paces. A step that took as long as usual, or whose usual duration is not known, has none.
 const (
 	Slower Pace = "slower"
 	Faster Pace = "faster"
 )
 
-// Trend is how the result of a step compares with those of earlier runs. A result that
-// proves nothing, of a step that was interrupted, is passed over in that.
+// Trend is how the result of a step compares with those of earlier runs. It ignores results that prove
+// nothing.
 type Trend struct {
 	Change    Change    `json:"change,omitempty"`
-	Was       Outcome   `json:"was,omitempty"`           // how the step ended in the last run before that had it
-	Since     time.Time `json:"since,omitzero"`          // of a failure and of one that is fixed: the launch of the first run that had it
-	Runs      int       `json:"runs,omitempty"`          // in how many runs it failed in a row; the one that fixed it does not count
-	Announced string    `json:"announced,omitempty"`     // the Message-ID of the mail that told of the failure first
-	Passed    string    `json:"passed,omitempty"`        // the ID of the last run before in which it passed
-	Usual     Duration  `json:"usual_seconds,omitempty"` // the median of its last ten passes; there must be five
-	Pace      Pace      `json:"pace,omitempty"`          // of a step that passed: said only of what is beyond the usual spread
+	Was       Outcome   `json:"was,omitempty"`           // the outcome in the last earlier run that had the step
+	Since     time.Time `json:"since,omitzero"`          // the launch of the first run that had the failure, also if it is fixed now
+	Runs      int       `json:"runs,omitempty"`          // how many runs in a row have failed; the run that fixed it does not count
+	Announced string    `json:"announced,omitempty"`     // the Message-ID of the mail that first reported the failure
+	Passed    string    `json:"passed,omitempty"`        // the ID of the last earlier run in which the step passed
+	Usual     Duration  `json:"usual_seconds,omitempty"` // the median of its last ten passes; 0 if there are less than five
+	Pace      Pace      `json:"pace,omitempty"`          // for a step that passed, if its duration is beyond the usual spread
 }
 
-// Proves says that an outcome tells whether the step works.
+// Proves reports whether the outcome proves that the step works or that it does not.
 func (o Outcome) Proves() bool { return o != "" && o != Interrupted }
 
-// How a usual duration is found.
+// The rules for the usual duration of a step.
 const (
-	UsualPasses  = 10 // the median is of so many passes at most
-	fewestPasses = 5  // of less nothing is said
-	// usualSpread is how many standard deviations of the passes are usual: three in a
-	// thousand durations are beyond that by chance, if they are spread as errors are.
+	UsualPasses  = 10 // the number of last passes that count
+	fewestPasses = 5  // with fewer passes it is not known
+	// usualSpread is how many standard deviations are usual. If durations are normally distributed,
+	// three in a thousand are beyond that by chance.
 	usualSpread = 3
-	// madScale makes a standard deviation of the median of absolute deviations.
+	// madScale turns a median absolute deviation into a standard deviation of a normal distribution.
 	madScale = 1.4826
-	// leastSpread, a part of the median, and leastSpreadTime are usual whatever the passes say.
+	// leastSpread, a fraction of the median, and leastSpreadTime are always usual.
 	leastSpread     = 0.25
 	leastSpreadTime = time.Second
 )
 
-// Usual returns the median of passes and how far from it a duration may be that is usual.
+// Usual returns the median of passes, and how far from it a usual duration may be.
 func Usual(passes []time.Duration) (middle, spread time.Duration, known bool) {
 	if len(passes) < fewestPasses {
 		return 0, 0, false
@@ -69,7 +69,7 @@ func Usual(passes []time.Duration) (middle, spread time.Duration, known bool) {
 	return middle, max(time.Duration(usualSpread*deviation), time.Duration(leastSpread*float64(middle)), leastSpreadTime), true
 }
 
-// Median is the middle of durations, the mean of two when there is an even number of them.
+// Median returns the middle of durations: the mean of the two middle ones if their number is even.
 func Median(durations []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(durations))
 	half := len(sorted) / 2
@@ -79,7 +79,7 @@ func Median(durations []time.Duration) time.Duration {
 	return sorted[half]
 }
 
-// PaceOf says how d compares with passes.
+// PaceOf compares d with the durations of passes and returns their median too.
 func PaceOf(d time.Duration, passes []time.Duration) (middle time.Duration, p Pace) {
 	middle, spread, known := Usual(passes)
 	switch {

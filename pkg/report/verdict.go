@@ -2,36 +2,36 @@ package report
 
 import "time"
 
-// Cause is the word of a verdict.
+// Cause is the cause of a failure in one word.
 type Cause string
 
 // The causes of a failure.
 const (
-	Flaky        Cause = "flaky"        // it passed when it was run again as it was
-	Dependencies Cause = "dependencies" // it passed on the image that it had last passed on
-	Code         Cause = "code"         // it passed with the files that it had last passed with
-	Environment  Cause = "environment"  // none of these: what is around it has changed, or the time has come
+	Flaky        Cause = "flaky"        // the test passed when run again unchanged
+	Dependencies Cause = "dependencies" // the test passes on the last image it passed on
+	Code         Cause = "code"         // the test passes with the last files it passed with
+	Environment  Cause = "environment"  // none of these: something around the test has changed, or the time
 )
 
-// Verdict is why a test fails that passed before, found out by running it again.
+// Verdict is why a test fails that passed before. A diagnosis finds it by running the test again.
 type Verdict struct {
-	Word     Cause           `json:"word,omitempty"`     // empty: none was reached, Reason says why
-	Reason   string          `json:"reason,omitempty"`   // in words, what led to the word or stood in its way
-	Tried    []Trial         `json:"tried,omitempty"`    // what was run to find out, in that order
-	Packages []PackageChange `json:"packages,omitempty"` // that differ between the two images; those that the failing tail names first
+	Word     Cause           `json:"word,omitempty"`     // empty: no cause was found, and Reason says why
+	Reason   string          `json:"reason,omitempty"`   // in words, what led to the cause, or why none was found
+	Tried    []Trial         `json:"tried,omitempty"`    // the experiments, in their order
+	Packages []PackageChange `json:"packages,omitempty"` // that differ between the two images, those that the tail of the failure names first
 	Commits  []Commit        `json:"commits,omitempty"`  // between the two states of the files, the newest first
 }
 
-// Trial is one run of a test that was made to find the cause of its failure.
+// Trial is one run of a test to find the cause of its failure.
 type Trial struct {
-	What     string   `json:"what"` // in words: "on the image of 2026-11-21"
+	What     string   `json:"what"` // what was different, in words: "on the image of 2026-11-21"
 	ImageID  string   `json:"image_id,omitempty"`
-	Commit   string   `json:"commit,omitempty"` // the one whose files were used; empty: the files as they are
+	Commit   string   `json:"commit,omitempty"` // the commit whose files were used; empty: the present files
 	Outcome  Outcome  `json:"outcome"`
-	Reason   string   `json:"reason,omitempty"` // why it did not pass
+	Reason   string   `json:"reason,omitempty"` // why the test did not pass
 	Duration Duration `json:"duration_seconds"`
-	Log      string   `json:"log,omitempty"`     // its log's name in the run's folder
-	Command  string   `json:"command,omitempty"` // does the same by hand; quoted for a shell
+	Log      string   `json:"log,omitempty"`     // the name of its log in the run's folder
+	Command  string   `json:"command,omitempty"` // runs the same by hand; quoted for a shell
 }
 
 // Commit is a commit of a git repository.

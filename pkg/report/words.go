@@ -8,14 +8,14 @@ import (
 	"runtests/pkg/plain"
 )
 
-// TimeLayout is the layout of a moment as a person reads it.
+// TimeLayout is the layout of a time in a report.
 const TimeLayout = "2006-01-02 15:04:05"
 
-// Title returns the step's name as a report shows it: "image NAME" for an image, "deploy NAME"
-// for a deployment, the bare name for a test.
+// Title returns the step's name as a report shows it: "image NAME" for an image, "deploy NAME" for a
+// deployment, the name alone for a test.
 func (s *Result) Title() string { return s.Kind.Title(s.Name) }
 
-// Title returns the name of a step of that kind as a report shows it.
+// Title returns the name of a step of that kind as a report shows it: see Result.Title.
 func (k Kind) Title(name string) string {
 	if k == Image || k == Deploy {
 		return string(k) + " " + plain.Clean(name)
@@ -31,7 +31,7 @@ func Count(n int64, thing string) string {
 	return Thousands(n) + " " + thing
 }
 
-// Thousands returns n in digits, with a comma between each three.
+// Thousands returns n in digits, with a comma before each group of three.
 func Thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"runtests/pkg/container"
-	"runtests/pkg/engine"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
@@ -21,7 +20,7 @@ type Build struct {
 	Command string        // the command that does the same by hand
 	Timeout time.Duration // 0: none
 	// Update brings the image up to date. It calls open, at most once, to create the step's log
-	// if it has something to print. An *engine.BuildError means that the Dockerfile failed; any
+	// if it has something to print. A *container.BuildError means that the Dockerfile failed; any
 	// other error, that it could not be tried.
 	Update func(ctx context.Context, open func() (io.Writer, error)) (Built, error)
 }
@@ -92,7 +91,7 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 
 // judgeBuild sets the outcome of a build from its error.
 func judgeBuild(ctx context.Context, build Build, err error, result *report.Result) {
-	var failed *engine.BuildError
+	var failed *container.BuildError
 	var runTimeout *RunTimeoutError
 	cause := context.Cause(ctx)
 	switch {
@@ -116,7 +115,7 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 }
 
 // describeFailure returns how a Dockerfile failed, and where.
-func describeFailure(failed *engine.BuildError) (reason string, where []string) {
+func describeFailure(failed *container.BuildError) (reason string, where []string) {
 	reason = failed.Message
 	if failed.Code != 0 {
 		reason = fmt.Sprintf("exit status %d%s", failed.Code, bySignal(failed.Code))

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
-	"runtests/pkg/engine"
 	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner/executortest"
@@ -67,7 +66,7 @@ func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, 
 
 // What an image that failed keeps from being built is blocked by it, and by nothing between.
 func TestFailedImageBlocksWhatNeedsIt(t *testing.T) {
-	failure := &engine.BuildError{Line: 3, Instruction: "RUN apt-get install m5", Code: 100}
+	failure := &container.BuildError{Line: 3, Instruction: "RUN apt-get install m5", Code: 100}
 	never := built(Built{}, errors.New("it was tried"), "")
 	run, seen := carryOut(t.Context(), t,
 		Build{Name: "tools", Update: built(Built{ImageID: "sha256:1"}, nil, "")},
@@ -105,7 +104,7 @@ func TestJudgeBuild(t *testing.T) {
 	overCancel(&RunTimeoutError{Limit: time.Hour})
 	stopped, stop := context.WithCancelCause(t.Context())
 	stop(errors.New("SIGINT"))
-	full := fmt.Errorf("%w: %w", container.ErrNoSpace, &engine.BuildError{Message: "no space left on device"})
+	full := fmt.Errorf("%w: %w", container.ErrNoSpace, &container.BuildError{Message: "no space left on device"})
 	for name, c := range map[string]struct {
 		ctx     context.Context
 		err     error
@@ -114,8 +113,8 @@ func TestJudgeBuild(t *testing.T) {
 	}{
 		"passed":      {t.Context(), nil, report.Passed, ""},
 		"passed late": {late, nil, report.Passed, ""},
-		"syntax":      {t.Context(), &engine.BuildError{Line: 1, Message: "unknown instruction: FORM"}, report.Failed, "unknown instruction: FORM"},
-		"killed":      {t.Context(), &engine.BuildError{Code: 137}, report.Failed, "exit status 137 (SIGKILL)"},
+		"syntax":      {t.Context(), &container.BuildError{Line: 1, Message: "unknown instruction: FORM"}, report.Failed, "unknown instruction: FORM"},
+		"killed":      {t.Context(), &container.BuildError{Code: 137}, report.Failed, "exit status 137 (SIGKILL)"},
 		"disk full":   {t.Context(), full, report.Broken, full.Error()},
 		"late":        {late, context.Canceled, report.Timeout, "not built within its timeout of 2h"},
 		"run timeout": {over, context.Canceled, report.Timeout, "the run did not end within its run_timeout of 1h, the build was stopped"},

@@ -1,7 +1,10 @@
 package suite
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,13 +13,14 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
-// settings is what `defaults` and a test say of containers. A test's keys are read on
-// top of a copy of the defaults: that is all there is to merging. A setter replaces
-// its field; those of environment and volumes replace what has the same name or target.
+// settings are the keys of `defaults` and of a test. A test's keys are read into a copy of the
+// defaults, which merges them: a setter replaces its field, but those of environment and volumes
+// replace only entries of the same name or target.
 type settings struct {
-	container.Container // but for its Image, Env and Mounts
+	container.Container // except its Image, Env and Mounts
 
 	dir        string // as written; of a test only
 	images     []imageUse
@@ -52,7 +56,47 @@ func (s settings) clone() settings {
 
 func (s *settings) mark(key string, n *yaml.Node) { s.at[key] = n }
 
-// mib is Docker's smallest memory limit's unit.
+// where returns the value of the first of the keys that was given, or n.
+func (s *settings) where(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if at := s.at[key]; at != nil {
+			return at
+		}
+	}
+	return n
+}
+
+// container returns the container of the settings, without volumes. Variables of environment
+// override those of env_file.
+func (s *settings) container() container.Container {
+	c := s.Container
+	given := make([]assignment, len(s.variables))
+	for i, v := range s.variables {
+		given[i].Variable = v
+	}
+	c.Env = assign(s.fromFiles, given)
+	c.SecurityOpt = securityOptions(c)
+	c.Tmpfs = slices.Clone(c.Tmpfs) // the steps of a test share nothing that could be appended to
+	return c
+}
+
+// ownNetwork reports whether the container has a network of its own, with an address and ports.
+func (s *settings) ownNetwork() bool {
+	mode, _, _ := strings.Cut(s.NetworkMode, ":")
+	return mode != "host" && mode != "none" && mode != "container"
+}
+
+// checkTmpfs reports the paths that are both in tmpfs and in volumes.
+func (d *decoder) checkTmpfs(n *yaml.Node, s *settings) {
+	for _, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		target = path.Clean(target)
+		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
+			d.fail(s.where(n, "tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
+		}
+	}
+}
+
 const mib = 1 << 20
 
 // containerKeys are the keys that defaults and tests share.
@@ -63,8 +107,8 @@ var containerKeys = map[string]setter[settings]{
 	"env_file":          setEnvFiles,
 	"volumes":           setVolumes,
 	"extra_hosts":       setExtraHosts,
-	"cpus":              setCPUs,
-	"pids_limit":        setPidsLimit,
+	"cpus":              valueKey(parseCPUs, func(s *settings) *float64 { return &s.CPUs }),
+	"pids_limit":        valueKey(parsePidsLimit, func(s *settings) *int64 { return &s.PidsLimit }),
 	"mount":             choiceKey(func(s *settings) *Mount { return &s.mount }, ReadWrite, ReadOnly, Copied),
 	"pull_policy":       pullPolicyKey(func(s *settings) *PullPolicy { return &s.pullPolicy }),
 	"timeout":           durationKey(time.Nanosecond, func(s *settings) *time.Duration { return &s.timeout }),
@@ -160,22 +204,12 @@ func (d *decoder) command(n *yaml.Node) (args []string, ok bool) {
 	return args, true
 }
 
-func setCPUs(d *decoder, s *settings, n *yaml.Node) {
-	if text, ok := d.text(n, cpus); ok {
-		s.CPUs, _ = strconv.ParseFloat(text, 64)
+func parsePidsLimit(text string) (int64, string, string) {
+	i, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || i == 0 || i < -1 {
+		return 0, "must be a whole number of processes, or -1 for no limit", ""
 	}
-}
-
-func setPidsLimit(d *decoder, s *settings, n *yaml.Node) {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 32); err != nil || i == 0 || i < -1 {
-			return "must be a whole number of processes, or -1 for no limit", ""
-		}
-		return "", ""
-	}
-	if text, ok := d.text(n, keeps); ok {
-		s.PidsLimit, _ = strconv.ParseInt(text, 10, 64)
-	}
+	return i, "", ""
 }
 
 func setExtraHosts(d *decoder, s *settings, n *yaml.Node) {
@@ -213,8 +247,8 @@ func (d *decoder) extraHostsMap(n *yaml.Node) []string {
 	return hosts
 }
 
-// setEnvironment reads a mapping, or a list of NAME=VALUE and NAME. A name without a
-// value is inherited, and is left out where the environment has none, as in Compose.
+// setEnvironment reads a mapping, or a list of NAME=VALUE and NAME. As in Compose, a name without
+// a value is inherited, and left out if the environment does not have it.
 func setEnvironment(d *decoder, s *settings, n *yaml.Node) {
 	if isNull(n) {
 		return
@@ -235,8 +269,8 @@ func (d *decoder) environment(n *yaml.Node) (out []assignment) {
 	}
 	nodes, _ := d.items(n, false)
 	for _, item := range nodes {
-		name, _, _ := strings.Cut(deref(item).Value, "=")
-		text, ok := d.environmentValue(name, item)
+		name, _, given := strings.Cut(deref(item).Value, "=")
+		text, ok := d.environmentValue(name, item, given)
 		if !ok {
 			continue
 		}
@@ -254,14 +288,14 @@ func (d *decoder) fromPair(out []assignment, p pair) []assignment {
 	if deref(p.value).Kind == yaml.MappingNode {
 		return d.longVariable(out, p)
 	}
-	text, ok := d.environmentValue(name, p.value)
+	text, ok := d.environmentValue(name, p.value, true)
 	if !ok {
 		return out
 	}
 	return d.assignment(out, p.key, name, text.text, true, text.hidden)
 }
 
-// longVariable is a variable that says itself whether it is secret, whatever its name.
+// longVariable is a variable that may say whether it is secret, whatever its name.
 type longVariable struct {
 	secret *bool
 	value  *yaml.Node
@@ -277,11 +311,11 @@ var longVariableKeys = keys[longVariable]{what: "a variable", set: map[string]se
 func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	var long longVariable
 	before := len(d.problems)
-	d.secret = true // the keys are not read yet: the value may be one
+	d.secret = true // until the keys are read: the value may be secret
 	longVariableKeys.decode(d, &long, p.value)
 	d.secret = false
 	if len(d.problems) > before {
-		d.hide(p.value)
+		d.hasSecret = true
 		return out
 	}
 	if long.value != nil && !isNull(long.value) {
@@ -301,21 +335,21 @@ func (d *decoder) longVariable(out []assignment, p pair) []assignment {
 	return out
 }
 
-// environmentValue reads the value of a variable; the variable's name tells whether it is secret.
-func (d *decoder) environmentValue(name string, n *yaml.Node) (scalar, bool) {
-	d.secret = secretName.MatchString(name)
+// environmentValue reads a variable of that name; its value is secret if the name is a secret's.
+func (d *decoder) environmentValue(name string, n *yaml.Node, hasValue bool) (scalar, bool) {
+	d.secret = hasValue && secretName.MatchString(name)
 	defer func() { d.secret = false }()
 	return d.scalar(n)
 }
 
-// assignment appends a variable whose name and value are right.
+// assignment appends a variable, or reports its fault.
 func (d *decoder) assignment(out []assignment, n *yaml.Node, name, value string, given, hidden bool) []assignment {
 	if !variableName.MatchString(name) {
-		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or has a blank in it", d.key)
+		d.fail(n, "the form is NAME: value, or - NAME=value", "%s: a name is missing or contains a space", d.key)
 		return out
 	}
 	if strings.ContainsRune(value, 0) {
-		d.fail(n, "", "%s: the value of %s has a NUL in it", d.key, name)
+		d.fail(n, "", "%s: the value of %s contains a NUL byte", d.key, name)
 		return out
 	}
 	v := container.Variable{Name: name, Value: value, Secret: hidden || secretName.MatchString(name)}
@@ -389,9 +423,9 @@ func (d *decoder) addEnvFile(s *settings, n *yaml.Node) {
 	s.fromFiles = p.known
 }
 
-// failEnvFile reports a fault at its line, without the line: it may hold a secret.
+// failEnvFile reports a fault in an env_file without an excerpt, which could show a secret.
 func (d *decoder) failEnvFile(file string, err error) {
-	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hintOf(err)}
+	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hint.Of(err)}
 	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else
 		p.Line, p.Message = l.line, l.err.Error()
 	}
@@ -437,9 +471,7 @@ type longVolume struct {
 	kind           volumeType
 	source, target string
 	readOnly       bool
-	propagation    string
 	selinux        string
-	noCopy         bool
 	size           int64
 	mode           string
 }
@@ -452,24 +484,19 @@ const (
 	tmpfsVolume volumeType = "tmpfs"
 )
 
-var longVolumeKeys = keys[longVolume]{what: "a volume", set: map[string]setter[longVolume]{
+var longVolumeKeys = keys[longVolume]{what: "a volume", refused: map[string]string{"volume": "leave it out, with its option nocopy: a new volume gets what the image has at its target"}, set: map[string]setter[longVolume]{
 	"type":      choiceKey(func(v *longVolume) *volumeType { return &v.kind }, bindVolume, namedVolume, tmpfsVolume),
 	"source":    textKey(filePath, func(v *longVolume) *string { return &v.source }),
 	"target":    textKey(containerPath, func(v *longVolume) *string { return &v.target }),
 	"read_only": boolKey(func(v *longVolume) *bool { return &v.readOnly }),
 	"bind":      section(bindOptionKeys),
-	"volume":    section(volumeOptionKeys),
 	"tmpfs":     section(tmpfsOptionKeys),
 }}
 
 // The keys of the sections of a long volume, one for each type.
 var (
-	bindOptionKeys = keys[longVolume]{what: "bind", set: map[string]setter[longVolume]{
-		"propagation": choiceKey(func(v *longVolume) *string { return &v.propagation }, "private", "rprivate", "shared", "rshared", "slave", "rslave"),
-		"selinux":     choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
-	}}
-	volumeOptionKeys = keys[longVolume]{what: "volume", set: map[string]setter[longVolume]{
-		"nocopy": boolKey(func(v *longVolume) *bool { return &v.noCopy }),
+	bindOptionKeys = keys[longVolume]{what: "bind", refused: map[string]string{"propagation": "use the short form: SOURCE:TARGET:rslave"}, set: map[string]setter[longVolume]{
+		"selinux": choiceKey(func(v *longVolume) *string { return &v.selinux }, "z", "Z"),
 	}}
 	tmpfsOptionKeys = keys[longVolume]{what: "tmpfs", set: map[string]setter[longVolume]{
 		"size": sizeKey(1, func(v *longVolume) *int64 { return &v.size }),
@@ -505,17 +532,16 @@ func (d *decoder) longVolume(n *yaml.Node) (volume, bool) {
 func (l longVolume) volume(from place) (volume, error) {
 	switch {
 	case l.kind == "":
-		return volume{}, fault("the types are bind, volume and tmpfs", "the volume has no type")
+		return volume{}, hint.Errorf("the types are bind, volume and tmpfs", "the volume has no type")
 	case l.target == "":
-		return volume{}, fault("", "the volume has no target")
+		return volume{}, errors.New("the volume has no target")
 	case l.kind == bindVolume && l.source == "":
-		return volume{}, fault("", "a bind has no source")
+		return volume{}, errors.New("a bind has no source")
 	case l.kind == tmpfsVolume && l.source != "":
-		return volume{}, fault("", "a tmpfs takes no source")
-	case l.kind != bindVolume && l.propagation+l.selinux != "",
-		l.kind != namedVolume && l.noCopy,
+		return volume{}, errors.New("a tmpfs takes no source")
+	case l.kind != bindVolume && l.selinux != "",
 		l.kind != tmpfsVolume && (l.size > 0 || l.mode != ""):
-		return volume{}, fault("", "a volume of type %s takes no options of another type", l.kind)
+		return volume{}, fmt.Errorf("a volume of type %s takes no options of another type", l.kind)
 	}
 	if l.kind == tmpfsVolume {
 		return l.tmpfs()
@@ -524,15 +550,10 @@ func (l longVolume) volume(from place) (volume, error) {
 	if l.kind == bindVolume {
 		m.Source = from.abs(l.source)
 	} else if strings.HasPrefix(l.source, "/") {
-		return volume{}, fault("use type: bind for a path", "%q is not the name of a volume", printable(l.source))
+		return volume{}, hint.Errorf("use type: bind for a path", "%s is not the name of a volume", quoted(l.source))
 	}
-	for _, option := range []string{l.propagation, l.selinux} {
-		if option != "" {
-			m.Options = append(m.Options, option)
-		}
-	}
-	if l.noCopy {
-		m.Options = append(m.Options, "nocopy")
+	if l.selinux != "" {
+		m.Options = append(m.Options, l.selinux)
 	}
 	return checkVolume(m)
 }

@@ -10,26 +10,28 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agext/levenshtein"
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
 const (
 	// maxVisits bounds the values read from one file, those that aliases repeat
 	// included: a file of a few lines can stand for billions.
 	maxVisits = 100_000
-	// maxList bounds a list, and the variables of a container: each of its steps has a copy.
+	// maxList bounds a list, and the variables of a container: each step has a copy.
 	maxList = 1000
-	// maxProblems is how many are kept; a file with more is not worth more time.
+	// maxProblems bounds the problems that are kept.
 	maxProblems = 1000
-	// maxMerges bounds mappings merged into mappings with <<; a cycle ends there.
+	// maxMerges bounds the depth of mappings merged with <<; it ends a cycle.
 	maxMerges = 20
-	// maxDuration keeps what is added to a clock from overflowing.
+	// maxDuration keeps a time plus a duration from overflowing.
 	maxDuration = 366 * 24 * time.Hour
 )
 
-// decoder reads the values of one suite file and collects what is wrong with them.
+// decoder reads the values of one suite file and collects their faults.
 type decoder struct {
 	file     string // as the caller named it
 	path     string // absolute
@@ -43,17 +45,21 @@ type decoder struct {
 	key      string   // the key whose value is being read
 	secret   bool     // that value is not to be printed
 	secrets  []string // values of secret variables that the file used so far
-	hidden   []string // texts of the file that no excerpt may show
+	// hasSecret: a value that is not to be printed stands in the file itself. No problem shows
+	// a line of it then.
+	hasSecret bool
 }
 
 // setter reads a key's value into what the key belongs to.
 type setter[T any] func(d *decoder, to *T, n *yaml.Node)
 
-// keys is all that is known of a mapping: its keys, and how each is read.
+// keys are the keys of a mapping, and how each is read.
 type keys[T any] struct {
 	what       string // the mapping, for messages: "a test"
 	set        map[string]setter[T]
 	extensions bool // x-… keys are ignored
+	// refused are the keys of Compose that are not supported, each with its remedy.
+	refused map[string]string
 }
 
 // decode reads the mapping n into to and reports unknown and repeated keys.
@@ -71,34 +77,20 @@ func (k keys[T]) decode(d *decoder, to *T, n *yaml.Node) {
 			}
 			set(d, to, p.value)
 		case k.extensions && strings.HasPrefix(name, "x-"):
+		case k.refused[name] != "":
+			d.fail(p.key, k.refused[name], "key %s of %s is not supported", quoted(name), k.what)
 		default:
-			hint := didYouMean(name, slices.Sorted(maps.Keys(k.set)))
-			d.fail(p.key, hint, "unknown key %s in %s", quoted(name), k.what)
-			if last := &d.problems[len(d.problems)-1]; secretName.MatchString(hint) || strings.Contains(hint, `"ping"`) {
-				last.Excerpt = maskAfter(last.Excerpt, last.Column, name)
+			known := slices.Sorted(maps.Keys(k.set))
+			meant := nearest.Of(name, known)
+			d.fail(p.key, nearest.Hint(name, known), "unknown key %s in %s", quoted(name), k.what)
+			if secretName.MatchString(meant) || meant == "ping" {
+				d.markSecret(p.value)
 			}
 		}
 	}
 }
 
-// didYouMean is the hint that names the candidate nearest to name, or "".
-func didYouMean(name string, candidates []string) string {
-	best, distance := "", 1+max(len(name)/3, 1)
-	if len(name) > 100 {
-		return ""
-	}
-	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + quoted(best) + "?"
-}
-
-// quoted is text for a message: quoted, without controls, and not too long.
+// quoted returns text for a message: quoted, escaped, and cut to 80 characters.
 func quoted(text string) string {
 	const limit = 80
 	if r := []rune(text); len(r) > limit {
@@ -107,49 +99,31 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
-	d.failAt(n.Line, n.Column, hint, format, args...)
+func (d *decoder) fail(n *yaml.Node, remedy, format string, args ...any) {
+	d.failAt(n.Line, n.Column, remedy, format, args...)
 }
 
-// failValue is fail for a value: a secret one may stand on a line without its key.
-func (d *decoder) failValue(n *yaml.Node, hidden bool, hint, format string, args ...any) {
-	before := len(d.problems)
-	d.fail(n, hint, format, args...)
-	if hidden && len(d.problems) > before {
-		p := &d.problems[before]
-		p.Excerpt = maskFrom(p.Excerpt, p.Column)
-	}
-}
-
-func (d *decoder) failAt(line, column int, hint, format string, args ...any) {
+func (d *decoder) failAt(line, column int, remedy, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	line, column = d.source.clamp(line, column)
 	d.problems = append(d.problems, Problem{
-		File: d.file, Line: line, Column: column, Excerpt: d.source.excerpt(line),
-		Message: fmt.Sprintf(format, args...), Hint: hint,
+		File: d.file, Line: line, Column: column,
+		Message: fmt.Sprintf(format, args...), Hint: remedy,
 	})
 }
 
-// failErr reports err and its hint.
+// failErr reports err with its hint at n.
 func (d *decoder) failErr(n *yaml.Node, err error) {
-	d.fail(n, hintOf(err), "%s: %v", d.key, err)
+	d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 }
 
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
-// tooMany counts a value that is read; past the bound it reports that once.
+// tooMany counts a value, and reports once that there are too many of them.
 func (d *decoder) tooMany(n *yaml.Node) bool {
 	d.visits++
 	if d.visits == maxVisits {
-		d.fail(n, "", "the file stands for more than %d values: its aliases repeat too much", maxVisits)
+		d.fail(n, "", "the file expands to more than %d values: its aliases repeat too much", maxVisits)
 	}
 	return d.visits >= maxVisits
 }
@@ -208,12 +182,12 @@ func (d *decoder) collect(n *yaml.Node, what string, seen map[string]int, out *[
 		d.collectPair(pair{key, value}, what, seen, out, inherited)
 	}
 	for _, m := range merged {
-		d.collect(m, "what << merges", seen, out, depth+1)
+		d.collect(m, "the value of <<", seen, out, depth+1)
 	}
 }
 
-// collectPair appends p, unless a mapping that goes before has its key. The pairs
-// from index own on are those of the mapping itself: there it is a duplicate.
+// collectPair appends p, unless an earlier pair has its key. The pairs from index own on are
+// those of the mapping itself, where a second one is a fault.
 func (d *decoder) collectPair(p pair, what string, seen map[string]int, out *[]pair, own int) {
 	if p.key.Kind != yaml.ScalarNode {
 		d.fail(p.key, "", "a key of %s must be a word, not %s", what, kindOf(p.key))
@@ -248,7 +222,7 @@ func kindOf(n *yaml.Node) string {
 	return "text"
 }
 
-// tagged reports an explicit tag other than the value's own.
+// tagged reports whether the tag of n is an allowed one, and a fault if it is not.
 func (d *decoder) tagged(n *yaml.Node, allowed ...string) bool {
 	if slices.Contains(allowed, n.ShortTag()) {
 		return true
@@ -261,11 +235,11 @@ func (d *decoder) tagged(n *yaml.Node, allowed ...string) bool {
 type scalar struct {
 	node *yaml.Node
 	text string
-	// hidden: the text is not to be printed, because it is a password or made of one.
+	// hidden: the text must not be printed, because it is or contains a secret.
 	hidden bool
 }
 
-// not is the end of a message about the value.
+// not returns the end of a message about the value.
 func (s scalar) not() string {
 	if s.hidden {
 		return ""
@@ -273,18 +247,18 @@ func (s scalar) not() string {
 	return ", not " + quoted(s.text)
 }
 
-// scalar reads a single value, with its variables replaced. Its text is what the file
-// says, whatever YAML takes it for: 1.10, 012 and yes stay as they are.
+// scalar reads a single value, with its variables replaced. The text stays as the file has it,
+// whatever its type in YAML: 1.10, 012 and yes remain the same.
 func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	n = deref(n)
 	if d.tooMany(n) {
 		return scalar{}, false
 	}
 	if d.hides() {
-		d.hide(n)
+		d.markSecret(n)
 	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.failValue(n, d.hides(), "", "%s must have a single value, not %s", d.key, kindOf(n))
+		d.fail(n, "", "%s must have a single value, not %s", d.key, kindOf(n))
 		return scalar{}, false
 	}
 	if !d.tagged(n, "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge") {
@@ -293,7 +267,7 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	v := variables{lookup: d.env.Lookup}
 	text, err := v.expand(n.Value, 0)
 	if err != nil {
-		d.failValue(n, d.hides(), hintOf(err), "%s: %v", d.key, err)
+		d.fail(n, hint.Of(err), "%s: %v", d.key, err)
 		return scalar{}, false
 	}
 	hidden := d.hides()
@@ -307,21 +281,23 @@ func (d *decoder) scalar(n *yaml.Node) (scalar, bool) {
 	return scalar{n, text, hidden}, true
 }
 
-// hides says that the value of the key is not to be printed.
-func (d *decoder) hides() bool { return d.secret || secretName.MatchString(d.key) }
+// hides reports whether the value of the key is not to be printed.
+func (d *decoder) hides() bool {
+	return d.secret || secretName.MatchString(d.key) && !strings.HasSuffix(d.key, "_file")
+}
 
-// rule says what is wrong with a text: the words that follow the key, as "must be an
-// absolute path"; "" when nothing is.
-type rule func(text string) (wrong, hint string)
+// rule returns what is wrong with a text, as the words that follow the key ("must be an absolute
+// path"), or "".
+type rule func(text string) (wrong, remedy string)
 
-// text reads a single value that keeps the rule.
+// text reads a single value and checks it by the rule.
 func (d *decoder) text(n *yaml.Node, keeps rule) (string, bool) {
 	s, ok := d.scalar(n)
 	if !ok {
 		return "", false
 	}
-	if wrong, hint := keeps(s.text); wrong != "" {
-		d.failValue(s.node, s.hidden, hint, "%s %s%s", d.key, wrong, s.not())
+	if wrong, remedy := keeps(s.text); wrong != "" {
+		d.fail(s.node, remedy, "%s %s%s", d.key, wrong, s.not())
 		return "", false
 	}
 	return s.text, true
@@ -351,7 +327,7 @@ func (d *decoder) items(n *yaml.Node, alone bool) ([]*yaml.Node, bool) {
 	return nil, false
 }
 
-// texts reads a list of values that keep the rule.
+// texts reads a list of values and checks each by the rule.
 func (d *decoder) texts(n *yaml.Node, alone bool, keeps rule) ([]string, bool) {
 	nodes, ok := d.items(n, alone)
 	if !ok {
@@ -381,15 +357,15 @@ func textKey[T any](keeps rule, field func(*T) *string) setter[T] {
 
 // choiceKey reads one of a few words.
 func choiceKey[T any, S ~string](field func(*T) *S, choices ...S) setter[T] {
-	words := make([]string, len(choices))
+	names := make([]string, len(choices))
 	for i, c := range choices {
-		words[i] = string(c)
+		names[i] = string(c)
 	}
 	keeps := func(text string) (string, string) {
-		if slices.Contains(words, text) {
+		if slices.Contains(names, text) {
 			return "", ""
 		}
-		return "must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1], didYouMean(text, words)
+		return "must be " + strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1], nearest.Hint(text, names)
 	}
 	return func(d *decoder, to *T, n *yaml.Node) {
 		if text, ok := d.text(n, keeps); ok {
@@ -406,87 +382,82 @@ func textsKey[T any](alone bool, keeps rule, field func(*T) *[]string) setter[T]
 	}
 }
 
-func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
-	keeps := func(text string) (string, string) {
-		if i, err := strconv.ParseInt(text, 10, 64); err != nil || i < low || i > high {
-			return fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
-		}
-		return "", ""
-	}
+// valueKey reads a value that parse accepts. As a rule does, parse says what is wrong with the text.
+func valueKey[T, V any](parse func(text string) (value V, wrong, remedy string), field func(*T) *V) setter[T] {
 	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			i, _ := strconv.ParseInt(text, 10, 64)
-			*field(to) = I(i)
+		var value V
+		keeps := func(text string) (wrong, remedy string) {
+			value, wrong, remedy = parse(text)
+			return wrong, remedy
+		}
+		if _, ok := d.text(n, keeps); ok {
+			*field(to) = value
 		}
 	}
+}
+
+func intKey[T any, I ~int | ~int64](low, high int64, field func(*T) *I) setter[T] {
+	return valueKey(func(text string) (I, string, string) {
+		i, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || i < low || i > high {
+			return 0, fmt.Sprintf("must be a whole number from %d to %d", low, high), ""
+		}
+		return I(i), "", ""
+	}, field)
 }
 
 var booleans = map[string]bool{"true": true, "yes": true, "on": true, "false": false, "no": false, "off": false}
 
 func boolKey[T any](field func(*T) *bool) setter[T] {
-	keeps := func(text string) (string, string) {
-		if _, ok := booleans[strings.ToLower(text)]; !ok {
-			return "must be true or false", ""
+	return valueKey(func(text string) (bool, string, string) {
+		value, ok := booleans[strings.ToLower(text)]
+		if !ok {
+			return false, "must be true or false", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to) = booleans[strings.ToLower(text)]
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
-// sizeKey reads a size in bytes, or with a unit: 64m, 1.5g.
+// sizeKey reads a size of at least low, in bytes or with a unit: 64m, 1.5g.
 func sizeKey[T any](low int64, field func(*T) *int64) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (int64, string, string) {
 		size, err := units.RAMInBytes(text)
-		if err != nil {
-			return "must be a size such as 512m or 2g", ""
+		switch {
+		case err != nil:
+			return 0, "must be a size such as 512m or 2g", ""
+		case size < low:
+			return 0, "must be at least " + units.BytesSize(float64(low)), ""
 		}
-		if size < low {
-			return "must be at least " + units.BytesSize(float64(low)), ""
-		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = units.RAMInBytes(text)
-		}
-	}
+		return size, "", ""
+	}, field)
 }
 
 // durationKey reads a duration of at least low.
 func durationKey[T any](low time.Duration, field func(*T) *time.Duration) setter[T] {
-	keeps := func(text string) (string, string) {
+	return valueKey(func(text string) (time.Duration, string, string) {
 		value, err := parseDuration(text)
 		switch {
 		case err != nil:
-			hint := ""
+			remedy := ""
 			if _, err := strconv.ParseFloat(text, 64); err == nil && text != "0" {
-				hint = "give it a unit: " + text + "s, " + text + "m"
+				remedy = "give it a unit: " + text + "s, " + text + "m"
 			}
-			return "must be a duration such as 90s, 1h30m or 1d", hint
+			return 0, "must be a duration such as 90s, 1h30m or 1d", remedy
 		case value < low && low <= time.Nanosecond:
-			return "must be more than nothing", ""
+			return 0, "must be more than 0", ""
 		case value < low:
-			return "must be at least " + low.String(), ""
+			return 0, "must be at least " + low.String(), ""
 		case value > maxDuration:
-			return "must be at most a year", ""
+			return 0, "must be at most a year", ""
 		}
-		return "", ""
-	}
-	return func(d *decoder, to *T, n *yaml.Node) {
-		if text, ok := d.text(n, keeps); ok {
-			*field(to), _ = parseDuration(text)
-		}
-	}
+		return value, "", ""
+	}, field)
 }
 
 var daysAndWeeks = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)
 
-// parseDuration reads what time.ParseDuration does, and weeks and days before it, as
-// Compose does: 1w, 1d12h.
+// parseDuration reads a duration as time.ParseDuration does, with optional weeks and days in
+// front, as in Compose: 1w, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
 	m := daysAndWeeks.FindStringSubmatch(text)
 	if m == nil {

@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"cmp"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -14,13 +13,15 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
-// Deployment is an application in production, made of the container of a test that
-// passed: an entry of `deploy`.
+// Deployment is an entry of `deploy`: an application in production, made from the container of a
+// test that passed.
 type Deployment struct {
 	Name string // of its container in production, and of its images
-	From string // the name of the step whose container it is made of
+	From string // the name of the step whose container it is made from
 	// Host is where it runs: ssh://[USER@]HOST[:PORT][/SOCKET], unix:///SOCKET, or empty:
 	// the engine that the tests run on.
 	Host  string
@@ -29,14 +30,14 @@ type Deployment struct {
 	// PortsFile is a file on the production machine that says which host port each port
 	// of the container has, for a proxy; empty: none.
 	PortsFile string
-	// Drain is how long the old version goes on beside the new one, once that answers
-	// and PortsFile says so; default 2s.
+	// Drain is how long the old version keeps running beside the new one, after that one answers
+	// and PortsFile names it; default 2s.
 	Drain time.Duration
-	Auto  bool // promoted by every run in which all steps passed
-	Keep  int  // earlier images kept there for going back, default 3
+	Auto  bool // promote it at the end of every run in which all steps passed
+	Keep  int  // earlier images to keep there for rolling back, default 3
 
-	// Container is complete but for its name, its image, its labels, and a choice among
-	// host ports. Its mounts are paths of the production machine.
+	// Container is complete except for its name, its image, its labels, and the choice of a port
+	// from a range. Its mounts are paths on the production machine.
 	Container container.Container
 }
 
@@ -46,7 +47,7 @@ type File struct {
 	Target string // on the production machine, absolute
 }
 
-// HealthCheck is how it is found out that an application works.
+// HealthCheck is how to find out whether an application works.
 type HealthCheck struct {
 	HTTP     string        // a URL as the production machine sees it, which must answer with 2xx or 3xx; empty: none
 	Command  []string      // executed in the container, must end with 0; empty: none
@@ -60,8 +61,8 @@ type deployment struct {
 	Deployment
 }
 
-// deployKeys are the keys of an entry of `deploy`: those of a test's container that make
-// sense there, and its own.
+// deployKeys are the keys of an entry of `deploy`: its own, and those of a test's container that
+// make sense there.
 var deployKeys = keys[deployment]{what: "a deployment", extensions: true, set: deploymentKeys()}
 
 func deploymentKeys() map[string]setter[deployment] {
@@ -98,18 +99,18 @@ var healthCheckKeys = keys[HealthCheck]{what: "a healthcheck", set: map[string]s
 // deployments reads the section `deploy`. The steps and the images are known.
 func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []Deployment) {
 	for _, p := range d.pairs(n, "deploy") {
-		if wrong, hint := deploymentName(p.key.Value); wrong != "" {
-			d.fail(p.key, hint, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
+		if wrong, remedy := deploymentName(p.key.Value); wrong != "" {
+			d.fail(p.key, remedy, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
 			continue
 		}
 		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
-			d.fail(p.key, "", "%s is the name of an image too: the report could not tell them apart", quoted(p.key.Value))
+			d.fail(p.key, "", "%s is also the name of an image: a report could not tell them apart", quoted(p.key.Value))
 		}
-		one := d.deployment(p)
-		if from := one.at["from"]; from != nil && one.From != "" && !chosenImage {
-			one.From = d.deployedStep(from, one.From, s.Steps)
+		entry := d.deployment(p)
+		if from := entry.at["from"]; from != nil && entry.From != "" && !chosenImage {
+			entry.From = d.deployedStep(from, entry.From, s.Steps)
 		}
-		all = append(all, one.Deployment)
+		all = append(all, entry.Deployment)
 	}
 	if chosenImage { // of the command line: the steps are not the suite's
 		return nil
@@ -118,39 +119,21 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 }
 
 func (d *decoder) deployment(p pair) deployment {
-	one := deployment{
+	entry := deployment{
 		settings:   settings{Container: container.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
 		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
-	deployKeys.decode(d, &one, p.value)
-	if one.at["from"] == nil {
-		d.fail(p.key, "from: TEST@IMAGE names the test whose container it is made of", "deployment %s has no from", quoted(p.key.Value))
+	deployKeys.decode(d, &entry, p.value)
+	if entry.at["from"] == nil {
+		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
 	}
-	d.checkDeployment(p.key, &one)
-	one.Deployment.Container = one.container()
-	return one
+	d.checkDeployment(p.key, &entry)
+	entry.Deployment.Container = entry.settings.container()
+	addVolumes(&entry.Deployment.Container, entry.volumes)
+	return entry
 }
 
-// container is what the settings say, without a test's directory.
-func (p *deployment) container() container.Container {
-	c := p.settings.Container
-	given := make([]assignment, len(p.variables))
-	for i, v := range p.variables {
-		given[i].Variable = v
-	}
-	c.Env = assign(p.fromFiles, given)
-	c.SecurityOpt = securityOptions(c)
-	for _, v := range p.volumes {
-		if v.tmpfs != "" {
-			c.Tmpfs = append(slices.Clone(c.Tmpfs), v.tmpfs)
-		} else {
-			c.Mounts = append(c.Mounts, v.mount)
-		}
-	}
-	return c
-}
-
-// deployedStep is the name of the step that from names.
+// deployedStep returns the name of the step that from names.
 func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	var found, names []string
 	for _, step := range steps {
@@ -166,53 +149,43 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	case len(found) == 1:
 		return found[0]
 	case len(found) > 1:
-		d.fail(n, "say which: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
+		d.fail(n, "choose one: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
 	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
 	default:
-		d.fail(n, didYouMean(from, names), "from: there is no test or step %s", quoted(from))
+		d.fail(n, nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
 	}
 	return ""
 }
 
-// checkDeployment reports what no key shows alone.
+// checkDeployment reports the keys that exclude each other.
 func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
-	where := func(key string) *yaml.Node { return cmp.Or(p.at[key], n) }
 	c := p.settings.Container
-	mode, _, _ := strings.Cut(c.NetworkMode, ":")
-	if mode == "host" || mode == "none" || mode == "container" {
-		if len(c.Ports) > 0 {
-			d.fail(where("ports"), "", "a container with network_mode: %s publishes no ports", mode)
-		}
-		if c.MacAddress != "" {
-			d.fail(where("mac_address"), "", "a container with network_mode: %s has no MAC address of its own", mode)
-		}
+	if len(c.Ports) > 0 && !p.ownNetwork() {
+		d.fail(p.where(n, "ports"), "", "a container with network_mode: %s cannot publish ports", c.NetworkMode)
+	}
+	if c.MacAddress != "" && !p.ownNetwork() {
+		d.fail(p.where(n, "mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", c.NetworkMode)
 	}
 	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
-		d.fail(where("healthcheck"), "", "a healthcheck is http or command, not both")
+		d.fail(p.where(n, "healthcheck"), "", "a healthcheck takes http or command, not both")
 	}
 	if p.PortsFile != "" && len(c.Ports) == 0 {
-		d.fail(where("ports_file"), "", "ports_file is for a deployment with ports")
+		d.fail(p.where(n, "ports_file"), "", "ports_file is for a deployment with ports")
 	}
-	for _, t := range c.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		target = path.Clean(target)
-		if slices.ContainsFunc(p.volumes, func(v volume) bool { return v.target() == target }) {
-			d.fail(where("tmpfs"), "", "%s is both in tmpfs and in volumes", quoted(target))
-		}
-	}
+	d.checkTmpfs(n, &p.settings)
 }
 
 // The suffixes of the names of a deployment's other containers.
 var deploymentSuffixes = []string{"-next", "-outgoing", "-previous"}
 
-// deploymentName is the rule for what becomes the name of a container and of an image.
+// deploymentName is the rule for a deployment's name, which its container and its images get.
 func deploymentName(text string) (string, string) {
 	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || container.CheckName(text) != nil || len(text) > maxName {
 		return "must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them", ""
 	}
 	for _, suffix := range deploymentSuffixes {
 		if strings.HasSuffix(text, suffix) {
-			return "must not end in " + suffix, "the containers that come before and after that of NAME are called so"
+			return "must not end in " + suffix, "NAME-next, NAME-outgoing and NAME-previous are its other containers"
 		}
 	}
 	return "", ""
@@ -220,15 +193,14 @@ func deploymentName(text string) (string, string) {
 
 var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`)
 
-// setHost reads an address without ever repeating it when it is wrong: somebody may have
-// put a password there.
+// setHost reads a URL. Its errors do not repeat the URL: it may contain a password.
 func setHost(d *decoder, p *deployment, n *yaml.Node) {
 	s, ok := d.scalar(n)
 	if !ok {
 		return
 	}
-	if wrong, hint := deployHost(s.text); wrong != "" {
-		d.failValue(s.node, strings.Contains(s.text, "@"), hint, "host %s", wrong)
+	if wrong, remedy := deployHost(s.text); wrong != "" {
+		d.fail(s.node, remedy, "host %s", wrong)
 		return
 	}
 	p.Host = s.text
@@ -242,21 +214,21 @@ func deployHost(text string) (string, string) {
 	case text == "":
 		return "", ""
 	case err != nil:
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
 		return "", ""
 	case u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
-		return "must be where the application runs", form
+		return "must be an ssh or unix URL", form
 	}
 	if _, set := u.User.Password(); set {
-		return "must not have a password", "ssh-copy-id lets the user in by a key"
+		return "must not have a password", "log in with a key: ssh-copy-id installs it"
 	}
 	return "", ""
 }
 
-// machinePath is a file of the production machine.
+// machinePath is the rule for a file on the production machine.
 func machinePath(text string) (string, string) {
 	if !path.IsAbs(text) || strings.ContainsAny(text, "\x00\n") || path.Clean(text) == "/" {
 		return "must be an absolute path on the production machine", ""
@@ -275,24 +247,24 @@ func checkURL(text string) (string, string) {
 	return "", ""
 }
 
-// setFiles reads a mapping of a file of this machine to its place on the production machine.
+// setFiles reads a mapping from files on this machine to paths on the production machine.
 func setFiles(d *decoder, p *deployment, n *yaml.Node) {
 	p.Files = nil
-	for _, one := range d.pairs(n, "files") {
-		target, ok := d.text(one.value, machinePath)
+	for _, entry := range d.pairs(n, "files") {
+		target, ok := d.text(entry.value, machinePath)
 		if !ok {
 			continue
 		}
-		if one.key.Value == "" {
-			d.fail(one.key, "", "files: a file without a name")
+		if entry.key.Value == "" {
+			d.fail(entry.key, "", "files: a file has no name")
 			continue
 		}
 		target = path.Clean(target)
 		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
-			d.fail(one.value, "", "files: two files would be %s", quoted(target))
+			d.fail(entry.value, "", "files: two files have the target %s", quoted(target))
 			continue
 		}
-		p.Files = append(p.Files, File{Source: d.from.abs(one.key.Value), Target: target})
+		p.Files = append(p.Files, File{Source: d.from.abs(entry.key.Value), Target: target})
 	}
 }
 
@@ -305,12 +277,12 @@ func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
 	}
 	for _, item := range deref(n).Content {
 		if source := deref(volumeSource(deref(item))); strings.HasPrefix(source.Value, ".") || strings.HasPrefix(source.Value, "~") {
-			d.fail(source, "write it as an absolute path", "volumes: a path of the production machine starts with /")
+			d.fail(source, "", "volumes: a path on the production machine must be absolute")
 		}
 	}
 }
 
-// volumeSource is the node that has the source of a volume: of the short form, all of it.
+// volumeSource returns the node of a volume's source; of the short form, the whole node.
 func volumeSource(n *yaml.Node) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == "source" {
@@ -320,36 +292,37 @@ func volumeSource(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// FindDeployments returns the deployments of these names, each once; an error names the nearest.
+// FindDeployments returns the named deployments, each once. If a name is unknown, the error is a
+// *TargetsError.
 func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	if len(s.Deployments) == 0 {
-		return nil, fault("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
+		return nil, hint.Errorf("deploy: { NAME: { from: TEST@IMAGE, … } }", "the suite has no section deploy")
 	}
 	var known []string
-	for _, one := range s.Deployments {
-		known = append(known, one.Name)
+	for _, entry := range s.Deployments {
+		known = append(known, entry.Name)
 	}
 	var wrong TargetsError
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			wrong.add(name, fault(didYouMean(name, known), "target %s: the suite deploys nothing of that name", quoted(name)))
+			wrong.add(name, hint.Errorf(nearest.Hint(name, known), "target %s: the suite has no deployment of that name", quoted(name)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
 		return nil, &wrong
 	}
-	return slices.DeleteFunc(slices.Clone(s.Deployments), func(one Deployment) bool { return !slices.Contains(names, one.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(s.Deployments), func(entry Deployment) bool { return !slices.Contains(names, entry.Name) }), nil
 }
 
-// CheckFiles tells which of the files to be copied cannot be read; nil: none.
+// CheckFiles returns an error for the first of the files that cannot be read.
 func (p *Deployment) CheckFiles() error {
 	for _, f := range p.Files {
-		if _, err := readBounded(f.Source, MaxFileBytes); err != nil {
-			return fault("files: { FILE: PLACE } names files of this machine", "read %s: %w", filepath.Clean(f.Source), err)
+		if _, err := readFile(f.Source, MaxFileBytes); err != nil {
+			return hint.Errorf("in files: { SOURCE: TARGET }, SOURCE is a file on this machine", "read %s: %w", filepath.Clean(f.Source), err)
 		}
 	}
 	return nil
 }
 
-// MaxFileBytes bounds a file that a deployment copies: what is larger belongs into the image.
+// MaxFileBytes bounds a file that a deployment copies. Larger files belong in the image.
 const MaxFileBytes = 64 << 20

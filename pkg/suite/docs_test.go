@@ -38,7 +38,14 @@ func TestDocumentedKeys(t *testing.T) {
 		if diff := cmp.Diff(known, documented); diff != "" {
 			t.Errorf("%s (- known, + documented):\n%s", title, diff)
 		}
-		for _, nested := range []keys[longVolume]{bindOptionKeys, volumeOptionKeys, tmpfsOptionKeys} {
+		if title == "Volumes" {
+			for _, option := range slices.Concat(mountOptions, slices.Sorted(maps.Keys(refusedOptions)), slices.Sorted(maps.Keys(bindOptionKeys.refused))) {
+				if !strings.Contains(section, "`"+option+"`") {
+					t.Errorf("%s: the option %s is not documented", title, option)
+				}
+			}
+		}
+		for _, nested := range []keys[longVolume]{bindOptionKeys, tmpfsOptionKeys} {
 			for key := range nested.set {
 				if title == "Volumes" && !strings.Contains(section, "`"+key+"`") {
 					t.Errorf("%s: %s of %s is not documented", title, key, nested.what)

@@ -9,15 +9,16 @@ import (
 	"unicode"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
-// secretName matches the names of keys and variables whose values are not printed.
+// secretName matches the names of keys and variables whose values must not be printed.
 var secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase|$|_)|secret|token|credential|api_?key|private_?key|access_?key`)
 
-// dotenvName is what Compose takes for a name in an env_file.
+// dotenvName matches the names that Compose accepts in an env_file.
 var dotenvName = regexp.MustCompile(`^[\pL\pN_.\-\[\]]+$`)
 
-// lineError is a fault of an env_file; it never tells what the line holds.
+// lineError is a fault in an env_file. It never shows the line.
 type lineError struct {
 	line int
 	err  error
@@ -28,7 +29,7 @@ func (e *lineError) Unwrap() error { return e.err }
 
 // dotenv reads an env_file in Compose's syntax: NAME=VALUE, `export NAME=VALUE`, a name
 // alone (inherited), comments, quotes, and ${…} outside of single quotes. A later line
-// sees the variables of the earlier ones; those of the environment go first.
+// sees the variables of the earlier ones, but those of the environment take precedence.
 type dotenv struct {
 	env   func(string) (string, bool)
 	known []container.Variable // of this file and of those before it
@@ -64,7 +65,7 @@ func (p *dotenv) parse(text string) error {
 	return nil
 }
 
-// statement reads one line, or more when a quoted value spans them.
+// statement reads a line, or several if a quoted value spans them.
 func (p *dotenv) statement(text string) (rest string, err error) {
 	line, rest, _ := strings.Cut(text, "\n")
 	trimmed := strings.TrimSpace(line)
@@ -80,10 +81,10 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 		name = strings.TrimRightFunc(trimmed[:end], unicode.IsSpace)
 	}
 	if !dotenvName.MatchString(name) {
-		return "", fault("the form is NAME=VALUE", "not a variable's name and value")
+		return "", hint.Errorf("the form is NAME=VALUE", "not a variable's name and value")
 	}
 	if len(p.known) >= maxList {
-		return "", fault("", "there are more than %d variables", maxList)
+		return "", fmt.Errorf("there are more than %d variables", maxList)
 	}
 	if end < 0 {
 		if value, ok := p.lookup(name); ok {
@@ -120,11 +121,11 @@ func (p *dotenv) value(text string) (value, rest string, err error) {
 	quote := text[0]
 	value, rest, ok := unquote(text[1:], quote)
 	if !ok {
-		return "", "", fault("", "a quote is not closed")
+		return "", "", errors.New("a quote is not closed")
 	}
 	after, rest, _ := strings.Cut(rest, "\n")
 	if after = strings.TrimSpace(after); after != "" && after[0] != '#' {
-		return "", "", fault("", "something follows the closing quote")
+		return "", "", errors.New("something follows the closing quote")
 	}
 	if quote == '"' {
 		value, err = p.interpolate(dotenvEscapes.Replace(value))
@@ -135,16 +136,12 @@ func (p *dotenv) value(text string) (value, rest string, err error) {
 func (p *dotenv) interpolate(text string) (string, error) {
 	v := variables{lookup: p.lookup}
 	value, err := v.expand(text, 0)
-	var unset *Error
-	if errors.As(err, &unset) {
-		return "", fault("put the value in single quotes if its dollar sign is meant", "%w", unset.Err)
-	}
-	return value, err
+	return value, hint.Wrap(err, "put the value in single quotes if its dollar sign is meant")
 }
 
 var dotenvEscapes = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\\`, `\`, `\$`, `$$`)
 
-// unquote reads up to the closing quote; a backslash keeps the quote that follows it.
+// unquote reads up to the closing quote. A quote after a backslash does not close.
 func unquote(text string, quote byte) (value, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -162,14 +159,14 @@ func unquote(text string, quote byte) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// assignment is a variable that is given, or one that is taken away.
+// assignment sets a variable, or unsets it.
 type assignment struct {
 	container.Variable
 	unset bool
 }
 
-// assign returns base with the assignments made, each in the place of the variable of
-// its name or at the end.
+// assign returns base with the assignments made. Each replaces the variable of its name, or comes
+// at the end.
 func assign(base []container.Variable, more []assignment) []container.Variable {
 	merged := slices.Clone(base)
 	index, unset := map[string]int{}, map[string]bool{}

@@ -6,23 +6,25 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"runtests/pkg/plain"
 )
 
-// maxPrinted is how many problems Error prints: a file with more than that has one
-// cause, and the first ones show it.
+// maxPrinted bounds the problems that Error prints: so many faults have one cause, which the
+// first ones show.
 const maxPrinted = 50
 
-// Problem is one fault of a suite file, or of an env_file that it names.
+// Problem is a fault in a suite file, or in an env_file of it.
 type Problem struct {
 	File    string // as the caller named it
 	Line    int    // from 1
 	Column  int    // in characters, from 1
-	Excerpt string // the line, passwords masked; empty where a line may hold nothing but secrets
+	Excerpt string // the line; empty if the file has a secret in it
 	Message string
-	Hint    string // the remedy, when there is one to tell
+	Hint    string // the remedy; may be empty
 }
 
-// Errors is all that is wrong with a suite file, in the order of the file.
+// Errors are all faults of a suite file, in the order of the file.
 type Errors struct{ Problems []Problem }
 
 // Error prints each problem as FILE:LINE:COLUMN: MESSAGE, then the line with a caret
@@ -42,10 +44,10 @@ func (e *Errors) Error() string {
 	return b.String()
 }
 
-// String is the problem as a person reads it, without a final newline.
+// String returns the problem as Error prints it, without a final newline.
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: %s", printable(p.File), p.Line, p.Column, p.Message)
+	fmt.Fprintf(&b, "%s:%d:%d: %s", plain.Clean(p.File), p.Line, p.Column, p.Message)
 	if p.Excerpt != "" {
 		line, pad := excerptWindow(p.Excerpt, p.Column)
 		fmt.Fprintf(&b, "\n  %s\n  %s^", line, pad)
@@ -62,8 +64,8 @@ func sortProblems(problems []Problem) {
 	})
 }
 
-// excerptWindow cuts a line to what fits a terminal around column, and returns the
-// blanks that put a caret under it; a tab stays a tab so that the caret stays in place.
+// excerptWindow cuts a line around column to the width of a terminal. It also returns the space
+// before a caret under column, in which tabs stay tabs.
 func excerptWindow(line string, column int) (window, pad string) {
 	const before, width = 60, 120
 	runes := []rune(printable(line))
@@ -82,7 +84,7 @@ func excerptWindow(line string, column int) (window, pad string) {
 	return strings.TrimRight(string(runes[start:end]), " \t"), pad
 }
 
-// printable replaces what could drive a terminal; the number of characters stays.
+// printable replaces what could control a terminal, and keeps the number of characters.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && !unicode.IsPrint(r) {
@@ -90,22 +92,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// Error is a fault that has a remedy but no place in a suite file.
-type Error struct {
-	Err    error
-	Remedy string
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-
-// Unwrap returns the fault itself.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Hint returns the remedy.
-func (e *Error) Hint() string { return e.Remedy }
-
-func fault(remedy, format string, args ...any) error {
-	return &Error{Err: fmt.Errorf(format, args...), Remedy: remedy}
 }

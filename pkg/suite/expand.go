@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,15 +12,16 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // maxSteps bounds tests × images.
 const maxSteps = 10_000
 
 func (d *decoder) checkName(n *yaml.Node, what string) bool {
-	wrong, hint := name(n.Value)
+	wrong, remedy := properName(n.Value)
 	if wrong != "" {
-		d.fail(n, hint, "the name of %s %s, not %s", what, wrong, quoted(n.Value))
+		d.fail(n, remedy, "the name of %s %s, not %s", what, wrong, quoted(n.Value))
 	}
 	return wrong == ""
 }
@@ -39,20 +39,20 @@ func (o Overrides) check(env Env) (overrides, error) {
 	over := overrides{image: o.Image, timeout: o.Timeout, mac: o.MacAddress}
 	var faults []error
 	if o.Image != "" {
-		if wrong, hint := imageReference(o.Image); wrong != "" {
-			faults = append(faults, fault(hint, "image %s: it %s", quoted(o.Image), wrong))
+		if wrong, remedy := imageReference(o.Image); wrong != "" {
+			faults = append(faults, hint.Errorf(remedy, "image %s: it %s", quoted(o.Image), wrong))
 		}
 	}
-	if wrong, hint := macAddress(o.MacAddress); wrong != "" {
-		faults = append(faults, fault(hint, "MAC address %s: it %s", quoted(o.MacAddress), wrong))
+	if wrong, remedy := macAddress(o.MacAddress); wrong != "" {
+		faults = append(faults, hint.Errorf(remedy, "MAC address %s: it %s", quoted(o.MacAddress), wrong))
 	}
 	if o.Timeout < 0 || o.Timeout > maxDuration {
-		faults = append(faults, fmt.Errorf("timeout %s: it must be from nothing to a year", o.Timeout))
+		faults = append(faults, fmt.Errorf("timeout %s: it must be from 0 to a year", o.Timeout))
 	}
 	for _, text := range o.Volumes {
 		v, err := parseVolume(text, env.place(env.Dir))
 		if err != nil {
-			faults = append(faults, fault(hintOf(err), "volume %s: %w", quoted(text), err))
+			faults = append(faults, hint.Errorf(hint.Of(err), "volume %s: %w", quoted(text), err))
 			continue
 		}
 		over.volumes = mergeVolumes(over.volumes, []volume{v})
@@ -64,8 +64,7 @@ func (o Overrides) check(env Env) (overrides, error) {
 	return over, errors.Join(faults...)
 }
 
-// checkSockets returns what is wrong with the volumes of the command line, as that of
-// the expander does for a test's.
+// checkSockets checks the volumes of the command line as expander.checkSockets does those of a test.
 func (o overrides) checkSockets(sockets []string) (faults []error) {
 	if nameSocket(o.volumes, sockets) {
 		return nil
@@ -78,7 +77,7 @@ func (o overrides) checkSockets(sockets []string) (faults []error) {
 	return faults
 }
 
-// expander makes steps of tests.
+// expander makes steps from tests.
 type expander struct {
 	d        *decoder
 	images   images
@@ -128,11 +127,11 @@ func (e *expander) test(p pair) {
 	}
 }
 
-// directory makes a test of a directory that a glob matched.
+// directory adds a directory that a glob matched as a test.
 func (e *expander) directory(n *yaml.Node, dir string) {
 	test := filepath.Base(dir)
-	if wrong, _ := name(test); wrong != "" {
-		e.d.fail(n, "name it otherwise, or write tests as a mapping", "directory %s: the name of a test %s", quoted(dir), wrong)
+	if wrong, _ := properName(test); wrong != "" {
+		e.d.fail(n, "rename it, or write tests as a mapping", "directory %s: the name of a test %s", quoted(dir), wrong)
 		return
 	}
 	if slices.Contains(e.tests, test) {
@@ -144,7 +143,7 @@ func (e *expander) directory(n *yaml.Node, dir string) {
 	e.add(n, test, dir, s)
 }
 
-// directories returns the directories that a glob matches, hidden ones left out.
+// directories returns the directories that a glob matches, except hidden ones.
 func (d *decoder) directories(n *yaml.Node) []string {
 	pattern, ok := d.text(n, filePath)
 	if !ok {
@@ -156,7 +155,7 @@ func (d *decoder) directories(n *yaml.Node) []string {
 	}
 	dirs, err := d.files.directories(full)
 	if err != nil {
-		d.fail(n, "a * stands for any text, a ? for one character, [a-z] for a choice", "tests: %s is not a pattern", quoted(pattern))
+		d.fail(n, "a * stands for any text, a ? for one character, [a-z] for a range", "tests: %s is not a pattern", quoted(pattern))
 		return nil
 	}
 	if len(dirs) == 0 {
@@ -167,7 +166,7 @@ func (d *decoder) directories(n *yaml.Node) []string {
 
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// add makes the steps of a test: one for each of its images.
+// add adds the steps of a test, one for each of its images.
 func (e *expander) add(n *yaml.Node, test, dir string, s settings) {
 	e.tests = append(e.tests, test)
 	e.checkTogether(n, &s)
@@ -199,8 +198,8 @@ func (e *expander) imagesOf(n *yaml.Node, s settings) []imageUse {
 func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 	img, known := e.images.named(use.name)
 	if !known {
-		if wrong, hint := imageReference(use.name); wrong != "" {
-			e.d.fail(use.node, hint, "image %s, not %s", wrong, quoted(use.name))
+		if wrong, remedy := imageReference(use.name); wrong != "" {
+			e.d.fail(use.node, remedy, "image %s, not %s", wrong, quoted(use.name))
 			return
 		}
 		img = Image{Name: use.name, Reference: use.name}
@@ -225,69 +224,45 @@ func (e *expander) addStep(use imageUse, test, dir string, s settings) {
 	e.steps = append(e.steps, step)
 }
 
-// checkTogether reports what no key shows alone.
+// checkTogether reports the keys that exclude each other.
 func (e *expander) checkTogether(n *yaml.Node, s *settings) {
-	where := func(keys ...string) *yaml.Node {
-		for _, key := range keys {
-			if at := s.at[key]; at != nil {
-				return at
-			}
-		}
-		return n
-	}
 	if s.mount == Copied && s.ReadOnly {
-		e.d.fail(where("mount", "read_only"), "use mount: ro, or read_only: false",
-			"mount: copy cannot be with read_only: true, because the copy would be inside of what is read-only")
+		e.d.fail(s.where(n, "mount", "read_only"), "use mount: ro, or read_only: false",
+			"mount: copy and read_only: true exclude each other: nothing can be copied into a read-only container")
 	}
-	mac := s.MacAddress
-	if e.over.mac != "" {
-		mac = e.over.mac
+	if s.MacAddress+e.over.mac != "" && !s.ownNetwork() {
+		e.d.fail(s.where(n, "network_mode", "mac_address"), `mac_address: "" removes the default`,
+			"a container with network_mode: %s cannot have a MAC address of its own", s.NetworkMode)
 	}
-	mode, _, _ := strings.Cut(s.NetworkMode, ":")
-	if mac != "" && (mode == "host" || mode == "none" || mode == "container") {
-		e.d.fail(where("network_mode", "mac_address"), `mac_address: "" takes the default away`, "a container with network_mode: %s has no MAC address of its own", mode)
-	}
-	for _, t := range s.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		target = path.Clean(target)
-		if slices.ContainsFunc(s.volumes, func(v volume) bool { return v.target() == target }) {
-			e.d.fail(where("tmpfs", "volumes"), "", "%s is both in tmpfs and in volumes", quoted(target))
-		}
-	}
+	e.d.checkTmpfs(n, s)
 }
 
-// checkSockets reports a mount that has an engine's socket in it: a suite gives the
-// engine away by naming its socket, not by mounting a directory above it.
+// checkSockets reports mounts that contain an engine's socket. A suite gives a test the engine by
+// mounting the socket itself, not by mounting a directory above it.
 func (e *expander) checkSockets(n *yaml.Node, dir string, s *settings) {
 	sockets := engineSockets(e.d.env.Lookup)
 	if nameSocket(s.volumes, sockets) || nameSocket(e.over.volumes, sockets) {
 		return
 	}
-	at := func(key string) *yaml.Node {
-		if node := s.at[key]; node != nil {
-			return node
-		}
-		return n
-	}
 	for _, v := range s.volumes {
 		if err := checkSocket(v.mount, sockets, e.d.files); err != nil {
-			e.d.fail(at("volumes"), hintOf(err), "%v", err)
+			e.d.fail(s.where(n, "volumes"), hint.Of(err), "%v", err)
 		}
 	}
 	if s.mount == Copied {
 		return
 	}
 	if err := checkSocket(container.Mount{Source: dir}, sockets, e.d.files); err != nil {
-		e.d.fail(at("dir"), hintOf(err), "%v", err)
+		e.d.fail(s.where(n, "dir"), hint.Of(err), "%v", err)
 	}
 }
 
-// newStep is a test on one image; the suite's and the command line's settings are in it.
+// newStep returns the step of a test on one image.
 func newStep(test, imageName, dir string, img Image, s settings, over overrides) Step {
 	step := Step{
 		Name: stepName(test, imageName), Test: test, Image: imageName,
 		Dir: dir, Mount: s.mount, Timeout: s.timeout, Retries: s.retries,
-		PullPolicy: PullMissing, Container: s.Container,
+		PullPolicy: PullMissing, Container: s.container(),
 	}
 	switch {
 	case img.Build != nil: // it is nowhere else
@@ -308,50 +283,35 @@ func newStep(test, imageName, dir string, img Image, s settings, over overrides)
 	if len(c.Command) == 0 {
 		c.Command = []string{testDir + "/test.sh"}
 	}
-	c.SecurityOpt = securityOptions(s.Container)
 	step.Script = c.Command[0] == testDir+"/test.sh"
-	given := make([]assignment, len(s.variables))
-	for i, v := range s.variables {
-		given[i].Variable = v
-	}
-	c.Env = assign(s.fromFiles, given)
 	mountAll(&step, mergeVolumes(s.volumes, over.volumes))
 	return step
 }
 
-// mountAll puts the test's directory and the volumes into the step's container. The
-// lists are the step's own: steps of one test share nothing that could be appended to.
+// mountAll puts the test's directory and the volumes into the step's container.
 func mountAll(step *Step, volumes []volume) {
 	c := &step.Container
-	c.Tmpfs = slices.Clone(c.Tmpfs)
 	if step.Mount == Copied {
 		c.Copies = []container.Copy{{Source: step.Dir, Target: testDir}}
 	} else {
 		c.Mounts = []container.Mount{{Source: step.Dir, Target: testDir, ReadOnly: step.Mount == ReadOnly}}
 	}
-	for _, v := range volumes {
-		if v.tmpfs != "" {
-			c.Tmpfs = append(c.Tmpfs, v.tmpfs)
-		} else {
-			c.Mounts = append(c.Mounts, v.mount)
-		}
-	}
+	addVolumes(c, volumes)
 }
 
-// stepName is TEST@IMAGE. It becomes the name of a file: the slashes of an image
-// without a name of its own become underscores.
+// stepName returns TEST@IMAGE. It becomes a file name, so slashes become underscores.
 func stepName(test, image string) string {
 	return test + "@" + strings.ReplaceAll(image, "/", "_")
 }
 
-// FromDirs makes a suite of test directories alone: `runtests run DIR... --image IMAGE`.
-// Each test has the name of its directory; the logs go to ./logs.
+// FromDirs returns a suite of test directories without a suite file: `runtests run DIR... --image
+// IMAGE`. Each test has the name of its directory. The logs go to ./logs.
 func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	if o.Image == "" {
-		return nil, fault("add --image IMAGE", "run without a suite file: no image is given")
+		return nil, hint.Errorf("add --image IMAGE", "run without a suite file: no image is given")
 	}
 	if len(dirs) == 0 {
-		return nil, fault("runtests run DIR --image IMAGE", "run without a suite file: no test directory is given")
+		return nil, hint.Errorf("runtests run DIR --image IMAGE", "run without a suite file: no test directory is given")
 	}
 	over, err := o.check(env)
 	if err != nil {
@@ -372,17 +332,17 @@ func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	return &s, errors.Join(faults...)
 }
 
-// addDirectory makes a test of a directory, unless it is one already.
+// addDirectory adds a directory as a test, unless it is one already.
 func (s *Suite) addDirectory(dir, wd string) error {
 	full := absolute(wd, dir)
 	info, err := os.Stat(full)
 	switch {
 	case isNotExist(err):
-		return fault("a test is a directory with a test.sh in it", "test directory %s: there is none", quoted(dir))
+		return hint.Errorf("a test is a directory with a test.sh in it", "test directory %s: there is none", quoted(dir))
 	case err != nil:
 		return fmt.Errorf("test directory %s: %w", quoted(dir), bare(err))
 	case !info.IsDir():
-		return fault("a test is a directory with a test.sh in it", "test directory %s: not a directory", quoted(dir))
+		return hint.Errorf("a test is a directory with a test.sh in it", "test directory %s: not a directory", quoted(dir))
 	}
 	steps, err := s.outside.steps(full)
 	if err != nil {
@@ -393,13 +353,13 @@ func (s *Suite) addDirectory(dir, wd string) error {
 		if i < 0 {
 			s.Steps = append(s.Steps, step)
 		} else if s.Steps[i].Dir != step.Dir {
-			return fault("run them one after the other", "test directories %s and %s: both are named %s", quoted(s.Steps[i].Dir), quoted(full), quoted(step.Test))
+			return hint.Errorf("run them one after the other", "test directories %s and %s: both are named %s", quoted(s.Steps[i].Dir), quoted(full), quoted(step.Test))
 		}
 	}
 	return nil
 }
 
-// outside is what a directory that the suite does not name runs with.
+// outside are the settings of directories that the suite does not name.
 type outside struct {
 	file     string
 	images   images
@@ -411,15 +371,15 @@ type outside struct {
 // steps returns the steps of a test directory, an absolute path.
 func (o outside) steps(dir string) ([]Step, error) {
 	test := filepath.Base(dir)
-	if wrong, _ := name(test); wrong != "" {
-		return nil, fault("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
+	if wrong, _ := properName(test); wrong != "" {
+		return nil, hint.Errorf("rename it", "test directory %s: the name of a test %s", quoted(dir), wrong)
 	}
 	d := &decoder{file: o.file, env: o.env, files: disk{}}
 	e := expander{d: d, names: map[string]bool{}, images: o.images, defaults: o.defaults, over: o.over}
 	e.directory(&yaml.Node{Kind: yaml.ScalarNode, Line: 1, Column: 1}, dir)
 	if len(d.problems) > 0 {
 		p := d.problems[0]
-		return nil, fault(p.Hint, "test directory %s: %s", quoted(dir), p.Message)
+		return nil, hint.Errorf(p.Hint, "test directory %s: %s", quoted(dir), p.Message)
 	}
 	return e.steps, nil
 }

@@ -2,32 +2,32 @@ package suite
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"runtests/pkg/regular"
 )
 
 // maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
 const maxEnvFile = 1 << 20
 
-// files is what a suite file may look at besides itself.
+// files is the file system that a suite file can see.
 type files interface {
 	// read returns a regular file of at most limit bytes. Its errors do not name the file.
 	read(file string, limit int64) ([]byte, error)
-	// directories returns those that an absolute pattern matches, hidden ones left out.
+	// directories returns the directories that match an absolute pattern, except hidden ones.
 	directories(pattern string) ([]string, error)
 	mode(file string) (fs.FileMode, error)
-	// resolve returns file without symbolic links, as far as it exists.
+	// resolve returns file without symbolic links, or file itself if it does not exist.
 	resolve(file string) string
 }
 
-// disk is the files of this machine.
+// disk is the file system of this machine.
 type disk struct{}
 
-func (disk) read(file string, limit int64) ([]byte, error) { return readBounded(file, limit) }
+func (disk) read(file string, limit int64) ([]byte, error) { return readFile(file, limit) }
 
 func (disk) directories(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(pattern)
@@ -49,44 +49,29 @@ func (disk) mode(file string) (fs.FileMode, error) {
 }
 
 func (disk) resolve(file string) string {
-	real, err := filepath.EvalSymlinks(file)
+	resolved, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return file
 	}
-	return real
+	return resolved
 }
 
-// readBounded reads a regular file of at most limit bytes. Its errors do not name the file.
-func readBounded(file string, limit int64) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, bare(err)
+// readFile reads a regular file of at most limit bytes. Its errors do not name the file: the message
+// around them does.
+func readFile(file string, limit int64) ([]byte, error) {
+	data, err := regular.Read(file, limit)
+	if err == nil {
+		return data, nil
 	}
-	switch {
-	case info.IsDir():
-		return nil, errors.New("it is a directory")
-	case !info.Mode().IsRegular() && !strings.HasPrefix(file, "/dev/"): // a named pipe waits for ever for its writer
-		return nil, errors.New("it is not a regular file")
+	if text, own := strings.CutPrefix(err.Error(), file+": "); own { // of package regular, not os
+		return nil, errors.New(text)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, bare(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, bare(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
-	}
-	return data, nil
+	return nil, bare(err)
 }
 
-// bare strips the path from an error of package os: the message around it names the file.
+// bare returns an error of package os without the path.
 func bare(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return p.Err
 	}
 	return err

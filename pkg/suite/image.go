@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,13 +11,14 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/nearest"
 )
 
-// labelPrefix is that of the labels which runtests itself puts on images and containers.
+// labelPrefix starts the labels that runtests sets on images and containers.
 const labelPrefix = "runtests."
 
-// image is an entry of `images` while it is read: the keys beside `build` that are about
-// the build, which may stand before it.
+// image is an entry of `images` while it is read. It keeps the keys beside `build` that concern
+// the build, because they may come first.
 type image struct {
 	Image
 	rebuild  Rebuild
@@ -31,12 +33,12 @@ var imageKeys = keys[image]{what: "an image", extensions: true, set: map[string]
 	"image":       textKey(imageReference, func(i *image) *string { return &i.Reference }),
 	"pull_policy": pullPolicyKey(func(i *image) *PullPolicy { return &i.PullPolicy }),
 	"build":       setBuild,
-	"rebuild":     setRebuild,
+	"rebuild":     valueKey(parseRebuild, func(i *image) *Rebuild { return &i.rebuild }),
 	"timeout":     durationKey(time.Nanosecond, func(i *image) *time.Duration { return &i.timeout }),
 	"platform":    textKey(matching(platformForm, "must be OS/ARCHITECTURE, as linux/arm64"), func(i *image) *string { return &i.platform }),
 }}
 
-// buildKeys are Compose's of its long form of `build`.
+// buildKeys are the keys of Compose's long form of `build`.
 var buildKeys = keys[Build]{what: "build", extensions: true, set: map[string]setter[Build]{
 	"context":    textKey(contextDirectory, func(b *Build) *string { return &b.Context }),
 	"dockerfile": textKey(filePath, func(b *Build) *string { return &b.Dockerfile }),
@@ -45,11 +47,11 @@ var buildKeys = keys[Build]{what: "build", extensions: true, set: map[string]set
 	"labels":     setLabels,
 }}
 
-// Built are the names of the images that are built here, in the file's order.
+// Built returns the names of the images with build, in the file's order.
 func (s *Suite) Built() (names []string) {
-	for _, one := range s.Images {
-		if one.Build != nil {
-			names = append(names, one.Name)
+	for _, entry := range s.Images {
+		if entry.Build != nil {
+			names = append(names, entry.Name)
 		}
 	}
 	return names
@@ -62,7 +64,7 @@ type images struct {
 
 // named returns the image of that name.
 func (i images) named(name string) (Image, bool) {
-	at := slices.IndexFunc(i.list, func(one Image) bool { return one.Name == name })
+	at := slices.IndexFunc(i.list, func(entry Image) bool { return entry.Name == name })
 	if at < 0 {
 		return Image{}, false
 	}
@@ -76,15 +78,15 @@ func (d *decoder) images(n *yaml.Node) images {
 		if !d.checkName(p.key, "an image") {
 			continue
 		}
-		one := d.image(p)
-		if one.Build != nil && one.Reference != "" { // else it was at fault itself
-			reference := normalised(one.Reference)
-			if other, taken := builds[reference]; taken {
-				d.fail(p.key, "each built image needs a name of its own (image: NAME)", "images %s and %s would both be built as %s", quoted(other), quoted(one.Name), quoted(one.Reference))
+		entry := d.image(p)
+		if entry.Build != nil && entry.Reference != "" { // else it was at fault itself
+			full := normalised(entry.Reference)
+			if other, taken := builds[full]; taken {
+				d.fail(p.key, "each built image needs a name of its own (image: NAME)", "images %s and %s would both be built as %s", quoted(other), quoted(entry.Name), quoted(entry.Reference))
 			}
-			builds[reference] = one.Name
+			builds[full] = entry.Name
 		}
-		all.list = append(all.list, one)
+		all.list = append(all.list, entry)
 	}
 	return all
 }
@@ -92,43 +94,43 @@ func (d *decoder) images(n *yaml.Node) images {
 // image reads an entry of `images`.
 func (d *decoder) image(p pair) Image {
 	d.key = "image"
-	one := image{Image: Image{Name: p.key.Value}, timeout: time.Hour, at: map[string]*yaml.Node{}}
+	entry := image{Image: Image{Name: p.key.Value}, timeout: time.Hour, at: map[string]*yaml.Node{}}
 	before := len(d.problems)
 	if deref(p.value).Kind == yaml.ScalarNode && !isNull(p.value) {
-		one.Reference, _ = d.text(p.value, imageReference)
-		return one.Image
+		entry.Reference, _ = d.text(p.value, imageReference)
+		return entry.Image
 	}
-	imageKeys.decode(d, &one, p.value)
+	imageKeys.decode(d, &entry, p.value)
 	switch {
 	case len(d.problems) > before:
-	case one.Build != nil:
-		d.finishBuild(p.key, &one)
-	case one.Reference == "":
+	case entry.Build != nil:
+		d.finishBuild(p.key, &entry)
+	case entry.Reference == "":
 		d.fail(p.key, "", "image %s has neither image: REFERENCE nor build: DIRECTORY", quoted(p.key.Value))
 	default:
 		for _, key := range []string{"rebuild", "timeout", "platform"} {
-			if at := one.at[key]; at != nil {
-				d.fail(at, "", "%s is for an image that has a build", key)
+			if at := entry.at[key]; at != nil {
+				d.fail(at, "", "%s is only for an image with build", key)
 			}
 		}
 	}
-	return one.Image
+	return entry.Image
 }
 
-// finishBuild puts together what the keys of a built image said, each where it stood.
-func (d *decoder) finishBuild(n *yaml.Node, one *image) {
-	if one.Reference == "" {
-		one.Reference = one.Name
-		if wrong, hint := imageReference(one.Name); wrong != "" {
-			d.fail(n, hint, "image %s is built, and so its name %s (or give it image: REFERENCE)", quoted(one.Name), wrong)
+// finishBuild completes the build of an image from the keys beside it.
+func (d *decoder) finishBuild(n *yaml.Node, entry *image) {
+	if entry.Reference == "" {
+		entry.Reference = entry.Name
+		if wrong, remedy := imageReference(entry.Name); wrong != "" {
+			d.fail(n, remedy, "image %s is built, so its name %s unless it has image: REFERENCE", quoted(entry.Name), wrong)
 			return
 		}
 	}
-	if strings.Contains(one.Reference, "@") {
-		d.fail(one.at["image"], "", "an image that is built cannot be named by a digest")
+	if strings.Contains(entry.Reference, "@") {
+		d.fail(entry.at["image"], "", "an image that is built cannot be named by a digest")
 	}
-	b := one.Build
-	b.Rebuild, b.Timeout, b.Platform = one.rebuild, one.timeout, one.platform
+	b := entry.Build
+	b.Rebuild, b.Timeout, b.Platform = entry.rebuild, entry.timeout, entry.platform
 	b.Context = d.from.abs(b.Context)
 	switch {
 	case b.Dockerfile == "":
@@ -138,7 +140,7 @@ func (d *decoder) finishBuild(n *yaml.Node, one *image) {
 	}
 }
 
-// normalised is a reference in full, so that two that mean the same image are equal.
+// normalised returns a reference in full, so that references to the same image are equal.
 func normalised(text string) string {
 	named, err := reference.ParseNormalizedNamed(text)
 	if err != nil {
@@ -154,24 +156,23 @@ func setBuild(d *decoder, i *image, n *yaml.Node) {
 		b.Context, _ = d.text(n, contextDirectory)
 	} else {
 		if isNull(n) {
-			d.fail(n, "build: DIRECTORY, or a mapping with context: DIRECTORY", "build says nothing")
+			d.fail(n, "build: DIRECTORY, or a mapping with context: DIRECTORY", "build is empty")
 		}
 		buildKeys.decode(d, b, n)
 	}
 	i.Build = b
 }
 
-// contextDirectory is a directory of this machine: what Compose takes besides, as the
-// URL of a repository, is refused in words.
+// contextDirectory is the rule for a directory on this machine. Compose also accepts the URL of a
+// repository.
 func contextDirectory(text string) (string, string) {
 	if strings.Contains(text, "://") || strings.HasPrefix(text, "git@") {
-		return "must be a directory", "clone it first, and name the clone"
+		return "must be a directory", "clone it first, and name the directory of the clone"
 	}
 	return filePath(text)
 }
 
-// setBuildArgs reads build arguments as `environment` is read; one that is inherited and
-// not set is left out, as in Compose.
+// setBuildArgs reads build arguments in the forms of `environment`.
 func setBuildArgs(d *decoder, b *Build, n *yaml.Node) {
 	if isNull(n) {
 		return
@@ -187,14 +188,14 @@ func setLabels(d *decoder, b *Build, n *yaml.Node) {
 	b.Labels = map[string]string{}
 	for _, v := range assign(nil, d.environment(n)) {
 		if strings.HasPrefix(v.Name, labelPrefix) {
-			d.fail(n, "", "labels: %s is one that runtests gives itself", quoted(v.Name))
+			d.fail(n, "", "labels: runtests sets %s itself", quoted(v.Name))
 			continue
 		}
 		b.Labels[v.Name] = v.Value
 	}
 }
 
-// rebuilds are the words of `rebuild`; besides them it takes a duration.
+// rebuilds are the words of `rebuild`, which also takes a duration.
 var rebuilds = map[string]Rebuild{
 	"on-change": {},
 	"always":    {Always: true},
@@ -202,34 +203,25 @@ var rebuilds = map[string]Rebuild{
 	"weekly":    {Days: 7},
 }
 
-func setRebuild(d *decoder, i *image, n *yaml.Node) {
-	keeps := func(text string) (string, string) {
-		if _, known := rebuilds[text]; known {
-			return "", ""
-		}
-		if after, err := parseDuration(text); err == nil && after > 0 && after <= maxDuration {
-			return "", ""
-		}
-		return "must be always, daily, weekly, on-change or a duration such as 3d", didYouMean(text, []string{"always", "daily", "weekly", "on-change"})
-	}
-	text, ok := d.text(n, keeps)
-	if !ok {
-		return
-	}
+func parseRebuild(text string) (Rebuild, string, string) {
 	rebuild, known := rebuilds[text]
-	if !known {
-		rebuild.After, _ = parseDuration(text)
+	if known {
+		return rebuild, "", ""
 	}
-	i.rebuild = rebuild
+	after, err := parseDuration(text)
+	if err != nil || after <= 0 || after > maxDuration {
+		return Rebuild{}, "must be always, daily, weekly, on-change or a duration such as 3d", nearest.Hint(text, slices.Sorted(maps.Keys(rebuilds)))
+	}
+	return Rebuild{After: after}, "", ""
 }
 
-// buildSecrets are the values of secret build arguments.
+// buildSecrets returns the values of secret build arguments.
 func buildSecrets(images []Image) (secrets []string) {
-	for _, one := range images {
-		if one.Build == nil {
+	for _, entry := range images {
+		if entry.Build == nil {
 			continue
 		}
-		secrets = append(secrets, secretValues(one.Build.Args)...)
+		secrets = append(secrets, secretValues(entry.Build.Args)...)
 	}
 	return secrets
 }

@@ -3,12 +3,15 @@ package suite
 import (
 	"fmt"
 	"strings"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
-// maxNesting bounds ${A:-${B:-…}}: no person writes more.
+// maxNesting bounds ${A:-${B:-…}}.
 const maxNesting = 20
 
-// variables looks variables up and remembers which ones a text was made of.
+// variables looks up variables and records which ones a text used.
 type variables struct {
 	lookup func(string) (string, bool)
 	used   []string
@@ -23,14 +26,14 @@ func (v *variables) get(name string) (string, bool) {
 }
 
 // expand replaces $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?message},
-// ${NAME?message}, ${NAME:+other}, ${NAME+other} and $$ as Compose does, but for one
-// thing: a variable that is not set and has no default is an error here, where
-// Compose warns and goes on with nothing. Nobody reads a warning at night.
+// ${NAME?message}, ${NAME:+other}, ${NAME+other} and $$ as Compose does, with one difference: a
+// variable that is not set and has no default is an error, where Compose warns and uses an empty
+// value. Nobody reads a warning at night.
 //
-// Its errors are *Error, and name variables but never tell their values.
+// Its errors name variables but never show their values.
 func (v *variables) expand(text string, depth int) (string, error) {
 	if depth > maxNesting {
-		return "", fault("", "variables are nested more than %d deep", maxNesting)
+		return "", fmt.Errorf("variables are nested more than %d deep", maxNesting)
 	}
 	var out strings.Builder
 	for {
@@ -39,7 +42,7 @@ func (v *variables) expand(text string, depth int) (string, error) {
 		if !found {
 			return out.String(), nil
 		}
-		value, rest, err := v.one(after, depth)
+		value, rest, err := v.reference(after, depth)
 		if err != nil {
 			return "", err
 		}
@@ -49,14 +52,14 @@ func (v *variables) expand(text string, depth int) (string, error) {
 }
 
 // one expands the reference whose dollar sign stood before text, and returns what follows it.
-func (v *variables) one(text string, depth int) (value, rest string, err error) {
+func (v *variables) reference(text string, depth int) (value, rest string, err error) {
 	if strings.HasPrefix(text, "$") {
 		return "$", text[1:], nil
 	}
 	if strings.HasPrefix(text, "{") {
 		end := closingBrace(text)
 		if end < 0 {
-			return "", "", fault("close it with }, or write $$ for a dollar sign", "a ${ is not closed")
+			return "", "", hint.Errorf("close it with }, or write $$ for a dollar sign", "a ${ is not closed")
 		}
 		value, err = v.braced(text[1:end], depth)
 		return value, text[end+1:], err
@@ -65,14 +68,14 @@ func (v *variables) one(text string, depth int) (value, rest string, err error) 
 	if n == 0 {
 		return "$", text, nil
 	}
-	value, err = v.plain(text[:n])
+	value, err = v.value(text[:n])
 	return value, text[n:], err
 }
 
-func (v *variables) plain(name string) (string, error) {
+func (v *variables) value(name string) (string, error) {
 	value, ok := v.get(name)
 	if !ok {
-		return "", fault(fmt.Sprintf("set it, or write ${%s:-default}; ${%s:-} is empty when it is not set", name, name), "variable %s is not set", name)
+		return "", hint.Errorf(fmt.Sprintf("set it, or give it a default: ${%s:-default}, or ${%s:-} for an empty value", name, name), "variable %s is not set", name)
 	}
 	return value, nil
 }
@@ -82,15 +85,15 @@ func (v *variables) braced(text string, depth int) (string, error) {
 	n := nameLength(text)
 	name, operation := text[:n], text[n:]
 	if n == 0 {
-		return "", fault("write ${NAME}, or $$ for a dollar sign", "a ${ is not followed by a variable's name")
+		return "", hint.Errorf("write ${NAME}, or $$ for a dollar sign", "a ${ is not followed by a variable's name")
 	}
 	if operation == "" {
-		return v.plain(name)
+		return v.value(name)
 	}
 	notEmpty := operation[0] == ':'
 	operation = strings.TrimPrefix(operation, ":")
 	if operation == "" || !strings.ContainsRune("-?+", rune(operation[0])) {
-		return "", fault("the forms are ${NAME}, ${NAME:-default}, ${NAME:?message} and ${NAME:+other}", "${%s is not followed by }, :-, :? or :+", name)
+		return "", hint.Errorf("the forms are ${NAME}, ${NAME:-default}, ${NAME:?message} and ${NAME:+other}", "${%s is not followed by }, :-, :? or :+", name)
 	}
 	value, ok := v.get(name)
 	present := ok && (value != "" || !notEmpty)
@@ -112,9 +115,9 @@ func (v *variables) required(name, message string, depth int) error {
 		return err
 	}
 	if message == "" {
-		return fault("", "variable %s is required", name)
+		return fmt.Errorf("variable %s is required", name)
 	}
-	return fault("", "variable %s is required: %s", name, printable(message))
+	return fmt.Errorf("variable %s is required: %s", name, plain.Clean(message))
 }
 
 // closingBrace returns the index of the } that closes the { at the start of text, or -1.

@@ -12,16 +12,19 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // maxFile bounds a suite file, in bytes.
 const maxFile = 4 << 20
 
-// Env is what a suite file sees of the world it is read in.
+// Env is the environment in which a suite file is read.
 type Env struct {
 	Dir    string // the working directory, absolute
 	Lookup func(name string) (value string, ok bool)
-	Root   bool // the suite will be run with root's power: say who else can change it
+	Root   bool // root will run the suite: warn if others can change it
 }
 
 func (e Env) place(dir string) place {
@@ -35,11 +38,10 @@ func (e Env) place(dir string) place {
 }
 
 // Load reads a suite file, replaces the variables in it, checks it and expands it
-// into steps. A relative file starts from the working directory. What is wrong inside
-// the file comes as one *Errors; a file that cannot be read as another error, which
-// wraps fs.ErrNotExist when there is none.
+// into steps. A relative path starts from the working directory. For faults in the file, the
+// error is an *Errors. If there is no file, it wraps fs.ErrNotExist.
 //
-// Test directories and their scripts are not looked at: see Step.CheckScript.
+// Load does not look at test directories and their scripts: see Step.CheckScript.
 func Load(file string, env Env, o Overrides) (*Suite, error) {
 	path := absolute(env.Dir, file)
 	over, err := o.check(env)
@@ -59,7 +61,7 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 	d.source = newSource(text)
 	s := d.suite(text, over)
 	if len(d.problems) > 0 {
-		d.hideSecrets()
+		d.addExcerpts()
 		sortProblems(d.problems)
 		return nil, &Errors{d.problems}
 	}
@@ -69,10 +71,10 @@ func (d *decoder) load(text string, over overrides) (*Suite, error) {
 }
 
 func readSuite(file, path string) (string, error) {
-	data, err := readBounded(path, maxFile)
+	data, err := readFile(path, maxFile)
 	switch {
 	case isNotExist(err):
-		return "", fault("-f FILE names another one; without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
+		return "", hint.Errorf("name another file with -f FILE, or run without one: runtests run DIR --image IMAGE", "read suite file %q: %w", file, err)
 	case err != nil:
 		return "", fmt.Errorf("read suite file %q: %w", file, err)
 	case strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")) == "":
@@ -83,8 +85,8 @@ func readSuite(file, path string) (string, error) {
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// sections is the file itself. Its sections are kept as nodes: they are read in the
-// order in which they need each other, not in the file's.
+// sections is the file itself. Its sections are kept as nodes, because they are read in the
+// order in which they need each other, not in that of the file.
 type sections struct {
 	Suite
 	defaults, images, tests, mail, deploy *yaml.Node
@@ -93,7 +95,7 @@ type sections struct {
 var suiteKeys = keys[sections]{
 	what: "the suite", extensions: true,
 	set: map[string]setter[sections]{
-		"name":             textKey(name, func(s *sections) *string { return &s.Name }),
+		"name":             textKey(properName, func(s *sections) *string { return &s.Name }),
 		"logs":             textKey(filePath, func(s *sections) *string { return &s.Logs }),
 		"lines":            intKey(0, 100_000, func(s *sections) *int { return &s.Lines }),
 		"jobs":             intKey(1, 1000, func(s *sections) *int { return &s.Jobs }),
@@ -117,11 +119,11 @@ func keep(field func(*sections) **yaml.Node) setter[sections] {
 	return func(_ *decoder, to *sections, n *yaml.Node) { *field(to) = n }
 }
 
-// minMaxLog leaves room for a head and a tail that tell what happened.
+// minMaxLog leaves room for a head and a tail that show what happened.
 const minMaxLog = 64 << 10
 
-// setPing reads a URL that is not printed, not even when it is wrong: who knows it can
-// say that a run went well. An empty one, as of a variable that is not set, is none.
+// setPing reads a URL that is never printed, not even if it is wrong: whoever knows it can
+// report that a run went well. An empty value, as of a variable that is not set, means none.
 func setPing(d *decoder, s *sections, n *yaml.Node) {
 	d.secret = true
 	defer func() { d.secret = false }()
@@ -130,13 +132,13 @@ func setPing(d *decoder, s *sections, n *yaml.Node) {
 	}
 }
 
-// newSuite is a suite with nothing said about it.
+// newSuite returns a suite with the defaults.
 func newSuite(file, dir string) Suite {
 	s := Suite{
 		Name: filepath.Base(dir), File: file, Dir: dir, Logs: "logs", Lines: 40, Jobs: 1, KeepRuns: 30, KeepImages: 2, MinFreeDisk: 5 << 30, MaxLog: 1 << 30,
 		Diagnose: true, DiagnoseTimeout: 30 * time.Minute,
 	}
-	if wrong, _ := name(s.Name); wrong != "" {
+	if wrong, _ := properName(s.Name); wrong != "" {
 		s.Name = "runtests"
 	}
 	return s
@@ -163,7 +165,7 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	return s
 }
 
-// within reads a section that is there.
+// within reads the section n, if it is given.
 func (d *decoder) within(key string, n *yaml.Node, read func(*yaml.Node)) {
 	if n != nil {
 		d.key = key
@@ -171,7 +173,7 @@ func (d *decoder) within(key string, n *yaml.Node, read func(*yaml.Node)) {
 	}
 }
 
-// document parses text and returns the mapping that it must be, or nil.
+// document parses text and returns its mapping, or nil after reporting a fault.
 func (d *decoder) document(text string) *yaml.Node {
 	if !d.checkCharacters(text) {
 		return nil
@@ -180,7 +182,7 @@ func (d *decoder) document(text string) *yaml.Node {
 	var doc, next yaml.Node
 	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		d.failAt(1, 1, "", "the file has nothing but comments in it")
+		d.failAt(1, 1, "", "the file has only comments")
 		return nil
 	}
 	if err == nil {
@@ -192,7 +194,7 @@ func (d *decoder) document(text string) *yaml.Node {
 		d.failSyntax(err)
 		return nil
 	}
-	d.fail(&next, "", "a suite is one document, and here a second one starts")
+	d.fail(&next, "", "a suite file must be one YAML document, and a second one starts here")
 	return nil
 }
 
@@ -200,11 +202,11 @@ func (d *decoder) mapping(root *yaml.Node) *yaml.Node {
 	if root.Kind == yaml.MappingNode {
 		return root
 	}
-	d.fail(root, "the least of them is tests: tests/*", "a suite file is a mapping, not %s", kindOf(root))
+	d.fail(root, "the shortest suite file is tests: tests/*", "a suite file must be a mapping, not %s", kindOf(root))
 	return nil
 }
 
-// failSyntax reports what the YAML library did not understand.
+// failSyntax reports an error of the YAML library.
 func (d *decoder) failSyntax(err error) {
 	var syntax *yaml.LoadError
 	if !errors.As(err, &syntax) {
@@ -212,14 +214,14 @@ func (d *decoder) failSyntax(err error) {
 		return
 	}
 	line, column := syntax.Mark.Line, syntax.Mark.Column
-	hint := ""
+	remedy := ""
 	if at := []rune(d.source.line(line)); column >= 1 && column <= len(at) && at[column-1] == '\t' {
-		hint = "YAML is indented with blanks, not with tabs"
+		remedy = "indent with spaces: YAML does not allow tabs"
 	}
-	d.failAt(line, column, hint, "not YAML: %s", printable(syntax.Message))
+	d.failAt(line, column, remedy, "not YAML: %s", plain.Clean(syntax.Message))
 }
 
-// checkCharacters reports the first byte that is not text.
+// checkCharacters reports the first byte that is not text, and whether there is none.
 func (d *decoder) checkCharacters(text string) bool {
 	for i, r := range text {
 		broken := r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd")
@@ -231,7 +233,7 @@ func (d *decoder) checkCharacters(text string) bool {
 		if broken {
 			d.failAt(len(before), column, "", "the file is not UTF-8")
 		} else {
-			d.failAt(len(before), column, "", "the file has a control character (%U) in it", r)
+			d.failAt(len(before), column, "", "the file has a control character (%U)", r)
 		}
 		return false
 	}
@@ -249,23 +251,23 @@ func (d *decoder) warnIfWritable() {
 		return
 	}
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o022 != 0 {
-		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", printable(d.file), printable(d.file))
+		d.warn("the suite file %s can be changed by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(d.file))
 	}
 	dir := filepath.Dir(d.files.resolve(d.path))
 	if mode, err := d.files.mode(dir); err == nil && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
-		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", printable(d.file), printable(dir))
+		d.warn("the suite file %s can be replaced by others, and root runs it: chmod go-w %s", plain.Clean(d.file), plain.Clean(dir))
 	}
 }
 
-// warnIfOpen warns of a file of secrets that has some of the permissions.
+// warnIfOpen warns if a file of secrets has any of the permissions.
 func (d *decoder) warnIfOpen(what, file string, permissions fs.FileMode) {
 	if mode, err := d.files.mode(file); err == nil && mode.IsRegular() && mode.Perm()&permissions != 0 {
-		d.warn("the %s %s can be read by others: chmod 600 %s", what, printable(file), printable(file))
+		d.warn("the %s %s can be read by others: chmod 600 %s", what, plain.Clean(file), plain.Clean(file))
 	}
 }
 
 func (d *decoder) warnIfReadable() {
 	if mode, err := d.files.mode(d.path); err == nil && mode.IsRegular() && mode.Perm()&0o044 != 0 {
-		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", printable(d.file))
+		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", plain.Clean(d.file))
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -202,11 +204,12 @@ func TestContainerKeys(t *testing.T) {
 				container.Mount{Source: "DIR/a", Target: "/b", ReadOnly: true, Options: []string{"z"}},
 				container.Mount{Source: "/home/ci/x", Target: "/x"}, container.Mount{Target: "/anonymous"})
 		}},
-		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {propagation: rslave, selinux: z}}]", func(c *container.Container) {
-			c.Mounts = append(c.Mounts, container.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"rslave", "z"}})
+		{"volumes: [{type: bind, source: 'a:b,c', target: /a, read_only: true, bind: {selinux: z}}]", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "DIR/a:b,c", Target: "/a", ReadOnly: true, Options: []string{"z"}})
 		}},
-		{"volumes: [{type: volume, source: data, target: /a, volume: {nocopy: true}}]", func(c *container.Container) {
-			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/a", Options: []string{"nocopy"}})
+		{"volumes: [{type: volume, source: data, target: /a}, '/net:/net:rslave', '/b:/b:cached']", func(c *container.Container) {
+			c.Mounts = append(c.Mounts, container.Mount{Source: "data", Target: "/a"},
+				container.Mount{Source: "/net", Target: "/net", Options: []string{"rslave"}}, container.Mount{Source: "/b", Target: "/b", Options: []string{"cached"}})
 		}},
 		{"volumes: [{type: tmpfs, target: /a, tmpfs: {size: 1m, mode: 1777}}]", func(c *container.Container) {
 			c.Tmpfs = []string{"/a:size=1048576,mode=1777"}
@@ -321,6 +324,44 @@ func TestSecretsOfProblems(t *testing.T) {
 	}
 }
 
+// Problems show the lines of a file unless it has a secret in it, wherever that is.
+func TestExcerpts(t *testing.T) {
+	for text, shown := range map[string]bool{
+		"":                                                            true,
+		"mail: {password: \"${SMTP_PASSWORD}\"}":                      true,
+		"mail: {password_file: /etc/password}":                        true,
+		"ping: ${PING_URL:-}":                                         true,
+		"x-note: [https://example.org/passwd]":                        true,
+		"tests: {a: {environment: [DB_PASSWORD]}}":                    true,
+		"tests: {a: {environment: {X: \"a${DB_PASSWORD}b\"}}}":        true,
+		"mail: {password: word}":                                      false,
+		"mail: {password_file: x, password: word}":                    false,
+		"mail: {pasword: word}":                                       false,
+		"mail: {psasword: word}":                                      false,
+		"mail:\n  password:\n    word":                                false,
+		"mail: {server: smtp://u:word@h}":                             false,
+		"# password: word":                                            false,
+		"ping: https://example.org/word":                              false,
+		"pign: https://example.org/word":                              false,
+		"x-a: {API_TOKEN: word":                                       false, // not YAML
+		"tests: {a: {environment: [A_TOKEN=word]}}":                   false,
+		"tests: {a: {environment: {A: {value: word, secret: true}}}}": false,
+		"tests: {a: {environment: {A: \"${DB_PASSWORD-word}\"}}}":     false,
+	} {
+		_, _, err := load(t, "name: ..\n"+text+"\n", Overrides{})
+		var all *Errors
+		if !errors.As(err, &all) {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for _, p := range all.Problems {
+			if (p.Excerpt != "") != shown {
+				t.Errorf("%s: the excerpt of line %d is %q, want one: %v", text, p.Line, p.Excerpt, shown)
+			}
+		}
+	}
+}
+
 // The engine's socket is mounted by its name, and not by that of a directory above it.
 func TestEngineSocket(t *testing.T) {
 	environment["DOCKER_HOST"] = "unix:///srv/engine/docker.sock"
@@ -349,7 +390,7 @@ func TestEngineSocket(t *testing.T) {
 		"volumes: [{type: tmpfs, target: /run}]":                "",
 	} {
 		_, _, err := load(t, "tests:\n  t:\n    image: x\n    "+yaml+"\n", Overrides{})
-		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), "engine in it ("+refused+")") {
+		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), "engine ("+refused+")") {
 			t.Errorf("%s: %v", yaml, err)
 		}
 	}
@@ -357,7 +398,7 @@ func TestEngineSocket(t *testing.T) {
 	if err == nil {
 		t.Error("--volume gives the engine away")
 	}
-	if _, err := FromDirs([]string{"/run"}, env("/"), Overrides{Image: "x"}); err == nil || hintOf(err) == "" {
+	if _, err := FromDirs([]string{"/run"}, env("/"), Overrides{Image: "x"}); err == nil || hint.Of(err) == "" {
 		t.Error("a directory on the command line gives the engine away:", err)
 	}
 }
@@ -453,12 +494,16 @@ func TestTestsFromGlobs(t *testing.T) {
 func TestFilesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "empty"), " \n\t\n")
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("# 45678\n", 4<<20/8)+"\n")
 	for file, want := range map[string]string{
 		"none":  `read suite file "none": no such file or directory`,
-		".":     `read suite file ".": it is a directory`,
+		".":     `read suite file ".": not a regular file`,
+		"pipe":  `read suite file "pipe": not a regular file`,
 		"empty": `read suite file "empty": it is empty`,
-		"huge":  `read suite file "huge": it is larger than 4096 KiB`,
+		"huge":  `read suite file "huge": larger than 4 MiB`,
 	} {
 		_, err := Load(file, env(dir), Overrides{})
 		if err == nil || err.Error() != want || errors.Is(err, fs.ErrNotExist) != (file == "none") {

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"runtests/pkg/hint"
 )
 
-// mailSection is what is read before it is known whether it is whole.
+// mailSection is the section `mail` while it is read.
 type mailSection struct {
 	Mail
 	at map[string]*yaml.Node
@@ -35,7 +37,7 @@ var mailKeys = keys[mailSection]{what: "mail", extensions: true, set: map[string
 	"max_size":         sizeKey(16<<10, func(m *mailSection) *int64 { return &m.MaxSize }),
 }}
 
-// mail reads the mail section and checks that its parts fit.
+// mail reads the section `mail` and checks that its keys fit together.
 func (d *decoder) mail(n *yaml.Node) *Mail {
 	m := mailSection{
 		Mail: Mail{Send: SendAlways, Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: mib},
@@ -48,7 +50,7 @@ func (d *decoder) mail(n *yaml.Node) *Mail {
 		}
 	}
 	if to := m.at["to"]; to != nil && deref(to).Kind == yaml.SequenceNode && len(deref(to).Content) == 0 {
-		d.fail(to, "", "mail: to must name at least one address")
+		d.fail(to, "", "mail: to must have at least one address")
 	}
 	d.checkLogin(&m)
 	return &m.Mail
@@ -87,38 +89,38 @@ func setServer(d *decoder, m *mailSection, n *yaml.Node) {
 	m.Server = server
 }
 
-// mailServer checks the URL of a mail server and completes it with its port. Its
-// errors never repeat the URL: somebody may have put a password there.
+// mailServer checks the URL of a mail server and adds the port. Its errors do not repeat the URL: it
+// may contain a password.
 func mailServer(text string) (string, error) {
 	const form = "the form is smtp://HOST:PORT; the schemes are smtp, smtp+starttls and smtps"
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || mailPorts[u.Scheme] == "" {
-		return "", fault(form, "not the address of a mail server")
+		return "", hint.Errorf(form, "not the address of a mail server")
 	}
 	if u.User != nil {
-		return "", fault("use the keys user, and password or password_file", "a user or a password does not belong into the server's address")
+		return "", hint.Errorf("use the keys user, and password or password_file", "the address must not have a user or a password")
 	}
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return "", fault(form, "something follows the server's host and port")
+		return "", hint.Errorf(form, "the address must end with the host and the port")
 	}
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
 		port = mailPorts[u.Scheme]
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fault("a port is from 1 to 65535", "not a port")
+		return "", hint.Errorf("a port is from 1 to 65535", "the port is not valid")
 	}
 	if net.ParseIP(host) == nil && !hostName.MatchString(host) {
-		return "", fault(form, "not the name of a host")
+		return "", hint.Errorf(form, "the host name is not valid")
 	}
 	return u.Scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-// setPassword keeps a variable that is not set for later: a developer who runs a test
-// by hand mails nothing, and has not the password.
+// setPassword postpones the error for a variable that is not set: a developer who runs a test by
+// hand sends no mail, and may not have the password.
 func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
-		d.hide(n)
+		d.hasSecret = true
 		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
 		return
 	}
@@ -127,7 +129,7 @@ func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
 	d.postpone(m, before)
 }
 
-// postpone makes the problems from index before on those of the password alone.
+// postpone moves the problems from index before on to PasswordError.
 func (d *decoder) postpone(m *mailSection, before int) {
 	if len(d.problems) > before {
 		m.PasswordError = &Errors{slices.Clone(d.problems[before:])}
@@ -135,8 +137,8 @@ func (d *decoder) postpone(m *mailSection, before int) {
 	}
 }
 
-// setPasswordFile keeps a file that cannot be read for later, as setPassword does: it
-// may be root's, or belong to the user who runs cron.
+// setPasswordFile postpones the error for a file that cannot be read, as setPassword does: only
+// the user who runs cron may be able to read it.
 func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
 	text, ok := d.text(n, filePath)
 	if !ok {

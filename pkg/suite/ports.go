@@ -2,6 +2,7 @@ package suite
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // maxRange bounds a range of ports.
@@ -43,24 +45,24 @@ func setPorts(d *decoder, p *deployment, n *yaml.Node) {
 // container leaves the choice open; a range for a range of the same length is that many ports.
 func parsePorts(text string) ([]container.Port, error) {
 	const form = "the form is [IP:]HOST:CONTAINER[/udp], as in 10001:9080 or 10001-10002:9080"
-	wrong := func(why string) error { return fault(form, "%s", why) }
+	wrong := func(why string) error { return hint.Errorf(form, "%s", why) }
 	rest, protocol, given := strings.Cut(text, "/")
 	if !given {
 		protocol = "tcp"
 	}
-	if protocol != "tcp" && protocol != "udp" && protocol != "sctp" {
-		return nil, fault("tcp, udp and sctp are", "%q is not a protocol", printable(protocol))
+	if protocol != "tcp" && protocol != "udp" {
+		return nil, hint.Errorf("use tcp or udp", "the protocol %s is not supported", quoted(protocol))
 	}
 	at := strings.LastIndexByte(rest, ':')
 	if at < 0 {
-		return nil, wrong("a port of production has a host port")
+		return nil, wrong("the host port is missing")
 	}
 	host, inside := rest[:at], rest[at+1:]
 	ip := ""
 	if at := strings.LastIndexByte(host, ':'); at >= 0 {
 		ip, host = strings.Trim(host[:at], "[]"), host[at+1:]
 		if _, err := netip.ParseAddr(ip); err != nil {
-			return nil, fault(form, "%q is not an IP address", printable(ip))
+			return nil, hint.Errorf(form, "%s is not an IP address", quoted(ip))
 		}
 	}
 	first, last, err := portRange(host)
@@ -86,15 +88,15 @@ func parsePorts(text string) ([]container.Port, error) {
 
 // portRange reads PORT or PORT-PORT.
 func portRange(text string) (first, last int, err error) {
-	one, other, isRange := strings.Cut(text, "-")
-	if first, err = portNumber(one); err != nil || !isRange {
+	low, high, isRange := strings.Cut(text, "-")
+	if first, err = portNumber(low); err != nil || !isRange {
 		return first, first, err
 	}
-	if last, err = portNumber(other); err != nil {
+	if last, err = portNumber(high); err != nil {
 		return 0, 0, err
 	}
 	if last < first || last-first >= maxRange {
-		return 0, 0, errors.New("a range of ports goes up, by at most " + strconv.Itoa(maxRange))
+		return 0, 0, fmt.Errorf("a range of ports must go up, and have at most %d ports", maxRange)
 	}
 	return first, last, nil
 }

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/mattn/go-shellwords"
+
+	"runtests/pkg/hint"
 )
 
 // maxName is the longest name of a suite, a test or an image, and maxStepName that of a
@@ -35,8 +38,8 @@ func notEmpty(text string) (string, string) {
 	return "", ""
 }
 
-// name is the rule for what becomes part of the name of a file, a container or a mail.
-func name(text string) (string, string) {
+// properName is the rule for names that become part of a file name, a container's name or a mail.
+func properName(text string) (string, string) {
 	switch {
 	case text == "":
 		return "must not be empty", ""
@@ -69,7 +72,7 @@ func containerPath(text string) (string, string) {
 	return "", ""
 }
 
-// macAddress allows "": a test has so no address where the defaults give one.
+// macAddress allows "", which removes the address of the defaults.
 func macAddress(text string) (string, string) {
 	if text == "" {
 		return "", ""
@@ -79,7 +82,7 @@ func macAddress(text string) (string, string) {
 	case err != nil || len(address) != 6:
 		return "must be a MAC address such as 02:42:ac:11:00:02", ""
 	case address[0]&1 != 0:
-		return "must be the address of one machine", "the first byte of a machine's address is even"
+		return "must be a unicast address", "its first byte must be even"
 	}
 	return "", ""
 }
@@ -94,11 +97,12 @@ var (
 	variableName  = regexp.MustCompile(`^[^=\s\x00-\x1f\x7f]+$`)
 )
 
-func cpus(text string) (string, string) {
-	if n, err := strconv.ParseFloat(text, 64); err != nil || n <= 0 || !cpusForm.MatchString(text) {
-		return "must be a number of processors such as 2 or 0.5", ""
+func parseCPUs(text string) (float64, string, string) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n <= 0 || !cpusForm.MatchString(text) {
+		return 0, "must be a number of processors such as 2 or 0.5", ""
 	}
-	return "", ""
+	return n, "", ""
 }
 
 func matching(form *regexp.Regexp, wrong string) rule {
@@ -145,8 +149,8 @@ func extraHost(text string) (string, string) {
 
 func tmpfsPath(text string) (string, string) {
 	target, _, _ := strings.Cut(text, ":")
-	if wrong, hint := containerPath(text); wrong != "" {
-		return wrong, hint
+	if wrong, remedy := containerPath(text); wrong != "" {
+		return wrong, remedy
 	}
 	if _, err := checkTarget(target); err != nil {
 		return "cannot be there", err.Error()
@@ -184,7 +188,7 @@ func pingURL(text string) (string, string) {
 	return "", ""
 }
 
-// filePath is a file of this machine; every byte but NUL may be in its name.
+// filePath is the rule for a file on this machine. Its name may contain any byte except NUL.
 func filePath(text string) (string, string) {
 	if text == "" || strings.ContainsRune(text, 0) {
 		return "must be a path", ""
@@ -192,10 +196,10 @@ func filePath(text string) (string, string) {
 	return "", ""
 }
 
-// testDirectory is a directory of this machine that holds a test.
+// testDirectory is the rule for the directory of a test on this machine.
 func testDirectory(text string) (string, string) {
-	if wrong, hint := filePath(text); wrong != "" {
-		return wrong, hint
+	if wrong, remedy := filePath(text); wrong != "" {
+		return wrong, remedy
 	}
 	if filepath.Clean(text) == "/" {
 		return "must not be the root of the file system", ""
@@ -203,18 +207,18 @@ func testDirectory(text string) (string, string) {
 	return "", ""
 }
 
-// words splits a command as a shell splits words; it is not run by a shell.
+// words splits a command into words as a shell does. No shell runs it.
 func words(text string) ([]string, error) {
 	p := shellwords.NewParser()
 	args, err := p.Parse(text)
 	if err != nil {
-		return nil, fault("a quote or a parenthesis may be missing; a list needs none: [make, check]", "cannot be split into words")
+		return nil, hint.Errorf("close each quote and parenthesis, or write a list: [make, check]", "cannot be split into words")
 	}
 	if p.Position >= 0 {
-		return nil, fault("write [sh, -c, '…'], or put the operator in quotes", "a command is not run by a shell, but has an operator of one at character %d", p.Position+1)
+		return nil, hint.Errorf("write [sh, -c, '…'], or quote the operator", "no shell runs the command, but it has a shell operator at character %d", p.Position+1)
 	}
 	if len(args) == 0 || slices.Contains(args[:1], "") {
-		return nil, fault("", "the command is empty")
+		return nil, errors.New("the command is empty")
 	}
 	return args, nil
 }

@@ -10,14 +10,16 @@ import (
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"runtests/pkg/plain"
 )
 
 // maxInterpreter is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
 const maxInterpreter = 256
 
-// ScriptError says why a test's script could not be run.
+// ScriptError is why a test's script cannot be run.
 type ScriptError struct {
-	Path   string // the script, or the test's directory when that is at fault
+	Path   string // the script, or the test's directory if that is at fault
 	Reason string // what is wrong with it, in words
 	Remedy string // a command, or a sentence
 	err    error
@@ -31,16 +33,16 @@ func (e *ScriptError) Unwrap() error { return e.err }
 // Hint returns the remedy.
 func (e *ScriptError) Hint() string { return e.Remedy }
 
-// CheckScript tells why the step's directory or its test.sh could not be run, as far as
-// this machine shows it: whether the image has the interpreter shows only at the start.
-// The error is a *ScriptError. A step with a command of its own needs no test.sh.
+// CheckScript returns a *ScriptError if the step's directory or its test.sh cannot be run. It
+// cannot know whether the image has the interpreter. A step with a command of its own needs no
+// test.sh.
 func (s Step) CheckScript() error {
 	info, err := os.Stat(s.Dir)
 	switch {
 	case isNotExist(err):
 		return &ScriptError{Path: s.Dir, Reason: "does not exist", Remedy: "make the directory, with a test.sh in it, or correct dir", err: err}
 	case err != nil:
-		return &ScriptError{Path: s.Dir, Reason: "cannot be looked at: " + bare(err).Error(), err: err}
+		return &ScriptError{Path: s.Dir, Reason: "cannot be examined: " + bare(err).Error(), err: err}
 	case !info.IsDir():
 		return &ScriptError{Path: s.Dir, Reason: "is not a directory", Remedy: "a test is a directory with a test.sh in it"}
 	case !s.Script:
@@ -76,26 +78,26 @@ func checkScript(path string) error {
 	case !bytes.HasPrefix(head, []byte("#!")):
 		return &ScriptError{Path: path, Reason: "has no #! line", Remedy: "sed -i '1i #!/bin/sh' " + shell}
 	case bytes.HasSuffix(firstLine(head), []byte("\r")):
-		return &ScriptError{Path: path, Reason: "has the line ends of Windows (CRLF), which become part of its interpreter's name", Remedy: `sed -i 's/\r$//' ` + shell}
+		return &ScriptError{Path: path, Reason: "has Windows line ends (CRLF), which become part of its interpreter's name", Remedy: `sed -i 's/\r$//' ` + shell}
 	case interpreter(head) == "":
 		return &ScriptError{Path: path, Reason: "has a #! line without an interpreter", Remedy: "its first line names the interpreter: #!/bin/sh"}
 	}
 	return nil
 }
 
-// missingScript tells a link that leads nowhere from a file that is not there.
+// missingScript returns the error for a script that does not exist or is a broken link.
 func missingScript(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return &ScriptError{Path: path, Reason: "cannot be looked at: " + bare(err).Error(), err: err}
+		return &ScriptError{Path: path, Reason: "cannot be examined: " + bare(err).Error(), err: err}
 	}
 	if to, linkErr := os.Readlink(path); linkErr == nil {
-		return &ScriptError{Path: path, Reason: "is a link to " + printable(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
+		return &ScriptError{Path: path, Reason: "is a link to " + plain.Clean(to) + ", which does not exist", Remedy: "the link must lead to an executable script in the test's directory", err: err}
 	}
 	return &ScriptError{Path: path, Reason: "does not exist", Remedy: "a test is a directory with an executable test.sh in it", err: err}
 }
 
-// Interpreter returns the program that the first line of test.sh names, "" when there is
-// none: for the message about a container that could not find it.
+// Interpreter returns the program that the first line of test.sh names, or "". It is for the
+// message about a container that does not have it.
 func (s Step) Interpreter() string {
 	if !s.Script {
 		return ""
@@ -120,7 +122,7 @@ func interpreter(head []byte) string {
 	if len(fields) == 0 {
 		return ""
 	}
-	return printable(fields[0])
+	return plain.Clean(fields[0])
 }
 
 func firstLine(head []byte) []byte {

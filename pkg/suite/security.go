@@ -7,15 +7,16 @@ import (
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
-// noNewPrivileges keeps setuid programs (sudo, su) and file capabilities from giving a
-// test more than its container has. It is on unless a test's security_opt speaks of it.
+// noNewPrivileges keeps setuid programs (sudo, su) and file capabilities from giving a test more
+// privileges than its container has. It is on unless a test's security_opt sets it.
 const noNewPrivileges = "no-new-privileges"
 
-// securityOptions are those of the container, with the default ones. A privileged
-// container gets none: it was given all there is, and what is meant to run in it, as
-// another engine or systemd, changes AppArmor profiles, which the option forbids.
+// securityOptions returns the security options of the container and the default one. A privileged
+// container does not get it: it has all privileges, and what runs in such a container (another
+// engine, systemd) changes AppArmor profiles, which the option forbids.
 func securityOptions(c container.Container) []string {
 	given := slices.ContainsFunc(c.SecurityOpt, func(o string) bool {
 		key, _, _ := strings.Cut(strings.Replace(o, ":", "=", 1), "=")
@@ -27,11 +28,12 @@ func securityOptions(c container.Container) []string {
 	return append([]string{noNewPrivileges}, c.SecurityOpt...)
 }
 
-// shortestSecret is in bytes: what is shorter is part of too much else, and protects nothing.
+// shortestSecret is the length, in bytes, from which a value is masked. Shorter ones occur in
+// too many other texts, and protect nothing.
 const shortestSecret = 4
 
-// secretsOf are the values of the secret variables of s, of secrets that other values
-// are made of, the mail server's password, and the parts of the ping's URL that are a token.
+// secretsOf returns the values of the secret variables of s and of those that other values contain,
+// the mail server's password, and the parts of the ping's URL that may be tokens.
 func (d *decoder) secretsOf(s *Suite) []string {
 	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping), buildSecrets(s.Images))
 	if s.Mail != nil && s.Mail.Password != "" {
@@ -40,8 +42,8 @@ func (d *decoder) secretsOf(s *Suite) []string {
 	for _, step := range s.Steps {
 		secrets = append(secrets, secretValues(step.Container.Env)...)
 	}
-	for _, one := range s.Deployments {
-		secrets = append(secrets, secretValues(one.Container.Env)...)
+	for _, p := range s.Deployments {
+		secrets = append(secrets, secretValues(p.Container.Env)...)
 	}
 	if len(secrets) == 0 {
 		return nil
@@ -53,11 +55,11 @@ func (d *decoder) secretsOf(s *Suite) []string {
 	})
 }
 
-// longToken tells a token in the path of a URL from a word, in bytes.
+// longToken is the length, in bytes, from which a part of a URL's path counts as a token.
 const longToken = 16
 
-// pingSecrets are what follows the host of a ping's URL, whole, and the parts of it
-// that are long enough to be a token on their own.
+// pingSecrets returns what follows the host in a ping's URL, and those parts of it that are long
+// enough to be a token.
 func pingSecrets(ping string) []string {
 	u, err := url.Parse(ping)
 	if err != nil || ping == "" {
@@ -75,7 +77,7 @@ func pingSecrets(ping string) []string {
 	return secrets
 }
 
-// systemSockets are where engines listen on a machine, unless told otherwise.
+// systemSockets are where engines listen by default.
 var systemSockets = []string{
 	"/run/docker.sock", "/var/run/docker.sock",
 	"/run/podman/podman.sock", "/var/run/podman/podman.sock",
@@ -83,7 +85,7 @@ var systemSockets = []string{
 	"/run/crio/crio.sock", "/var/run/crio/crio.sock",
 }
 
-// engineSockets are those of the system, of the user, and the one that DOCKER_HOST names.
+// engineSockets returns the sockets of the system and of the user, and that of DOCKER_HOST.
 func engineSockets(lookup func(string) (string, bool)) []string {
 	sockets := slices.Clone(systemSockets)
 	if lookup == nil {
@@ -109,12 +111,12 @@ func socketBelow(dir string, sockets []string) (string, bool) {
 	return "", false
 }
 
-// nameSocket says that one of the volumes is an engine's socket in words.
+// nameSocket reports whether one of the volumes is an engine's socket itself.
 func nameSocket(volumes []volume, sockets []string) bool {
 	return slices.ContainsFunc(volumes, func(v volume) bool { return slices.Contains(sockets, v.mount.Source) })
 }
 
-// checkSocket says that a mount has an engine's socket in it.
+// checkSocket returns an error if a mount contains an engine's socket.
 func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !m.Bind() {
 		return nil
@@ -126,6 +128,6 @@ func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !found {
 		return nil
 	}
-	return fault("mount what the test needs of it; if it needs the engine, name the socket as a volume too: "+socket+":"+socket,
-		"%s has the socket of a container engine in it (%s): who can open that is root on the machine", quoted(m.Source), socket)
+	return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+socket+":"+socket,
+		"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), socket)
 }

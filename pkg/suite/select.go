@@ -7,26 +7,29 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"runtests/pkg/hint"
+	"runtests/pkg/nearest"
 )
 
-// TargetsError is all the targets that name nothing to run.
+// TargetsError are the targets that do not name anything to run.
 type TargetsError struct {
 	Targets []string // as they were given
-	Reasons []string // one for each, in words
+	Reasons []string // one for each target
 	hints   []string
 }
 
-// Error tells the reasons, one to a line.
+// Error returns the reasons, one a line.
 func (e *TargetsError) Error() string { return strings.Join(e.Reasons, "\n") }
 
-// Hint names the nearest names.
+// Hint returns the remedies, one a line.
 func (e *TargetsError) Hint() string { return strings.Join(e.hints, "\n") }
 
 func (e *TargetsError) add(target string, err error) {
 	e.Targets = append(e.Targets, target)
 	e.Reasons = append(e.Reasons, err.Error())
-	if hint := hintOf(err); hint != "" && !slices.Contains(e.hints, hint) {
-		e.hints = append(e.hints, hint)
+	if remedy := hint.Of(err); remedy != "" && !slices.Contains(e.hints, remedy) {
+		e.hints = append(e.hints, remedy)
 	}
 }
 
@@ -34,7 +37,7 @@ func (e *TargetsError) add(target string, err error) {
 // suite's order and each once. A target is a test's name, a step's (TEST@IMAGE), a
 // pattern over either as path.Match has it, or a test's directory, relative to wd. A
 // directory with a test.sh that is not in the suite runs with the suite's defaults,
-// after the others. When a target names nothing the error is a *TargetsError.
+// after the others. If a target names nothing, the error is a *TargetsError.
 func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 	chosen := make([]bool, len(s.Steps))
 	var more []Step
@@ -59,12 +62,12 @@ func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 		}
 	}
 	if out = append(out, more...); len(out) == 0 {
-		return nil, fault("a suite names its tests, as in tests: tests/*", "the suite has no tests")
+		return nil, hint.Errorf("name them, as in tests: tests/*", "the suite has no tests")
 	}
 	return out, nil
 }
 
-// choose marks the suite's steps that target names, and tells whether there are any.
+// choose marks the suite's steps that target names, and reports whether there are any.
 func (s *Suite) choose(target, wd string, chosen []bool) bool {
 	means := func(step Step) bool { return step.named(target) }
 	if !slices.ContainsFunc(s.Steps, means) {
@@ -80,7 +83,7 @@ func (s *Suite) choose(target, wd string, chosen []bool) bool {
 	return found
 }
 
-// named tells whether target is the step's name, its test's, or a pattern for either.
+// named reports whether target is the step's name, its test's, or a pattern for either.
 func (s Step) named(target string) bool {
 	for _, name := range []string{s.Test, s.Name, s.Test + "@" + s.Image} {
 		if target == name {
@@ -94,21 +97,21 @@ func (s Step) named(target string) bool {
 }
 
 func sameFile(a, b string) bool {
-	one, err := os.Stat(a)
+	first, err := os.Stat(a)
 	if err != nil {
 		return false
 	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 // SelectImages returns the names of the built images that the targets name, all of them
 // without a target, in the suite's order. A target is an image's name or a pattern as
-// path.Match has it. When one names nothing the error is a *TargetsError.
+// path.Match has it. If a target names nothing, the error is a *TargetsError.
 func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	built := s.Built()
 	if len(built) == 0 {
-		return nil, fault("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
+		return nil, hint.Errorf("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
 	}
 	means := func(target, name string) bool {
 		matched, err := path.Match(target, name)
@@ -117,7 +120,7 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	var wrong TargetsError
 	for _, target := range targets {
 		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
-			wrong.add(target, fault(didYouMean(target, built), "target %s: the suite builds no image of that name", quoted(target)))
+			wrong.add(target, hint.Errorf(nearest.Hint(target, built), "target %s: the suite builds no image of that name", quoted(target)))
 		}
 	}
 	if len(wrong.Targets) > 0 {
@@ -135,7 +138,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 		return nil, s.noSuchTarget(target)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "test.sh")); err != nil {
-		return nil, fault("", "directory %s: no test.sh in it", quoted(target))
+		return nil, fmt.Errorf("directory %s: no test.sh in it", quoted(target))
 	}
 	steps, err := s.outside.steps(dir)
 	if err != nil {
@@ -147,7 +150,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 			return nil, nil // named twice
 		}
 		if slices.ContainsFunc(s.Steps, same) || slices.ContainsFunc(others, same) {
-			return nil, fault("run it alone, or rename it", "directory %s: another test is named %s", quoted(target), quoted(step.Test))
+			return nil, hint.Errorf("run it alone, or rename it", "directory %s: another test is named %s", quoted(target), quoted(step.Test))
 		}
 	}
 	return steps, nil
@@ -161,5 +164,5 @@ func (s *Suite) noSuchTarget(target string) error {
 	for _, step := range s.Steps {
 		names = append(names, step.Test, step.Name)
 	}
-	return fault(didYouMean(target, names), "target %s: no test, step or directory has that name", quoted(target))
+	return hint.Errorf(nearest.Hint(target, names), "target %s: no test, step or directory has that name", quoted(target))
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"runtests/pkg/hint"
 )
 
 func names(steps []Step) []string {
@@ -125,17 +127,17 @@ func TestFromDirs(t *testing.T) {
 func TestCheckScript(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct {
-		name, text   string
-		mode         os.FileMode
-		reason, hint string
-		interpreter  string
+		name, text     string
+		mode           os.FileMode
+		reason, remedy string
+		interpreter    string
 	}{
 		{"good", "#!/bin/sh\necho\n", 0o755, "", "", "/bin/sh"},
 		{"env", "#! /usr/bin/env python3\n", 0o755, "", "", "/usr/bin/env"},
 		{"elf", "\x7fELF\x02", 0o755, "", "", ""},
 		{"plain", "#!/bin/sh\n", 0o644, "is not executable", "chmod +x DIR/plain/test.sh", "/bin/sh"},
 		{"it's", "#!/bin/sh\n", 0o644, "is not executable", `chmod +x 'DIR/it'"'"'s/test.sh'`, "/bin/sh"},
-		{"crlf", "#!/bin/sh\r\necho\r\n", 0o755, "has the line ends of Windows (CRLF), which become part of its interpreter's name", `sed -i 's/\r$//' DIR/crlf/test.sh`, "/bin/sh"},
+		{"crlf", "#!/bin/sh\r\necho\r\n", 0o755, "has Windows line ends (CRLF), which become part of its interpreter's name", `sed -i 's/\r$//' DIR/crlf/test.sh`, "/bin/sh"},
 		{"none", "echo\n", 0o755, "has no #! line", `sed -i '1i #!/bin/sh' DIR/none/test.sh`, ""},
 		{"bom", "\ufeff#!/bin/sh\n", 0o755, "starts with a byte order mark, which hides its #! line", `sed -i '1s/^\xEF\xBB\xBF//' DIR/bom/test.sh`, ""},
 		{"empty", "", 0o755, "is empty", "its first line names the interpreter: #!/bin/sh", ""},
@@ -147,7 +149,7 @@ func TestCheckScript(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := Step{Dir: filepath.Dir(file), Script: true}
-		checkReason(t, step, dir, c.reason, c.hint)
+		checkReason(t, step, dir, c.reason, c.remedy)
 		if got := step.Interpreter(); got != c.interpreter {
 			t.Errorf("%s: interpreter %q, want %q", c.name, got, c.interpreter)
 		}
@@ -169,15 +171,15 @@ func TestCheckScript(t *testing.T) {
 	checkReason(t, Step{Dir: dir + "/good/test.sh"}, dir, "is not a directory", "a test is a directory with a test.sh in it")
 }
 
-func checkReason(t *testing.T, step Step, dir, reason, hint string) {
+func checkReason(t *testing.T, step Step, dir, reason, remedy string) {
 	t.Helper()
 	err := step.CheckScript()
 	var script *ScriptError
 	if reason == "" && err == nil {
 		return
 	}
-	if !errors.As(err, &script) || script.Reason != reason || strings.ReplaceAll(script.Hint(), dir, "DIR") != hint {
-		t.Errorf("%s: %v (%s), want %s (%s)", step.Dir, err, hintOf(err), reason, hint)
+	if !errors.As(err, &script) || script.Reason != reason || strings.ReplaceAll(script.Hint(), dir, "DIR") != remedy {
+		t.Errorf("%s: %v (%s), want %s (%s)", step.Dir, err, hint.Of(err), reason, remedy)
 	}
 }
 

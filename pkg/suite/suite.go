@@ -1,8 +1,8 @@
 // Package suite reads a suite file, checks it whole, and expands it into steps.
 //
 // A suite file is YAML; the keys of its containers are Docker Compose's, and so
-// are ${VAR} and ${VAR:-default}. All that is wrong in a file is reported at once
-// (see Errors), each fault with its line, its column and the nearest known key.
+// are ${VAR} and ${VAR:-default}. All faults of a file are reported at once
+// (see Errors), each with its line, its column and the nearest known key.
 package suite
 
 import (
@@ -12,47 +12,47 @@ import (
 	"runtests/pkg/container"
 )
 
-// Suite is a suite file, read and checked: paths are absolute, defaults applied.
+// Suite is a suite file that was read and checked. Its paths are absolute, and its defaults applied.
 type Suite struct {
 	Name     string // default: the name of the file's directory
 	File     string // absolute; empty for a suite made of directories alone
-	Dir      string // what relative paths in it start from
+	Dir      string // the directory that relative paths in it start from
 	Logs     string // default: DIR/logs
 	Lines    int    // log lines kept per step, default 40
 	Jobs     int    // steps at a time, default 1
 	KeepRuns int    // run folders kept, default 30
-	// KeepImages is how many superseded builds are kept of each image, default 2.
+	// KeepImages is the number of superseded builds to keep of each image, default 2.
 	KeepImages int
-	// MinFreeDisk is the free space, in bytes, below which the report warns of the engine's
-	// disk; default 5 GiB, 0: never.
+	// MinFreeDisk is the free space on the engine's disk, in bytes, below which the report
+	// warns; default 5 GiB, 0: never.
 	MinFreeDisk int64
 	MaxLog      int64 // bytes kept of a step's log, its head and its tail; default 1 GiB
-	// RunTimeout is how long all steps together may take; zero: as long as they need.
+	// RunTimeout limits the time of all steps together; zero: no limit.
 	RunTimeout time.Duration
-	// Diagnose says that runs of the whole suite look for the cause of what fails newly, default true.
+	// Diagnose is whether runs of the whole suite look for the causes of new failures, default true.
 	Diagnose bool
-	// DiagnoseTimeout is how long all the experiments of a run together may take, default 30m.
+	// DiagnoseTimeout limits the time of all experiments of a run together, default 30m.
 	DiagnoseTimeout time.Duration
-	// Ping is the URL that is told when a run starts and how it ended, http or https;
-	// empty: none. Its path is a secret: see PingHost.
+	// Ping is the http or https URL to notify of the start and the end of a run; empty: none.
+	// Its path is a secret: see PingHost.
 	Ping string
 
-	Images []Image // the named ones, in the file's order
+	Images []Image // the named images, in the file's order
 	Steps  []Step  // every test × image, in the file's order
 	Mail   *Mail   // nil when the suite has no mail section
 
 	Deployments []Deployment // in the file's order
 
-	// Secrets are the values that no report and no message may show.
+	// Secrets are the values that no report and no message shows.
 	Secrets []string
 
-	// Warnings are sentences about what works but is not safe, as a password file that others can read.
+	// Warnings are sentences about what works but is not safe, such as a password file that others can read.
 	Warnings []string
 
-	outside outside // what a directory that is not in the suite runs with
+	outside outside // the settings of directories that are not in the suite
 }
 
-// PingHost is what may be printed of Ping: its scheme and host.
+// PingHost returns the part of Ping that may be printed: its scheme and host.
 func (s *Suite) PingHost() string {
 	u, err := url.Parse(s.Ping)
 	if err != nil || u.Host == "" {
@@ -69,24 +69,24 @@ type Image struct {
 	Build      *Build // nil: the image comes from elsewhere
 }
 
-// Build says how an image is built from a Dockerfile.
+// Build is how an image is built from a Dockerfile.
 type Build struct {
 	Context    string               // the directory sent to the engine, absolute
 	Dockerfile string               // absolute; default: the file Dockerfile in Context
 	Args       []container.Variable // build arguments, in the file's order; the values of secret ones are not printed
 	Target     string               // the stage to build; empty: the last one
-	Labels     map[string]string    // of the image, besides our own
+	Labels     map[string]string    // of the image, besides those of runtests
 	Platform   string               // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
 	Rebuild    Rebuild
 	Timeout    time.Duration // of a build, default 1h
 }
 
-// Rebuild says when an image is built anew, without cache, though nothing that it is
-// made of has changed. The zero value: never.
+// Rebuild is when an image is built again, without cache, although nothing it is made from has
+// changed. The zero value means never.
 type Rebuild struct {
 	Always bool          // at each run
-	Days   int           // when it was built that many calendar days ago: 1 for daily, 7 for weekly
-	After  time.Duration // when the run that built it was launched that long ago
+	Days   int           // if it was built that many calendar days ago: 1 for daily, 7 for weekly
+	After  time.Duration // if the run that built it started that long ago
 }
 
 // Step is one test on one image.
@@ -103,9 +103,8 @@ type Step struct {
 	Retries    int           // attempts after the first one that did not pass, default 0
 	PullPolicy PullPolicy
 
-	// Container is complete but for its name, its labels and what becomes of its
-	// log: Image is the reference to give the engine, and the test's directory is
-	// among its Mounts or its Copies.
+	// Container is complete except for its name, its labels and its log. Its Image is the
+	// reference on the engine, and the test's directory is among its Mounts or its Copies.
 	Container container.Container
 }
 
@@ -119,12 +118,12 @@ const (
 	Copied    Mount = "copy" // a fresh copy inside the container
 )
 
-// PullPolicy says when an image is pulled from its registry; the names are Compose's.
+// PullPolicy is when an image is pulled from its registry. The names are Compose's.
 type PullPolicy string
 
 // The pull policies.
 const (
-	PullMissing PullPolicy = "missing" // when the engine has none (the default)
+	PullMissing PullPolicy = "missing" // if the engine does not have it (the default)
 	PullAlways  PullPolicy = "always"
 	PullNever   PullPolicy = "never"
 )
@@ -138,7 +137,7 @@ type Mail struct {
 	SubjectPrefix string
 	User          string        // for AUTH; empty: none
 	Password      string        // already read from the environment or password_file; never printed
-	PasswordError error         // why there is no password; it matters only when a mail is sent
+	PasswordError error         // why there is no password; it matters only if a mail is sent
 	CAFile        string        // PEM, absolute; empty: the system's authorities
 	PlainAuth     bool          // the password may travel unencrypted (mail.allow_plain_auth)
 	Timeout       time.Duration // of one attempt to deliver, default 1m
@@ -146,17 +145,17 @@ type Mail struct {
 	MaxSize       int64         // bytes of the whole message, default 1 MiB
 }
 
-// Send says after which runs the report is mailed.
+// Send is after which runs the report is mailed.
 type Send string
 
 // The send policies.
 const (
 	SendAlways  Send = "always"  // the default
-	SendFailure Send = "failure" // when a step did not pass
-	SendChange  Send = "change"  // when an outcome is not what it was in the run before
+	SendFailure Send = "failure" // if a step did not pass
+	SendChange  Send = "change"  // if an outcome differs from the previous run
 )
 
-// Overrides are what the command line says in place of the suite file.
+// Overrides are the settings of the command line, which replace those of the suite file.
 type Overrides struct {
 	Image      string        // for every test; empty: the suite's
 	Timeout    time.Duration // zero: the suite's

@@ -2,19 +2,20 @@ package suite
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 )
 
 // testDir is where a test's directory is in its container.
 const testDir = "/test"
 
-// volume is one entry of `volumes`: a mount, or a tmpfs of Compose's long form.
+// volume is an entry of `volumes`: a mount, or a tmpfs of Compose's long form.
 type volume struct {
 	mount container.Mount
 	tmpfs string // PATH[:OPTIONS]; empty for a mount
@@ -22,13 +23,18 @@ type volume struct {
 
 func (v volume) target() string { return v.mount.Target }
 
-// volumeName is what the engine takes for a volume's name.
-var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+// mountOptions are the options of the short form besides ro and rw. Many Compose files written for
+// other systems have cached, which changes nothing on Linux.
+var mountOptions = append([]string{"z", "Z", "cached"}, container.Propagations...)
 
-// mountOptions are the options of the short form besides ro and rw.
-var mountOptions = []string{"z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "cached", "delegated", "consistent"}
+// refusedOptions are the options of Compose that are not supported, each with its remedy.
+var refusedOptions = map[string]string{
+	"nocopy":     "leave it out: a new volume gets what the image has at its target",
+	"delegated":  "leave it out: it changes nothing on Linux",
+	"consistent": "leave it out: it changes nothing on Linux",
+}
 
-// place is what a relative path and a ~ start from.
+// place is where relative paths and ~ start.
 type place struct{ dir, home string }
 
 func (p place) abs(file string) string {
@@ -50,10 +56,10 @@ func absolute(dir, file string) string {
 func parseVolume(text string, from place) (volume, error) {
 	parts := strings.Split(text, ":")
 	if len(parts) > 3 {
-		return volume{}, fault("the long form takes any path: {type: bind, source: …, target: …}", "a volume has at most three parts: SOURCE:TARGET:OPTIONS")
+		return volume{}, hint.Errorf("the long form takes any path: {type: bind, source: …, target: …}", "a volume has at most three parts: SOURCE:TARGET:OPTIONS")
 	}
 	if slices.Contains(parts, "") {
-		return volume{}, fault("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
+		return volume{}, hint.Errorf("the form is SOURCE:TARGET or SOURCE:TARGET:ro", "a part of the volume is empty")
 	}
 	if len(parts) == 1 {
 		return checkVolume(container.Mount{Target: parts[0]})
@@ -78,8 +84,10 @@ func setMountOptions(m *container.Mount, text string) error {
 		case option == "rw":
 		case slices.Contains(mountOptions, option):
 			m.Options = append(m.Options, option)
+		case refusedOptions[option] != "":
+			return hint.Errorf(refusedOptions[option], "the option %s is not supported", option)
 		default:
-			return fault("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %q", printable(option))
+			return hint.Errorf("the options are ro, rw, "+strings.Join(mountOptions, ", "), "a volume has no option %s", quoted(option))
 		}
 	}
 	return nil
@@ -91,24 +99,36 @@ func checkVolume(m container.Mount) (volume, error) {
 		return volume{}, err
 	}
 	m.Target = target
-	if m.Source != "" && !m.Bind() && !volumeName.MatchString(m.Source) {
-		return volume{}, fault("a path starts with /, ./ or ~/", "%q is not the name of a volume", printable(m.Source))
+	// The rule for a volume's name is the one for a container's: volumeNameRegex in moby's volume/local.
+	if m.Source != "" && !m.Bind() && container.CheckName(m.Source) != nil {
+		return volume{}, hint.Errorf("a path starts with /, ./ or ~/", "%s is not the name of a volume", quoted(m.Source))
 	}
 	return volume{mount: m}, nil
 }
 
-// checkTarget returns the path in the container, cleaned: two spellings of one target are one.
+// checkTarget checks and cleans a path in the container.
 func checkTarget(target string) (string, error) {
 	if !path.IsAbs(target) {
-		return "", fault("", "the path in the container must be absolute, not %q", printable(target))
+		return "", fmt.Errorf("the path in the container must be absolute, not %s", quoted(target))
 	}
 	switch target = path.Clean(target); target {
 	case "/":
 		return "", errors.New("the root of the container cannot be a mount")
 	case testDir:
-		return "", fault("a path below it, as /test/data, or another one is free", "%s is where the test's own directory is", testDir)
+		return "", hint.Errorf("use a path below it, such as /test/data, or another path", "%s is the test's own directory", testDir)
 	}
 	return target, nil
+}
+
+// addVolumes adds the volumes to the container.
+func addVolumes(c *container.Container, volumes []volume) {
+	for _, v := range volumes {
+		if v.tmpfs != "" {
+			c.Tmpfs = append(c.Tmpfs, v.tmpfs)
+		} else {
+			c.Mounts = append(c.Mounts, v.mount)
+		}
+	}
 }
 
 // mergeVolumes puts each of more in the place of the one with its target, or at the end.

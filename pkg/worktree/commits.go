@@ -13,25 +13,25 @@ import (
 // Commit is a commit of a repository.
 type Commit struct {
 	ID      string
-	Date    time.Time // when it was committed
+	Date    time.Time // of the commit, not of the author's change
 	Author  string
 	Subject string
 }
 
-// Between returns the newest commits, at most so many, that the commit to has and the commit
-// from does not, and that change something at or below paths, which are relative to the root
-// of the work tree. The newest is the first.
-func Between(ctx context.Context, root, from, to string, paths []string, most int) ([]Commit, error) {
+// Between returns the commits that are in the history of to but not in that of from, and that change
+// something at or below paths, which are relative to the root of the work tree. The newest comes
+// first; there are at most limit.
+func Between(ctx context.Context, root, from, to string, paths []string, limit int) ([]Commit, error) {
 	for _, id := range []string{from, to} {
 		if !commitID.MatchString(id) {
 			return nil, fmt.Errorf("%q is not the ID of a commit", id)
 		}
 	}
 	args := []string{
-		"-c", "log.showSignature=false", "--literal-pathspecs", "log", "-z", "--no-decorate", "--max-count=" + strconv.Itoa(most),
+		"-c", "log.showSignature=false", "--literal-pathspecs", "log", "-z", "--no-decorate", "--max-count=" + strconv.Itoa(limit),
 		"--format=%H%n%ct%n%an%n%s", from + ".." + to, "--",
 	}
-	out, err := Git(ctx, root, append(args, paths...)...)
+	out, err := git(ctx, root, nil, append(args, paths...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func Between(ctx context.Context, root, from, to string, paths []string, most in
 		}
 		seconds, err := strconv.ParseInt(lines[1], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("git log says %q", text)
+			return nil, fmt.Errorf("unexpected output of git log: %q", text)
 		}
 		commits = append(commits, Commit{
 			ID: lines[0], Date: time.Unix(seconds, 0), Author: strings.ToValidUTF8(lines[2], "\ufffd"), Subject: strings.ToValidUTF8(lines[3], "\ufffd"),
@@ -52,8 +52,8 @@ func Between(ctx context.Context, root, from, to string, paths []string, most in
 	return commits, nil
 }
 
-// Inside returns where a path is in the work tree root, which has no links in it, with
-// slashes; ok is false when it is not in it. Links in the path are followed.
+// Inside returns file relative to the work tree root, with slashes; ok is false if it is not in the
+// work tree. It follows links in file; root must not contain any.
 func Inside(root, file string) (inside string, ok bool) {
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {

@@ -18,15 +18,14 @@ import (
 	"time"
 )
 
-// filesBound is how long getting the files of a commit may take.
-const filesBound = 5 * time.Minute
+// filesTimeout bounds Files.
+const filesTimeout = 5 * time.Minute
 
-// ErrNeedsGit is what Files' error wraps when only git itself, with what it executes for
-// them, could put the files of a commit where they belong: they go through filters, or
-// are those of a submodule.
+// ErrNeedsGit is the error of Files if only git itself could write the files of a commit: they go
+// through filters, which git executes, or belong to a submodule.
 var ErrNeedsGit = errors.New("only git could check them out")
 
-// commitID is a commit as State has it.
+// commitID matches the ID of a commit.
 var commitID = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
 // entry is a file of a commit.
@@ -41,13 +40,13 @@ const (
 	modeSubmodule  = "160000"
 )
 
-// Files writes the files of a commit that are at or below paths, which are relative to the
-// root of the work tree, with slashes, into the folder into, where they are as below the
-// root. They belong to the owner of the work tree when we are root. Of a path that the
-// commit does not have there is nothing.
+// Files writes the files of a commit that are at or below paths into the folder into, with the same
+// paths as below the root of the work tree. paths are relative to that root, with slashes; Files
+// ignores those that the commit does not have. If we are root, the files belong to the owner of the
+// work tree.
 //
-// Nothing of the repository is executed, neither hooks nor filters: the contents are those
-// that git keeps. Nothing is written to it, and nothing fetched.
+// Files executes nothing of the repository, neither hooks nor filters: the contents are as git
+// stores them. It writes nothing to the repository and fetches nothing.
 func Files(ctx context.Context, root, commit string, paths []string, into string) error {
 	if err := files(ctx, root, commit, paths, into); err != nil {
 		return fmt.Errorf("get the files of %s from %s: %w", commit, root, err)
@@ -55,7 +54,7 @@ func Files(ctx context.Context, root, commit string, paths []string, into string
 	return nil
 }
 
-// Same says that two commits have the same files at and below paths, which are as for Files.
+// Same reports whether two commits have the same files at and below paths, which are as for Files.
 func Same(ctx context.Context, root, a, b string, paths []string) (bool, error) {
 	var lists [2][]entry
 	for i, commit := range []string{a, b} {
@@ -68,7 +67,7 @@ func Same(ctx context.Context, root, a, b string, paths []string) (bool, error) 
 }
 
 func files(ctx context.Context, root, commit string, paths []string, into string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, filesBound)
+	ctx, cancel := context.WithTimeout(ctx, filesTimeout)
 	defer cancel()
 	entries, err := list(ctx, root, commit, paths)
 	if err != nil {
@@ -94,15 +93,11 @@ func list(ctx context.Context, root, commit string, paths []string) (entries []e
 	if !commitID.MatchString(commit) {
 		return nil, fmt.Errorf("%q is not the ID of a commit", commit)
 	}
-	args := []string{"--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--"}
-	for _, p := range paths {
-		if p == "." {
-			args = args[:7] // all of it
-			break
-		}
-		args = append(args, p)
+	if slices.Contains(paths, ".") {
+		paths = nil // all of the tree
 	}
-	out, err := Git(ctx, root, args...)
+	args := []string{"--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--"}
+	out, err := git(ctx, root, nil, append(args, paths...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +108,7 @@ func list(ctx context.Context, root, commit string, paths []string) (entries []e
 		about, name, _ := strings.Cut(string(line), "\t") // MODE TYPE ID, a tab, the path
 		words := strings.Fields(about)
 		if len(words) != 3 {
-			return nil, fmt.Errorf("git ls-tree says %q", line)
+			return nil, fmt.Errorf("unexpected output of git ls-tree: %q", line)
 		}
 		if words[0] == modeSubmodule {
 			return nil, fmt.Errorf("%s is a submodule: %w", name, ErrNeedsGit)
@@ -123,17 +118,17 @@ func list(ctx context.Context, root, commit string, paths []string) (entries []e
 	return entries, nil
 }
 
-// filterAttributes are those by which the file on disk is not what git keeps.
+// filterAttributes are the attributes that make a file on disk differ from what git stores.
 var filterAttributes = []string{"filter", "working-tree-encoding", "ident", "eol"}
 
-// checkFilters fails where one of the entries is not on disk what git keeps.
+// checkFilters returns an error if a file on disk would not be as git stores it.
 func checkFilters(ctx context.Context, root string, entries []entry) error {
 	var names bytes.Buffer
 	for _, e := range entries {
 		names.WriteString(e.path)
 		names.WriteByte(0)
 	}
-	out, err := gitWith(ctx, root, &names, append([]string{"check-attr", "-z", "--stdin"}, filterAttributes...)...)
+	out, err := git(ctx, root, &names, append([]string{"check-attr", "-z", "--stdin"}, filterAttributes...)...)
 	if err != nil {
 		return err
 	}
@@ -148,7 +143,7 @@ func checkFilters(ctx context.Context, root string, entries []entry) error {
 	return nil
 }
 
-// copyBlobs gives the contents of entries, one after the other, to write.
+// copyBlobs calls write with the content of each entry.
 func copyBlobs(ctx context.Context, root string, entries []entry, write func(entry, io.Reader) error) error {
 	if len(entries) == 0 {
 		return nil
@@ -158,7 +153,7 @@ func copyBlobs(ctx context.Context, root string, entries []entry, write func(ent
 		ids.WriteString(e.id + "\n")
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // git, when it is not wanted any more
+	defer cancel() // ends git after an error
 	cmd, err := command(ctx, root, "cat-file", "--batch", "--buffer")
 	if err != nil {
 		return err
@@ -179,13 +174,14 @@ func copyBlobs(ctx context.Context, root string, entries []entry, write func(ent
 			break
 		}
 	}
-	if end := cmd.Wait(); err == nil && end != nil {
-		err = fmt.Errorf("git cat-file: %w", end)
+	if failed := cmd.Wait(); err == nil && failed != nil {
+		err = fmt.Errorf("git cat-file: %w", failed)
 	}
 	return err
 }
 
-// copyBlob reads ID TYPE SIZE, a line feed, the content, a line feed.
+// copyBlob reads an object as git cat-file --batch prints it: ID TYPE SIZE, a line feed, the content,
+// a line feed.
 func copyBlob(read *bufio.Reader, e entry, write func(entry, io.Reader) error) error {
 	head, err := read.ReadString('\n')
 	if err != nil {
@@ -193,7 +189,7 @@ func copyBlob(read *bufio.Reader, e entry, write func(entry, io.Reader) error) e
 	}
 	words := strings.Fields(head)
 	if len(words) != 3 || words[0] != e.id || words[1] != "blob" {
-		return fmt.Errorf("git cat-file says %q", strings.TrimSpace(head))
+		return fmt.Errorf("unexpected output of git cat-file: %q", strings.TrimSpace(head))
 	}
 	size, err := strconv.ParseInt(words[2], 10, 64)
 	if err != nil {
@@ -210,17 +206,17 @@ func copyBlob(read *bufio.Reader, e entry, write func(entry, io.Reader) error) e
 	return err
 }
 
-// writer makes files below a folder, and never outside.
+// writer writes files below a folder, and never outside it.
 type writer struct {
 	*os.Root
-	made     map[string]bool // the folders that are there
-	uid, gid int             // whom they are to belong to; -1: to us
+	made     map[string]bool // the folders that exist
+	uid, gid int             // the owner of the files; -1: us
 }
 
 func (w *writer) write(e entry, content io.Reader) error {
 	name := filepath.FromSlash(e.path)
 	if !filepath.IsLocal(name) {
-		return fmt.Errorf("%q is no path below the root", e.path)
+		return fmt.Errorf("%q is not a path below the root", e.path)
 	}
 	if err := w.mkdir(path.Dir(e.path)); err != nil {
 		return err
@@ -230,7 +226,7 @@ func (w *writer) write(e entry, content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(w.Symlink(string(target), name), w.give(name))
+		return errors.Join(w.Symlink(string(target), name), w.chown(name))
 	}
 	mode := os.FileMode(0o644)
 	if e.mode == modeExecutable {
@@ -241,10 +237,10 @@ func (w *writer) write(e entry, content io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(file, content)
-	return errors.Join(err, file.Chmod(mode), file.Close(), w.give(name)) // whatever the umask
+	return errors.Join(err, file.Chmod(mode), file.Close(), w.chown(name)) // Chmod: whatever the umask
 }
 
-// mkdir makes a folder, and those it is in.
+// mkdir makes a folder and its parents.
 func (w *writer) mkdir(dir string) error {
 	if w.made[dir] {
 		return nil
@@ -254,17 +250,17 @@ func (w *writer) mkdir(dir string) error {
 	}
 	name := filepath.FromSlash(dir)
 	w.made[dir] = true
-	return errors.Join(w.Mkdir(name, 0o755), w.Chmod(name, 0o755), w.give(name))
+	return errors.Join(w.Mkdir(name, 0o755), w.Chmod(name, 0o755), w.chown(name))
 }
 
-func (w *writer) give(name string) error {
+func (w *writer) chown(name string) error {
 	if w.uid < 0 {
 		return nil
 	}
 	return w.Lchown(name, w.uid, w.gid)
 }
 
-// ownerOf is whom the files of a work tree are to belong to; -1 when we cannot give them away.
+// ownerOf returns the owner of a work tree, or -1 if we are not root and so cannot change owners.
 func ownerOf(root string) (uid, gid int, err error) {
 	if os.Geteuid() != 0 {
 		return -1, -1, nil

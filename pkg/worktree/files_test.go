@@ -59,14 +59,14 @@ func TestFiles(t *testing.T) {
 		os.WriteFile(filepath.Join(root, ".gitattributes"), []byte("a export-ignore\n*.sh text\n"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	git(t, root, "add", ".")
-	git(t, root, "commit", "-q", "-m", "second")
-	then := git(t, root, "rev-parse", "HEAD")
+	runGit(t, root, "add", ".")
+	runGit(t, root, "commit", "-q", "-m", "second")
+	then := runGit(t, root, "rev-parse", "HEAD")
 	want := tree(t, root)
-	git(t, root, "rm", "-q", "-r", "a")
-	git(t, root, "commit", "-q", "-m", "third")
+	runGit(t, root, "rm", "-q", "-r", "a")
+	runGit(t, root, "commit", "-q", "-m", "third")
 
-	before := git(t, root, "count-objects", "-v") + git(t, root, "status", "--porcelain")
+	before := runGit(t, root, "count-objects", "-v") + runGit(t, root, "status", "--porcelain")
 	into := t.TempDir()
 	if err := Files(t.Context(), root, then, []string{"."}, into); err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestFiles(t *testing.T) {
 	if diff := cmp.Diff(some, tree(t, into)); diff != "" {
 		t.Errorf("some (-want +got):\n%s", diff)
 	}
-	if after := git(t, root, "count-objects", "-v") + git(t, root, "status", "--porcelain"); after != before {
+	if after := runGit(t, root, "count-objects", "-v") + runGit(t, root, "status", "--porcelain"); after != before {
 		t.Errorf("the repository was written to:\n%s\n%s", before, after)
 	}
 }
@@ -95,11 +95,11 @@ func TestFiles(t *testing.T) {
 func TestFilesThatNeedGit(t *testing.T) {
 	root := repository(t)
 	mark := filepath.Join(t.TempDir(), "mark")
-	git(t, root, "config", "filter.touch.smudge", "touch "+mark+"; cat")
+	runGit(t, root, "config", "filter.touch.smudge", "touch "+mark+"; cat")
 	if err := os.WriteFile(filepath.Join(root, ".gitattributes"), []byte("b/** filter=touch\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	head := git(t, root, "rev-parse", "HEAD")
+	head := runGit(t, root, "rev-parse", "HEAD")
 	if err := Files(t.Context(), root, head, []string{"b"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "filter=touch") {
 		t.Errorf("a filter: %v", err)
 	}
@@ -109,9 +109,9 @@ func TestFilesThatNeedGit(t *testing.T) {
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the filter was executed")
 	}
-	git(t, root, "update-index", "--add", "--cacheinfo", "160000,"+head+",a/module")
-	git(t, root, "commit", "-q", "-m", "module")
-	if err := Files(t.Context(), root, git(t, root, "rev-parse", "HEAD"), []string{"a"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "a/module") {
+	runGit(t, root, "update-index", "--add", "--cacheinfo", "160000,"+head+",a/module")
+	runGit(t, root, "commit", "-q", "-m", "module")
+	if err := Files(t.Context(), root, runGit(t, root, "rev-parse", "HEAD"), []string{"a"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "a/module") {
 		t.Errorf("a submodule: %v", err)
 	}
 }
@@ -160,7 +160,7 @@ func TestFilesOfTheOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	head := git(t, root, "rev-parse", "HEAD")
+	head := runGit(t, root, "rev-parse", "HEAD")
 	if out, err := exec.Command("chown", "-R", "65534:65534", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -179,10 +179,10 @@ func TestBetween(t *testing.T) {
 	root := repository(t)
 	commit := func(file, subject string) string {
 		appendTo(t, filepath.Join(root, file))
-		git(t, root, "commit", "-q", "-a", "-m", subject, "-m", "a body\nof lines")
-		return git(t, root, "rev-parse", "HEAD")
+		runGit(t, root, "commit", "-q", "-a", "-m", subject, "-m", "a body\nof lines")
+		return runGit(t, root, "rev-parse", "HEAD")
 	}
-	first := git(t, root, "rev-parse", "HEAD")
+	first := runGit(t, root, "rev-parse", "HEAD")
 	commit("a/test.sh", "a: one")
 	commit("b/test.sh", "b: one")
 	commit("ü/[c]/test.sh", "c: \x1b[31mred")

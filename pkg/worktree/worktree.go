@@ -1,11 +1,9 @@
-// Package worktree says at which git commit directories are, and whether there is
-// more in them than in that commit; it tells the commits between two states of them, and
-// gets the files of one.
+// Package worktree finds the git commit of directories and whether they have changes, lists the
+// commits between two states, and writes out the files of a commit.
 //
-// It asks git once for a work tree, however many of its directories are asked about.
-// Git's own rule that it works on nobody else's repository is kept: root asks as the
-// owner of the work tree, so that what such a repository has git execute is executed
-// by its owner. No repository is written to.
+// It asks git once per work tree, however many of its directories it is asked about. Root runs git as
+// the owner of the work tree, so that what a repository makes git execute runs as its owner: this
+// is git's own rule never to work on the repository of somebody else. No repository is written to.
 package worktree
 
 import (
@@ -22,19 +20,19 @@ import (
 	"time"
 )
 
-// State is what git says of a directory.
+// State is the state of a directory in its work tree.
 type State struct {
-	Root   string // of the work tree, absolute, without links
-	Commit string // the one that is checked out, 40 hexadecimal digits or more
-	Dirty  bool   // files of the directory are not as they are in Commit, or not in it
+	Root   string // the root of the work tree, absolute, without links
+	Commit string // the ID of the commit that is checked out: 40 hexadecimal digits or more
+	Dirty  bool   // files of the directory differ from Commit, or are not in it
 }
 
-// bound is how long git may take for one question: seconds for the largest of work trees.
-const bound = 30 * time.Second
+// commandTimeout bounds one git command. The largest work trees need seconds.
+const commandTimeout = 30 * time.Second
 
-// States returns the states of dirs by the names given. A directory that is in no work
-// tree, or whose work tree has no commit yet, is not among them. The error tells of the
-// work trees that git could say nothing about; what is known of the others is returned with it.
+// States returns the states of dirs, by their names as given. It leaves out a directory that is in
+// no work tree, or whose work tree has no commit yet. The error is about the work trees on which git
+// failed; the states of the others are returned with it.
 func States(ctx context.Context, dirs []string) (map[string]State, error) {
 	trees := map[string][]place{}
 	for _, dir := range dirs {
@@ -45,20 +43,20 @@ func States(ctx context.Context, dirs []string) (map[string]State, error) {
 	states := map[string]State{}
 	var errs []error
 	for root, places := range trees {
-		if err := look(ctx, root, places, states); err != nil {
+		if err := addStates(ctx, root, places, states); err != nil {
 			errs = append(errs, fmt.Errorf("ask git about %s: %w", root, err))
 		}
 	}
 	return states, errors.Join(errs...)
 }
 
-// place is a directory of a work tree.
+// place is a directory in a work tree.
 type place struct {
-	dir    string // as it was given
+	dir    string // as the caller gave it
 	inside string // relative to the root, with slashes
 }
 
-// find looks for the work tree that dir is in.
+// find returns the work tree that dir is in.
 func find(dir string) (root, inside string, ok bool) {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -75,8 +73,9 @@ func find(dir string) (root, inside string, ok bool) {
 	}
 }
 
-func look(ctx context.Context, root string, places []place, states map[string]State) error {
-	head, err := Git(ctx, root, "rev-parse", "--verify", "--quiet", "HEAD")
+// addStates adds the states of the places in one work tree to states.
+func addStates(ctx context.Context, root string, places []place, states map[string]State) error {
+	head, err := git(ctx, root, nil, "rev-parse", "--verify", "--quiet", "HEAD")
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() == 1 && len(exit.Stderr) == 0:
@@ -85,7 +84,7 @@ func look(ctx context.Context, root string, places []place, states map[string]St
 		return err
 	}
 	args := []string{"--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--"}
-	changed, err := Git(ctx, root, append(args, pathsOf(places)...)...)
+	changed, err := git(ctx, root, nil, append(args, pathsOf(places)...)...)
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,8 @@ func look(ctx context.Context, root string, places []place, states map[string]St
 	return nil
 }
 
-// maxPaths is how many directories git is given by name; with more it looks at all of the work tree.
+// maxPaths is how many directories git is given by name. If there are more, it looks at the whole
+// work tree.
 const maxPaths = 100
 
 func pathsOf(places []place) []string {
@@ -109,8 +109,8 @@ func pathsOf(places []place) []string {
 	return paths
 }
 
-// concerns says whether one of the changed files, as git status -z lists them, is in a
-// directory, or is one that the directory is in: git lists an untracked directory alone.
+// concerns reports whether one of the changed entries, as git status -z lists them, is in a
+// directory or above it: git lists an untracked directory without its content.
 func concerns(changed []byte, inside string) bool {
 	for entry := range bytes.SplitSeq(changed, []byte{0}) {
 		if len(entry) < 4 { // two letters, a space, a path
@@ -124,15 +124,10 @@ func concerns(changed []byte, inside string) bool {
 	return false
 }
 
-// Git runs git in a directory of a work tree, as its owner when we are root, and returns
-// what it prints. It asks nobody anything, and takes no longer than half a minute.
-func Git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	return gitWith(ctx, dir, nil, args...)
-}
-
-// gitWith is Git with something to read; nil: nothing.
-func gitWith(ctx context.Context, dir string, input io.Reader, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+// git runs git in a directory of a work tree, with an input unless that is nil, and returns its
+// output.
+func git(ctx context.Context, dir string, input io.Reader, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	cmd, err := command(ctx, dir, args...)
 	if err != nil {
@@ -151,8 +146,8 @@ func gitWith(ctx context.Context, dir string, input io.Reader, args ...string) (
 	return out, nil
 }
 
-// command is git in a directory of a work tree, as its owner when we are root. What a partial
-// clone does not have it does not fetch.
+// command returns a git command for a directory of a work tree. If we are root, git runs as the owner
+// of the directory. It prompts for nothing and, in a partial clone, fetches nothing.
 func command(ctx context.Context, dir string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
@@ -161,7 +156,8 @@ func command(ctx context.Context, dir string, args ...string) (*exec.Cmd, error)
 	return cmd, asOwner(cmd, dir)
 }
 
-// environment is ours without what points git to another repository, as in a hook.
+// environment returns our environment without the variables that lead git to another repository, as
+// in a hook.
 func environment() []string {
 	var env []string
 	for _, pair := range os.Environ() {
@@ -186,6 +182,6 @@ func asOwner(cmd *exec.Cmd, dir string) error {
 		return nil
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
-	cmd.Env = append(cmd.Env, "HOME=/nonexistent") // root's is not theirs to read
+	cmd.Env = append(cmd.Env, "HOME=/nonexistent") // the owner cannot read root's
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"runtests/tests/needs"
 )
 
-// git runs git for a test, as whom the repository is for.
-func git(t *testing.T, dir string, args ...string) string {
+// runGit runs git for a test, with an identity to commit with.
+func runGit(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...)
 	cmd.Dir = dir
@@ -40,15 +40,15 @@ func repository(t *testing.T) (root string) {
 	for _, file := range []string{"a/test.sh", "b/test.sh", "ü/[c]/test.sh", "abc"} {
 		write(t, filepath.Join(root, file))
 	}
-	git(t, root, "init", "-q")
-	git(t, root, "add", ".")
-	git(t, root, "commit", "-q", "-m", "first")
+	runGit(t, root, "init", "-q")
+	runGit(t, root, "add", ".")
+	runGit(t, root, "commit", "-q", "-m", "first")
 	return root
 }
 
 func TestStates(t *testing.T) {
 	root := repository(t)
-	commit := git(t, root, "rev-parse", "HEAD")
+	commit := runGit(t, root, "rev-parse", "HEAD")
 	a, b, c := filepath.Join(root, "a"), filepath.Join(root, "b"), filepath.Join(root, "ü", "[c]")
 	elsewhere := t.TempDir()
 	for _, test := range []struct {
@@ -97,8 +97,8 @@ func TestStatesOfMany(t *testing.T) {
 		write(t, filepath.Join(root, name, "test.sh"))
 		dirs = append(dirs, filepath.Join(root, name))
 	}
-	git(t, root, "add", ".")
-	git(t, root, "commit", "-q", "-m", "many")
+	runGit(t, root, "add", ".")
+	runGit(t, root, "commit", "-q", "-m", "many")
 	appendTo(t, filepath.Join(dirs[7], "test.sh"))
 	states, err := States(context.Background(), dirs)
 	if err != nil || len(states) != len(dirs) {
@@ -121,7 +121,7 @@ func many(n int) string {
 
 func TestStatesWithoutACommit(t *testing.T) {
 	root := t.TempDir()
-	git(t, root, "init", "-q")
+	runGit(t, root, "init", "-q")
 	if states, err := States(context.Background(), []string{root}); err != nil || len(states) != 0 {
 		t.Errorf("got %v, %v", states, err)
 	}

@@ -1,5 +1,5 @@
-// Package enginetest puts a socket in front of an engine that can be made to fail: requests
-// that are lost, connections that break, an engine that is frozen or gone.
+// Package enginetest provides a socket in front of an engine on which tests cause faults: lost
+// requests, broken connections, an engine that is frozen or gone.
 package enginetest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Fault is what becomes of a request.
+// Fault is what happens to a request.
 type Fault int
 
 // The faults.
@@ -61,10 +61,10 @@ func NewProxy(t *testing.T, dial Dial) *Proxy {
 	return p
 }
 
-// Host is the address of the socket, as DOCKER_HOST has it.
+// Host returns the address of the socket, in the form of DOCKER_HOST.
 func (p *Proxy) Host() string { return "unix://" + p.path }
 
-// Fail sets what becomes of requests whose first line contains text.
+// Fail sets the fault of requests whose first line contains text.
 func (p *Proxy) Fail(text string, fault Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +76,7 @@ func (p *Proxy) Fail(text string, fault Fault) {
 	}
 }
 
-// Cut closes the connections that there are, as an engine that is started anew does.
+// Cut closes the open connections, like an engine that restarts.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +85,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Vanish closes the connections that there are and each new one, until Return.
+// Vanish closes the open connections, and each new one until Return.
 func (p *Proxy) Vanish() {
 	p.setAway(true)
 	p.Cut()
@@ -100,8 +100,8 @@ func (p *Proxy) setAway(away bool) {
 	p.away = away
 }
 
-// Freeze lets nothing pass any more, in either direction, until Thaw. Connections stay open,
-// and new ones are accepted.
+// Freeze stops all traffic, in both directions, until Thaw. Connections stay open, and new ones
+// are accepted.
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +110,7 @@ func (p *Proxy) Freeze() {
 	}
 }
 
-// Thaw ends Freeze. What was sent meanwhile passes, unless its connection has been closed.
+// Thaw ends Freeze. Data sent meanwhile passes, unless its connection was closed.
 func (p *Proxy) Thaw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,8 +130,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// hold notes a connection. It returns false when the engine is gone.
-func (p *Proxy) hold(conn net.Conn) bool {
+// track records an open connection. It reports whether the engine is there.
+func (p *Proxy) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[conn] = true
@@ -146,10 +146,10 @@ func (p *Proxy) release(conn net.Conn) {
 	conn.Close()
 }
 
-// serve forwards one connection. It has one request: our clients keep none alive.
+// serve forwards one connection, which has one request: our clients keep no connection alive.
 func (p *Proxy) serve(client net.Conn) {
 	defer p.release(client)
-	if !p.hold(client) {
+	if !p.track(client) {
 		return
 	}
 	buffer := make([]byte, 64<<10)
@@ -173,21 +173,20 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.release(server)
-	if !p.hold(server) {
+	if !p.track(server) {
 		return
 	}
-	p.work.Go(func() { p.copy(server, client, buffer[:n], true) })
+	p.work.Go(func() { p.forward(server, client, buffer[:n], true) })
 	if fault == Deaf {
 		<-p.over
 		return
 	}
-	p.copy(client, server, nil, false)
+	p.forward(client, server, nil, false)
 }
 
-// copy copies first, and then what comes from one connection, to the other. It goes on
-// reading while the proxy is frozen. A request that is held back is dropped when its sender
-// hangs up meanwhile.
-func (p *Proxy) copy(to, from net.Conn, first []byte, request bool) {
+// forward copies first, and then the data of one connection, to the other. It goes on reading
+// while the proxy is frozen. It drops a request whose sender hangs up meanwhile.
+func (p *Proxy) forward(to, from net.Conn, first []byte, request bool) {
 	chunks, hungUp, written := make(chan []byte, 16), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
@@ -223,7 +222,7 @@ func (p *Proxy) copy(to, from net.Conn, first []byte, request bool) {
 	}
 }
 
-// write writes what comes, but not while the proxy is frozen.
+// write writes the data, but waits while the proxy is frozen.
 func (p *Proxy) write(to net.Conn, chunks <-chan []byte, hungUp <-chan struct{}) {
 	for chunk := range chunks {
 		p.mu.Lock()

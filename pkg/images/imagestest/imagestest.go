@@ -1,4 +1,5 @@
-// Package imagestest has what the tests of images and their contexts share: a base image, trees of files, the docker client.
+// Package imagestest has what the tests of images and their contexts share: a base image, trees of
+// files, the docker client.
 package imagestest
 
 import (
@@ -13,7 +14,8 @@ import (
 	"time"
 )
 
-// contextTestImage is an image with a shell; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
+// BaseImage returns the name of an image with a shell. A script in scripts makes it;
+// RUNTESTS_TEST_IMAGE names another.
 func BaseImage() string {
 	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
 		return image
@@ -21,7 +23,7 @@ func BaseImage() string {
 	return "runtests-busybox"
 }
 
-// removeImage removes an image by its name when the test ends.
+// RemoveImage removes an image by its name when the test ends.
 func RemoveImage(t *testing.T, name string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -32,6 +34,7 @@ func RemoveImage(t *testing.T, name string) {
 	})
 }
 
+// Docker runs the docker client with the classic builder and returns its standard output.
 func Docker(t *testing.T, stdin io.Reader, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -48,7 +51,7 @@ func Docker(t *testing.T, stdin io.Reader, args ...string) string {
 	return string(output)
 }
 
-// makeTree makes files by path and content. A path that ends in a slash is a directory;
+// Tree makes a folder with files by path and content. A path that ends in a slash is a directory;
 // content "-> TARGET" makes a symbolic link.
 func Tree(t testing.TB, files map[string]string) string {
 	t.Helper()
@@ -69,6 +72,7 @@ func Tree(t testing.TB, files map[string]string) string {
 	return dir
 }
 
+// Must fails the test at once on an error.
 func Must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// safe says that nothing in s can act on a terminal, but for the characters allowed.
 // Safe reports whether s is valid UTF-8 without control characters other than those allowed.
 func Safe(s string, allowed string) bool {
 	for _, r := range s {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// WriteFile writes a file, and makes its folder if there is none.
+// WriteFile writes a file, and creates its folder if it is missing.
 func WriteFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -17,7 +17,7 @@ func WriteFile(t testing.TB, path, text string) {
 	}
 }
 
-// Symlink makes a link.
+// Symlink creates a symbolic link.
 func Symlink(t *testing.T, target, path string) {
 	t.Helper()
 	if err := os.Symlink(target, path); err != nil {

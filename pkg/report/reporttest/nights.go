@@ -11,8 +11,9 @@ import (
 	"runtests/pkg/report"
 )
 
-// Nights returns runs of a suite, a night after the other from 2026-11-01 on; each tells how
-// its steps ended, as in "a:p b:F". A step without one, "a:", was cut off.
+// Nights creates runs of a suite, one each night from 2026-11-01 on, and returns their logs folder.
+// Each story has the outcomes of the steps as letters: "a:p b:F". A step without a letter, "a:", was
+// cut off. The word "partial" marks a partial run.
 func Nights(t testing.TB, stories ...string) (logs string, runs []*report.Run) {
 	t.Helper()
 	logs = t.TempDir()
@@ -25,7 +26,7 @@ func Nights(t testing.TB, stories ...string) (logs string, runs []*report.Run) {
 	return logs, runs
 }
 
-// Night returns one of Nights: the one of that index.
+// Night returns the run of that index in Nights.
 func Night(i int, story string) *report.Run {
 	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC).AddDate(0, 0, i)
 	r := &report.Run{Version: report.Version, ID: at.Format(report.IDLayout), Suite: "s", Program: "runtests test", Started: at, Finished: at.Add(time.Hour)}
@@ -45,7 +46,7 @@ func Night(i int, story string) *report.Run {
 	return r
 }
 
-// Save writes the record of r into its folder below logs.
+// Save writes the record of r into its folder in logs.
 func Save(t testing.TB, logs string, r *report.Run) {
 	t.Helper()
 	data, err := json.Marshal(r)

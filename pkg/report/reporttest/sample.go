@@ -1,4 +1,4 @@
-// Package reporttest has sample runs for the tests of whatever reads or shows runs.
+// Package reporttest has sample runs for the tests of packages that read or show runs.
 package reporttest
 
 import (
@@ -10,6 +10,7 @@ import (
 	"runtests/pkg/report"
 )
 
+// Launch is when the sample runs were launched.
 var Launch = time.Date(2026, 11, 22, 3, 0, 4, 0, time.FixedZone("CET", 3600))
 
 // Sample returns a run with a step of each outcome.
@@ -98,7 +99,7 @@ func Sample() *report.Run {
 	}
 }
 
-// Running returns Sample while its fourth step runs.
+// Running returns Sample as it is while its fourth step runs.
 func Running() *report.Run {
 	r := Sample()
 	r.Finished, r.Running = time.Time{}, true
@@ -110,7 +111,7 @@ func Running() *report.Run {
 	return r
 }
 
-// CutOff returns Running after a power cut.
+// CutOff returns Running as a power cut leaves it.
 func CutOff() *report.Run {
 	r := Running()
 	r.Running = false
@@ -138,7 +139,7 @@ func Green() *report.Run {
 	return r
 }
 
-// Hostile returns a run that has in every text what must not reach a terminal, a page or a header.
+// Hostile returns a run whose texts all hold what must not reach a terminal, a page or a header.
 func Hostile() *report.Run {
 	const evil = "</pre><script>alert(1)</script>\x1b]0;title\x07\x1b[31m\r\nSubject: 9 success, 0 failures\n\x00\u202egnp.exe\u2069\x7f\u009b2J]]>\xff\"'`=#\\ &amp; {{.}} --> 😀"
 	return &report.Run{
@@ -158,7 +159,7 @@ func Hostile() *report.Run {
 	}
 }
 
-// Many returns a run of n steps, a tenth of which failed.
+// Many returns a run of n steps. Every tenth failed.
 func Many(n int) *report.Run {
 	sample := Sample()
 	r := Sample()
@@ -174,7 +175,7 @@ func Many(n int) *report.Run {
 	return r
 }
 
-// ParseDuration reads a duration.
+// ParseDuration returns the duration that s stands for.
 func ParseDuration(t testing.TB, s string) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(s)

@@ -10,8 +10,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// registry is an engine whose pulls a test holds up and lets fail: a real one cannot be
-// made to be interrupted at the right moment.
+// registry is an engine whose pulls a test delays and lets fail: a real engine cannot be
+// interrupted at the right moment.
 type registry struct {
 	Engine
 	mu      sync.Mutex
@@ -33,8 +33,8 @@ func (r *registry) Pull(ctx context.Context, _, _ string, _ io.Writer) error {
 	}
 }
 
-// TestPulls: images on one base wait for one pull of it; one that was interrupted, or had
-// no engine, is tried again by the next.
+// Images on the same base wait for one pull of it. The next image repeats a pull that was
+// interrupted or had no engine.
 func TestPulls(t *testing.T) {
 	r := &registry{entered: make(chan struct{}, 10), answer: make(chan error, 10)}
 	var p pulls

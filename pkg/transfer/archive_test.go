@@ -1,4 +1,4 @@
-package deploy
+package transfer
 
 import (
 	"archive/tar"
@@ -60,7 +60,7 @@ func filesOf(t testing.TB, archive []byte) map[string]string {
 	}
 }
 
-// opener opens an archive, and counts how often.
+// opener returns a function that opens an archive and counts how often it does.
 func opener(data []byte, times *int) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		*times++
@@ -78,8 +78,8 @@ func compressed(t testing.TB, text string) string {
 	return data.String()
 }
 
-// Layers are found in the archives of all engines; those of Docker before 25 come from a real
-// one (TestTransfer).
+// TestPack finds the layers in the archives of all engines, except Docker before 25: its
+// archives come from a real one (TestSend).
 func TestPack(t *testing.T) {
 	const base, app = "the base", "the application"
 	layer := func(content string) digest.Digest { return digest.FromString(content) }
@@ -93,7 +93,7 @@ func TestPack(t *testing.T) {
 		return string(text)
 	}
 	two := []digest.Digest{layer(base), layer(app)}
-	docker := []entry{{"blobs/sha256/c", "{}"}, {blob(layer(app)), app}, {blob(layer(base)), base}, {"manifest.json", manifest(blob(layer(base)), blob(layer(app)))}}
+	docker := []entry{{"blobs/sha256/c", "{}"}, {blobPath(layer(app)), app}, {blobPath(layer(base)), base}, {"manifest.json", manifest(blobPath(layer(base)), blobPath(layer(app)))}}
 	for _, tt := range []struct {
 		name   string
 		layers []digest.Digest
@@ -104,25 +104,25 @@ func TestPack(t *testing.T) {
 		index  bool
 		fault  string
 	}{
-		{"Docker, all", two, 0, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
-		{"Docker, without the base", two, 1, docker, []string{blob(layer(app))}, 1, true, ""},
-		{"without any", two, 2, nil, nil, 0, true, ""},
-		{"a layer twice", []digest.Digest{layer(base), layer(app), layer(app)}, 1, docker, []string{blob(layer(app))}, 1, true, ""},
-		{"a layer that is there and is needed again", []digest.Digest{layer(base), layer(app), layer(base)}, 1, docker, []string{blob(layer(app)), blob(layer(base))}, 1, true, ""},
-		{"Podman", two, 1, []entry{{hex(app) + ".tar", app}, {hex(base) + ".tar", base}, {"c.json", "{}"}}, []string{blob(layer(app))}, 1, true, ""},
+		{"Docker, all", two, 0, docker, []string{blobPath(layer(app)), blobPath(layer(base))}, 1, true, ""},
+		{"Docker, without the base", two, 1, docker, []string{blobPath(layer(app))}, 1, true, ""},
+		{"no layer missing", two, 2, nil, nil, 0, true, ""},
+		{"a layer twice", []digest.Digest{layer(base), layer(app), layer(app)}, 1, docker, []string{blobPath(layer(app))}, 1, true, ""},
+		{"a layer that is there and is needed again", []digest.Digest{layer(base), layer(app), layer(base)}, 1, docker, []string{blobPath(layer(app)), blobPath(layer(base))}, 1, true, ""},
+		{"Podman", two, 1, []entry{{hex(app) + ".tar", app}, {hex(base) + ".tar", base}, {"c.json", "{}"}}, []string{blobPath(layer(app))}, 1, true, ""},
 		{"compressed", two, 1, []entry{
-			{blob(layer(small)), small}, {blob(layer("x")), "x"}, {"manifest.json", manifest(blob(layer("x")), blob(layer(small)))},
-		}, []string{blob(layer(small))}, 2, false, ""},
+			{blobPath(layer(small)), small}, {blobPath(layer("x")), "x"}, {"manifest.json", manifest(blobPath(layer("x")), blobPath(layer(small)))},
+		}, []string{blobPath(layer(small))}, 2, false, ""},
 		{"incomplete", two, 0, docker[:2], nil, 1, true, "it lacks the layer " + string(layer(base))},
 		{"Docker before 25, of another image", two, 1, []entry{{"d/json", "{}"}, {"d/layer.tar", "x"}, {"e/json", `{"parent":1}`}, {"f/json", "none"}}, nil, 1, true, "it lacks the layer"},
 		{"with a long description", two, 0, []entry{{"d/json", strings.Repeat(" ", maxDescription+1)}}, nil, 1, true, "its description has 1048577 bytes"},
-		{"with a description that is none", two, 0, []entry{{"manifest.json", "none"}}, nil, 1, true, "invalid character"},
+		{"with a malformed description", two, 0, []entry{{"manifest.json", "none"}}, nil, 1, true, "invalid character"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
 			opened := 0
-			p := parcel{tag: "runtests-deploy/prod:one", layers: tt.layers, config: []byte(`{"of":"ours"}`)}
-			err := p.pack(&out, opener(archiveOf(t, tt.saved...), &opened), tt.skip, newPace(nil, time.Now, 0))
+			p := image{tag: "runtests-deploy/prod:one", layers: tt.layers, config: []byte(`{"of":"ours"}`)}
+			err := p.pack(&out, opener(archiveOf(t, tt.saved...), &opened), tt.skip, newMeter(nil, time.Now, 0))
 			if opened != tt.opened {
 				t.Errorf("opened %d times", opened)
 			}
@@ -140,8 +140,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// checkArchive fails unless the archive has just these files with layers, and describes them.
-func checkArchive(t *testing.T, p parcel, files map[string]string, want []string, indexed bool) {
+// checkArchive fails the test unless the archive has exactly these files with layers, and describes them.
+func checkArchive(t *testing.T, p image, files map[string]string, want []string, indexed bool) {
 	t.Helper()
 	var described []dockerManifest
 	if err := json.Unmarshal([]byte(files["manifest.json"]), &described); err != nil || len(described) != 1 {
@@ -153,7 +153,7 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 	}
 	for name, content := range files {
 		if hex, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && digest.FromString(content).Encoded() != hex {
-			t.Errorf("%s has another content", name)
+			t.Errorf("%s does not match its digest", name)
 		}
 	}
 	_, ok := files["index.json"]
@@ -167,7 +167,7 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 		if err != nil || len(i.Manifests) != 1 || i.Manifests[0].Annotations["io.containerd.image.name"] != "docker.io/"+p.tag {
 			t.Fatalf("index.json: %+v, %v", i, err)
 		}
-		file := blob(i.Manifests[0].Digest)
+		file := blobPath(i.Manifests[0].Digest)
 		if err := json.Unmarshal([]byte(files[file]), &m); err != nil || len(m.Layers) != len(p.layers) || m.Config.Digest != digest.FromBytes(p.config) {
 			t.Errorf("%s: %+v, %v", file, m, err)
 		}
@@ -182,20 +182,20 @@ func checkArchive(t *testing.T, p parcel, files map[string]string, want []string
 	}
 }
 
-// FuzzPack: whatever an engine gives for an archive, what is sent is complete, or an error is
-// told; and a layer has the content that its name says as long as the engine's has.
+// FuzzPack checks that, whatever archive the source gives, pack either fails or writes every
+// file that its manifest names.
 func FuzzPack(f *testing.F) {
 	const app = "the application"
 	layer := digest.FromString(app)
-	f.Add(archiveOf(f, entry{blob(layer), app}, entry{"manifest.json", `[{"Config":"c","Layers":["` + blob(layer) + `"]}]`}))
+	f.Add(archiveOf(f, entry{blobPath(layer), app}, entry{"manifest.json", `[{"Config":"c","Layers":["` + blobPath(layer) + `"]}]`}))
 	f.Add(archiveOf(f, entry{"d/json", `{"id":"d","parent":"x","os":"linux"}`}, entry{"d/layer.tar", app}))
 	f.Add(archiveOf(f, entry{layer.Encoded() + ".tar", app}))
 	f.Add([]byte("none"))
 	f.Fuzz(func(t *testing.T, saved []byte) {
 		var out bytes.Buffer
 		opened := 0
-		p := parcel{tag: "x:y", layers: []digest.Digest{layer}, config: []byte("{}")}
-		if err := p.pack(&out, opener(saved, &opened), 0, newPace(nil, time.Now, 0)); err != nil {
+		p := image{tag: "x:y", layers: []digest.Digest{layer}, config: []byte("{}")}
+		if err := p.pack(&out, opener(saved, &opened), 0, newMeter(nil, time.Now, 0)); err != nil {
 			return
 		}
 		files := filesOf(t, out.Bytes())
@@ -218,19 +218,19 @@ func TestConfigure(t *testing.T) {
 	made := engine.ImageSpec{ID: "sha256:m", OS: "linux", Arch: "arm", Variant: "v7", Layers: []digest.Digest{"sha256:1", "sha256:2"}, Created: time.Unix(7, 0)}
 	for _, tt := range []struct {
 		name, base string
-		cargo      Cargo
+		options    Options
 		want       string // of the configuration
 	}{
-		{"the image's stay", `{"Image":"sha256:0","Env":["A=1"],"Cmd":["/run"],"Labels":{"a":"1","b":"2"},"Healthcheck":{"Test":["NONE"]}}`,
-			Cargo{Labels: map[string]string{"b": "3"}},
+		{"the image's settings stay", `{"Image":"sha256:0","Env":["A=1"],"Cmd":["/run"],"Labels":{"a":"1","b":"2"},"Healthcheck":{"Test":["NONE"]}}`,
+			Options{Labels: map[string]string{"b": "3"}},
 			`{"Cmd":["/run"],"Env":["A=1"],"Healthcheck":{"Test":["NONE"]},"Labels":{"a":"1","b":"3"}}`},
-		{"a command", `{"Cmd":["/run"],"Labels":null}`, Cargo{Command: []string{"/ecs/run", "--config"}}, `{"Cmd":["/ecs/run","--config"],"Labels":{}}`},
-		{"an image without any", `null`, Cargo{Labels: map[string]string{"b": "3"}}, `{"Labels":{"b":"3"}}`},
-		{"an engine that says nothing", ``, Cargo{}, `{"Labels":{}}`},
+		{"a command", `{"Cmd":["/run"],"Labels":null}`, Options{Command: []string{"/ecs/run", "--config"}}, `{"Cmd":["/ecs/run","--config"],"Labels":{}}`},
+		{"an image without settings", `null`, Options{Labels: map[string]string{"b": "3"}}, `{"Labels":{"b":"3"}}`},
+		{"an engine that sends none", ``, Options{}, `{"Labels":{}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			base := engine.ImageSpec{ID: "sha256:b", Layers: []digest.Digest{"sha256:1"}, Defaults: json.RawMessage(tt.base)}
-			text, err := configure(made, base, tt.cargo)
+			text, err := configure(made, base, tt.options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,25 +248,25 @@ func TestConfigure(t *testing.T) {
 			}
 		})
 	}
-	if _, err := configure(made, engine.ImageSpec{Defaults: json.RawMessage(`[]`)}, Cargo{}); err == nil {
-		t.Error("defaults that are none are taken")
+	if _, err := configure(made, engine.ImageSpec{Defaults: json.RawMessage(`[]`)}, Options{}); err == nil {
+		t.Error("a malformed configuration is accepted")
 	}
 }
 
 func TestPace(t *testing.T) {
 	now := time.Unix(100, 0)
-	var told []Progress
-	p := newPace(func(p Progress) { told = append(told, p) }, func() time.Time { return now }, 80)
+	var reported []Progress
+	p := newMeter(func(p Progress) { reported = append(reported, p) }, func() time.Time { return now }, 80)
 	p.add(0)
 	p.begin(100, true)
 	now = now.Add(time.Second)
 	p.add(25)
-	p.add(1) // too soon to be told
+	p.add(1) // too soon to be reported
 	now = now.Add(time.Second)
 	p.add(24)
 	p.end()
 	want := []Progress{{0, 80, 0}, {25, 100, 3 * time.Second}, {50, 100, 2 * time.Second}, {50, 50, 0}}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %v, want %v", told, want)
+	if !slices.Equal(reported, want) {
+		t.Errorf("reported %v, want %v", reported, want)
 	}
 }

@@ -1,4 +1,4 @@
-package deploy
+package transfer
 
 import (
 	"bytes"
@@ -21,7 +21,8 @@ import (
 	"runtests/tests/needs"
 )
 
-// testImage has busybox's applets; scripts/ makes it, RUNTESTS_TEST_IMAGE names another.
+// testImage returns the name of an image with busybox's applets. scripts/base-images makes it;
+// RUNTESTS_TEST_IMAGE names another.
 func testImage() string {
 	if image := os.Getenv("RUNTESTS_TEST_IMAGE"); image != "" {
 		return image
@@ -29,7 +30,7 @@ func testImage() string {
 	return "runtests-busybox"
 }
 
-// here is the engine that tests run on.
+// here connects to the engine that tests run on.
 func here(t testing.TB) *engine.Engine {
 	t.Helper()
 	return connect(t, engine.Options{})
@@ -45,11 +46,14 @@ func connect(t testing.TB, o engine.Options) *engine.Engine {
 	return e
 }
 
-// secondEngine names, in the environment, an engine that plays production; without it, a
-// daemon of the test's own does.
+// testLabel is on the images that tests send.
+const testLabel = "runtests.transfer.test"
+
+// secondEngine is the environment variable that names an engine to send to; without it, tests
+// start one.
 const secondEngine = "RUNTESTS_SECOND_ENGINE"
 
-// there is the engine of production.
+// there connects to the engine that gets the image.
 func there(t testing.TB) *engine.Engine {
 	t.Helper()
 	if host := os.Getenv(secondEngine); host != "" {
@@ -59,7 +63,7 @@ func there(t testing.TB) *engine.Engine {
 	return e
 }
 
-// private is a daemon of the test's own, with a disk of that size (empty: this machine's).
+// private starts an engine for the test alone, with a disk of that size (empty: this machine's).
 func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	t.Helper()
 	needs.Engine(t, t.Name())
@@ -80,7 +84,7 @@ func private(t testing.TB, disk string) (*dockerd.Engine, *engine.Engine) {
 	return daemon, connect(t, engine.Options{Host: daemon.Host()})
 }
 
-// passed is a container in which a test has made something with a script.
+// passed returns the ID of a container in which the script has run.
 func passed(t testing.TB, e *engine.Engine, script string) string {
 	t.Helper()
 	var output bytes.Buffer
@@ -101,7 +105,7 @@ func passed(t testing.TB, e *engine.Engine, script string) string {
 	return exit.ID
 }
 
-// newTag names an image that is removed at the end of the test.
+// newTag returns a name for an image, which is removed at the end of the test.
 func newTag(t testing.TB, e *engine.Engine) string {
 	t.Helper()
 	tag := "runtests-deploy/" + strings.ToLower(rand.Text()) + ":2026-11-22T03-00-04"
@@ -119,7 +123,7 @@ func removeAtEnd(t testing.TB, e *engine.Engine, tag string) {
 	})
 }
 
-// stock brings the image that tests run on to another engine.
+// stock copies the test image to another engine.
 func stock(t testing.TB, from, to *engine.Engine) {
 	t.Helper()
 	if _, err := to.Image(t.Context(), testImage()); err == nil {
@@ -135,15 +139,15 @@ func stock(t testing.TB, from, to *engine.Engine) {
 	}
 }
 
-// noPart fails when a transfer left its image on the engine it came from.
+// noPart fails the test if a transfer left its image on the source.
 func noPart(t testing.TB, e *engine.Engine, tag string) {
 	t.Helper()
 	if image, err := e.Image(t.Context(), tag+partSuffix); !errors.Is(err, container.ErrNoImage) {
-		t.Errorf("left here: %+v, %v", image, err)
+		t.Errorf("left on the source: %+v, %v", image, err)
 	}
 }
 
-// prints is what the command prints in a container of the image; none: the image's own command.
+// prints returns what the command prints in a container of the image; without a command, the image's own runs.
 func prints(t testing.TB, e *engine.Engine, image string, command ...string) string {
 	t.Helper()
 	var output bytes.Buffer
@@ -157,18 +161,19 @@ func prints(t testing.TB, e *engine.Engine, image string, command ...string) str
 	return output.String()
 }
 
-func TestTransfer(t *testing.T) {
+func TestSend(t *testing.T) {
 	from, to := here(t), there(t)
-	if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: passed(t, from, "true"), Tag: newTag(t, to)}); err != nil {
-		t.Fatal(err) // its own image of that name need not be the same
+	if _, err := Send(t.Context(), from, to, Options{Container: passed(t, from, "true"), Tag: newTag(t, to)}); err != nil {
+		t.Fatal(err) // stock it with the base image, whose layers may differ from those of its own image of that name
 	}
 	const size = 3 << 20
 	kept := passed(t, from, fmt.Sprintf("mkdir /app; head -c %d /dev/urandom >/app/data; md5sum </app/data >/app/sum; chown 12:34 /app/sum; ln -s data /app/link; rm /bin/wget", size))
 	tag := newTag(t, to)
-	name, number, _ := strings.Cut(strings.TrimPrefix(tag, "runtests-deploy/"), ":")
-	var told []Progress
-	sent, err := Transfer{Progress: func(p Progress) { told = append(told, p) }}.Send(t.Context(), from, to, Cargo{
-		Container: kept, Tag: tag, Labels: map[string]string{LabelName: name}, Command: []string{"md5sum", "/app/link"},
+	name, _, _ := strings.Cut(strings.TrimPrefix(tag, "runtests-deploy/"), ":")
+	var reported []Progress
+	sent, err := Send(t.Context(), from, to, Options{
+		Container: kept, Tag: tag, Labels: map[string]string{testLabel: name}, Command: []string{"md5sum", "/app/link"},
+		Progress: func(p Progress) { reported = append(reported, p) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,11 +182,11 @@ func TestTransfer(t *testing.T) {
 	if sent.Skipped != sent.Layers-1 || sent.Layers < 2 || sent.Bytes < size || sent.Bytes > size+100<<10 || sent.Refused != nil || sent.Took <= 0 {
 		t.Errorf("sent: %+v", sent)
 	}
-	if last := told[len(told)-1]; last.Sent != sent.Bytes || last.Total != sent.Bytes || last.Left != 0 {
-		t.Errorf("told in the end: %+v", last)
+	if last := reported[len(reported)-1]; last.Sent != sent.Bytes || last.Total != sent.Bytes || last.Left != 0 {
+		t.Errorf("the last progress: %+v", last)
 	}
-	if !slices.IsSortedFunc(told, func(a, b Progress) int { return int(a.Sent - b.Sent) }) {
-		t.Errorf("told: %+v", told)
+	if !slices.IsSortedFunc(reported, func(a, b Progress) int { return int(a.Sent - b.Sent) }) {
+		t.Errorf("the progress: %+v", reported)
 	}
 	noPart(t, from, tag)
 	image, err := to.ImageSpec(t.Context(), tag)
@@ -190,14 +195,15 @@ func TestTransfer(t *testing.T) {
 	}
 	for _, own := range []string{"TOKEN", "of-the-test", "runtests.run", "runtests.machine"} {
 		if strings.Contains(string(image.Defaults), own) {
-			t.Errorf("%s is in what was the test's: %s", own, image.Defaults)
+			t.Errorf("%s of the test's container was sent: %s", own, image.Defaults)
 		}
 	}
-	if labels := labelsOf(t, to, tag); labels[LabelName] != name {
+	if labels := labelsOf(t, to, tag); labels[testLabel] != name {
 		t.Errorf("labels: %v", labels)
 	}
-	if all, err := releases(t.Context(), to, name); err != nil || len(all) != 1 || all[0].Tag != number || all[0].imageID != sent.ID {
-		t.Errorf("what is found there: %+v, %v", all, err)
+	if all, err := to.Images(t.Context(), map[string]string{testLabel: name}); err != nil || len(all) != 1 || len(all[0].Tags) != 1 ||
+		engine.FamiliarTag(all[0].Tags[0]) != tag || all[0].ID != sent.ID {
+		t.Errorf("found there by its label: %+v, %v", all, err)
 	}
 	sum, found := prints(t, to, tag), prints(t, to, tag, "sh", "-c", "cat /app/sum; stat -c %u:%g /app/sum; ls /bin/wget 2>&1 || true")
 	if digest, _, _ := strings.Cut(sum, " "); !strings.HasPrefix(found, digest+" ") || !strings.Contains(found, "12:34") || !strings.Contains(found, "No such file") {
@@ -214,28 +220,28 @@ func labelsOf(t testing.TB, e *engine.Engine, ref string) map[string]string {
 	return image.Labels
 }
 
-// The first transfer to an engine that has nothing; then one of what has hardly changed.
-func TestTransferToAnEmptyEngine(t *testing.T) {
+// TestSendToAnEmptyEngine sends everything at first, and then only the layer that has changed.
+func TestSendToAnEmptyEngine(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	_, to := private(t, "")
 	first, second := passed(t, from, "echo first >/version"), passed(t, from, "echo second >/version")
 	tag := newTag(t, to)
-	whole, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: first, Tag: tag})
+	whole, err := Send(t.Context(), from, to, Options{Container: first, Tag: tag})
 	if err != nil || whole.Skipped != 0 || prints(t, to, tag, "cat", "/version") != "first\n" {
 		t.Errorf("first: %+v, %v", whole, err)
 	}
-	part, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: second, Tag: tag})
+	part, err := Send(t.Context(), from, to, Options{Container: second, Tag: tag})
 	if err != nil || part.Skipped != part.Layers-1 || part.Bytes*20 > whole.Bytes || prints(t, to, tag, "cat", "/version") != "second\n" {
 		t.Errorf("second: %+v, %v", part, err)
 	}
 }
 
-func TestTransferWithinAnEngine(t *testing.T) {
+func TestSendWithinAnEngine(t *testing.T) {
 	e := here(t)
 	kept := passed(t, e, "echo here >/version")
 	tag := newTag(t, e)
-	sent, err := Transfer{}.Send(t.Context(), e, e, Cargo{Container: kept, Tag: tag})
+	sent, err := Send(t.Context(), e, e, Options{Container: kept, Tag: tag})
 	if err != nil || sent.Skipped != sent.Layers || sent.Bytes > 64<<10 || sent.Refused != nil {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
@@ -245,8 +251,8 @@ func TestTransferWithinAnEngine(t *testing.T) {
 	noPart(t, e, tag)
 }
 
-// What an earlier transfer was killed with is removed by the next one.
-func TestTransferTidiesUp(t *testing.T) {
+// TestSendTidiesUp checks that a transfer removes what a killed one left.
+func TestSendTidiesUp(t *testing.T) {
 	e := here(t)
 	kept := passed(t, e, "true")
 	tag := newTag(t, e)
@@ -256,7 +262,7 @@ func TestTransferTidiesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	removeAtEnd(t, e, left)
-	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: kept, Tag: tag}); err != nil {
+	if _, err := Send(t.Context(), e, e, Options{Container: kept, Tag: tag}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Image(t.Context(), left); !errors.Is(err, container.ErrNoImage) {
@@ -264,7 +270,7 @@ func TestTransferTidiesUp(t *testing.T) {
 	}
 }
 
-// forgetful is an engine whose base image somebody removes while the transfer begins.
+// forgetful is an engine from which somebody removes the base image as the transfer begins.
 type forgetful struct {
 	*engine.Engine
 	loads int
@@ -279,7 +285,7 @@ func (f *forgetful) Load(ctx context.Context, archive io.Reader) error {
 	return f.Engine.Load(ctx, archive)
 }
 
-func TestTransferIsRefusedWithoutLayers(t *testing.T) {
+func TestSendIsRefusedWithoutLayers(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	_, e := private(t, "")
@@ -287,7 +293,7 @@ func TestTransferIsRefusedWithoutLayers(t *testing.T) {
 	to := &forgetful{Engine: e}
 	kept := passed(t, from, "echo all >/version")
 	tag := newTag(t, e)
-	sent, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
+	sent, err := Send(t.Context(), from, to, Options{Container: kept, Tag: tag})
 	if err != nil || sent.Skipped != 0 || !errors.Is(sent.Refused, container.ErrRefused) || to.loads != 2 {
 		t.Errorf("sent: %+v, %v, %d loads", sent, err, to.loads)
 	}
@@ -296,7 +302,7 @@ func TestTransferIsRefusedWithoutLayers(t *testing.T) {
 	}
 }
 
-// unchanged fails unless nothing is there that was not, and nothing of it is on the disk.
+// unchanged fails the test unless the engine has as many images as before, and its disk has nothing else.
 func unchanged(t testing.TB, daemon *dockerd.Engine, e *engine.Engine, images int) {
 	t.Helper()
 	now, err := e.Images(t.Context(), nil)
@@ -315,7 +321,7 @@ func unchanged(t testing.TB, daemon *dockerd.Engine, e *engine.Engine, images in
 	}
 }
 
-// big is what a container is filled with: more than what is on its way between two engines.
+// big is how much data a container gets: more bytes than fit into the buffers between two engines.
 const big = 48 << 20
 
 func bigContainer(t testing.TB, e *engine.Engine) string {
@@ -323,7 +329,7 @@ func bigContainer(t testing.TB, e *engine.Engine) string {
 	return passed(t, e, fmt.Sprintf("head -c %d /dev/urandom >/data", big))
 }
 
-func TestTransferIsInterrupted(t *testing.T) {
+func TestSendIsInterrupted(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
@@ -331,12 +337,12 @@ func TestTransferIsInterrupted(t *testing.T) {
 	kept := bigContainer(t, from)
 	tag := newTag(t, to)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	stop := errors.New("the user said so")
-	_, err := Transfer{Now: always(), Progress: func(p Progress) {
+	stop := errors.New("the user interrupted it")
+	_, err := Send(ctx, from, to, Options{Container: kept, Tag: tag, Now: always(), Progress: func(p Progress) {
 		if p.Sent > big/4 {
 			cancel(stop)
 		}
-	}}.Send(ctx, from, to, Cargo{Container: kept, Tag: tag})
+	}})
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
@@ -345,7 +351,7 @@ func TestTransferIsInterrupted(t *testing.T) {
 	unchanged(t, daemon, to, 1)
 }
 
-// temporary counts what the engine still has to remove of an archive.
+// temporary counts the engine's temporary files.
 func temporary(t testing.TB, daemon *dockerd.Engine) int {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(daemon.Dir, "data/tmp/*"))
@@ -355,21 +361,21 @@ func temporary(t testing.TB, daemon *dockerd.Engine) int {
 	return len(left)
 }
 
-// always is a clock by which it is always time to tell of the progress: a fast machine has
-// sent all before it is by its own.
+// always returns a clock by which the next progress report is always due: by its own clock, a
+// fast machine has sent everything before one is.
 func always() func() time.Time {
 	start, calls := time.Now(), atomic.Int64{}
 	return func() time.Time { return start.Add(time.Duration(calls.Add(1)) * progressInterval) }
 }
 
-// eventually waits until something is so, which is up to another process.
-func eventually(t testing.TB, so func() bool) {
+// eventually waits until the condition holds, which is up to another process.
+func eventually(t testing.TB, condition func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for !so() {
+	for !condition() {
 		select {
 		case <-again.C:
 		case <-deadline.C:
@@ -378,7 +384,7 @@ func eventually(t testing.TB, so func() bool) {
 	}
 }
 
-func TestTransferToAnEngineThatDies(t *testing.T) {
+func TestSendToAnEngineThatDies(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	for name, fault := range map[string]func(*dockerd.Engine) error{
@@ -394,15 +400,15 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 			tag := newTag(t, to)
 			done := false
 			start := time.Now()
-			_, err := Transfer{Now: always(), Progress: func(p Progress) {
+			_, err := Send(t.Context(), from, to, Options{Container: kept, Tag: tag, Now: always(), Progress: func(p Progress) {
 				if p.Sent > big/4 && !done {
 					done = true
 					if err := fault(daemon); err != nil {
 						t.Error(err)
 					}
 				}
-			}}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
-			if !errors.Is(err, container.ErrGone) || time.Since(start) > 3*tidyBound {
+			}})
+			if !errors.Is(err, container.ErrGone) || time.Since(start) > 3*cleanUpBound {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 			noPart(t, from, tag)
@@ -416,14 +422,14 @@ func TestTransferToAnEngineThatDies(t *testing.T) {
 			}
 			eventually(t, func() bool { return temporary(t, daemon) == 0 })
 			unchanged(t, daemon, to, 1)
-			if _, err := (Transfer{}).Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag}); err != nil {
+			if _, err := Send(t.Context(), from, to, Options{Container: kept, Tag: tag}); err != nil {
 				t.Errorf("the next one: %v", err)
 			}
 		})
 	}
 }
 
-func TestTransferToAFullDisk(t *testing.T) {
+func TestSendToAFullDisk(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	kept := bigContainer(t, from)
@@ -433,7 +439,7 @@ func TestTransferToAFullDisk(t *testing.T) {
 			daemon, to := private(t, disk)
 			stock(t, from, to)
 			tag := newTag(t, to)
-			_, err := Transfer{}.Send(t.Context(), from, to, Cargo{Container: kept, Tag: tag})
+			_, err := Send(t.Context(), from, to, Options{Container: kept, Tag: tag})
 			var hinted interface{ Hint() string }
 			if !errors.Is(err, container.ErrNoSpace) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "docker system df") {
 				t.Errorf("got %v", err)
@@ -465,7 +471,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-func TestTransferFromAnEngineThatFails(t *testing.T) {
+func TestSendFromAnEngineThatFails(t *testing.T) {
 	t.Parallel()
 	from := here(t)
 	daemon, to := private(t, "")
@@ -474,7 +480,7 @@ func TestTransferFromAnEngineThatFails(t *testing.T) {
 	for name, fault := range map[string]error{"an error": errors.New("the disk is broken"), "an end": io.EOF} {
 		t.Run(name, func(t *testing.T) {
 			tag := newTag(t, to)
-			_, err := Transfer{}.Send(t.Context(), broken{from, fault}, to, Cargo{Container: kept, Tag: tag})
+			_, err := Send(t.Context(), broken{from, fault}, to, Options{Container: kept, Tag: tag})
 			if err == nil || errors.Is(err, container.ErrRefused) || !strings.Contains(err.Error(), "read the archive of the image") {
 				t.Errorf("got %v", err)
 			}
@@ -485,10 +491,10 @@ func TestTransferFromAnEngineThatFails(t *testing.T) {
 	}
 }
 
-func TestTransferOfNothing(t *testing.T) {
+func TestSendOfNothing(t *testing.T) {
 	e := here(t)
 	tag := newTag(t, e)
-	if _, err := (Transfer{}).Send(t.Context(), e, e, Cargo{Container: "no-such-container-here", Tag: tag}); !errors.Is(err, container.ErrNoContainer) {
+	if _, err := Send(t.Context(), e, e, Options{Container: "no-such-container-here", Tag: tag}); !errors.Is(err, container.ErrNoContainer) {
 		t.Errorf("got %v", err)
 	}
 }
