@@ -7,14 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
-
 	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
 	"runtests/pkg/images"
 	"runtests/pkg/pipeline"
+	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -41,7 +40,7 @@ func (c *checkCommand) Run(ctx context.Context, w *world) error {
 		found.mail(ctx, s, c.SendTestMail)
 	}
 	if s.Ping != "" {
-		found.fact("ping", "%s is told of each run", s.PingHost())
+		found.fact("ping", "%s is notified of each run", s.PingHost())
 	}
 	if found.problems > 0 {
 		return exitStatus(exitNothingRun)
@@ -49,18 +48,18 @@ func (c *checkCommand) Run(ctx context.Context, w *world) error {
 	return nil
 }
 
-// findings prints what a check finds, as it finds it.
+// findings prints what a check finds, and counts the problems.
 type findings struct {
 	*world
 	problems int
 }
 
-// fact prints a line that begins with what it is about.
+// fact prints a line, which begins with what it is about.
 func (f *findings) fact(about, format string, args ...any) {
 	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(f.mask.String(fmt.Sprintf(format, args...))))
 }
 
-// problem prints what is wrong, with its remedy.
+// problem prints what is wrong and its remedy.
 func (f *findings) problem(about string, err error) {
 	f.problems++
 	f.fact(about, "WRONG: %v", err)
@@ -95,7 +94,7 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	}
 }
 
-// settings finds the settings of the suite's steps that the engine cannot honour.
+// settings reports the settings of the suite's steps that the engine cannot honour.
 func (f *findings) settings(ctx context.Context, e *engine.Engine, s *suite.Suite) {
 	ignored, err := runner.CheckSteps(ctx, e, s.Steps)
 	for _, setting := range ignored {
@@ -112,7 +111,7 @@ func (f *findings) settings(ctx context.Context, e *engine.Engine, s *suite.Suit
 	}
 }
 
-// chain reads the Dockerfiles, and tells all that is wrong with them.
+// chain reads the Dockerfiles, and reports all that is wrong with them.
 func (f *findings) chain(s *suite.Suite, onEngine func(string) bool) []images.Image {
 	chain, err := images.Plan(s.Images, s.Built(), onEngine)
 	var faults images.Faults
@@ -125,12 +124,12 @@ func (f *findings) chain(s *suite.Suite, onEngine func(string) bool) []images.Im
 	return chain.Images
 }
 
-// built looks for an image that the suite builds.
+// built reports whether an image that the suite builds is there.
 func (f *findings) built(ctx context.Context, e *engine.Engine, image images.Image) {
 	found, err := e.Image(ctx, image.Reference)
 	switch {
 	case err == nil:
-		f.fact("image", "%s: %s, %s, built from %s on %s", image.Name, shortID(found.ID), units.HumanSize(float64(found.Size)),
+		f.fact("image", "%s: %s, %s, built from %s on %s", image.Name, shortID(found.ID), report.Size(found.Size),
 			image.Build.Context, found.Created.Local().Format(time.DateTime))
 	case errors.Is(err, container.ErrNoImage):
 		f.fact("image", "%s: not built yet, the run builds it from %s", image.Name, image.Build.Context)
@@ -139,13 +138,13 @@ func (f *findings) built(ctx context.Context, e *engine.Engine, image images.Ima
 	}
 }
 
-// image looks for an image. One that the run would pull may be missing.
+// image reports whether the image of a step is there. If the run would pull it, it may be missing.
 func (f *findings) image(ctx context.Context, e *engine.Engine, step suite.Step) {
 	ref := step.Container.Image
 	image, err := e.Image(ctx, ref)
 	switch {
 	case err == nil:
-		f.fact("image", "%s: %s, %s", ref, shortID(image.ID), units.HumanSize(float64(image.Size)))
+		f.fact("image", "%s: %s, %s", ref, shortID(image.ID), report.Size(image.Size))
 	case errors.Is(err, container.ErrNoImage) && step.PullPolicy != suite.PullNever:
 		f.fact("image", "%s: not here, the run pulls it", ref)
 	default:
@@ -153,7 +152,7 @@ func (f *findings) image(ctx context.Context, e *engine.Engine, step suite.Step)
 	}
 }
 
-// shortID is an image's ID as the docker command shows it.
+// shortID returns the ID of an image as the docker command shows it.
 func shortID(id string) string {
 	id = strings.TrimPrefix(id, "sha256:")
 	return id[:min(12, len(id))]
@@ -166,44 +165,39 @@ func (f *findings) tests(s *suite.Suite) {
 			continue
 		}
 		seen[step.Test] = true
-		if err := checkTest(step); err != nil {
-			f.problem("test", fmt.Errorf("%s: %w", step.Test, err))
-			continue
+		if step.Script {
+			if err := step.CheckScript(); err != nil {
+				f.problem("test", fmt.Errorf("%s: %w", step.Test, err))
+				continue
+			}
 		}
 		good++
 	}
 	f.fact("tests", "%d of %d in order, %d steps", good, len(seen), len(s.Steps))
 }
 
-// deployments reaches production, and sees that a promotion could take place.
+// deployments reaches production, and checks that a promotion could take place.
 func (f *findings) deployments(ctx context.Context, s *suite.Suite) {
 	here, err := hereFor(ctx, s.Deployments)
 	if err != nil {
-		return // it was said of the engine
+		return // the engine has been reported
 	}
-	for _, one := range s.Deployments {
-		if err := one.CheckFiles(); err != nil {
-			f.problem("deploy", fmt.Errorf("%s: %w", one.Name, err))
+	for _, d := range s.Deployments {
+		if err := d.CheckFiles(); err != nil {
+			f.problem("deploy", fmt.Errorf("%s: %w", d.Name, err))
 		}
-		site, err := deploy.Open(ctx, one, deploy.Options{Here: here})
+		site, err := deploy.Open(ctx, d, deploy.Options{Here: here})
 		if err != nil {
-			f.problem("deploy", fmt.Errorf("%s: %w", one.Name, err))
+			f.problem("deploy", fmt.Errorf("%s: %w", d.Name, err))
 			continue
 		}
-		f.fact("deploy", "%s: %s can be deployed to, from %s", one.Name, site.Host(), one.From)
-		_ = site.Close() // it was only asked
+		f.fact("deploy", "%s: %s can be deployed to, from %s", d.Name, site.Host(), d.From)
+		_ = site.Close() // nothing was written through it
 	}
 }
 
-func checkTest(step suite.Step) error {
-	if !step.Script {
-		return nil
-	}
-	return step.CheckScript()
-}
-
-// mail talks to the mail server up to where a message would follow, and on when
-// one is to be sent.
+// mail talks to the mail server up to the point where a message would follow, lists the spool and,
+// if send is true, sends a test mail.
 func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	m, err := pipeline.NewMailer(s)
 	if err != nil {
@@ -220,12 +214,12 @@ func (f *findings) mail(ctx context.Context, s *suite.Suite, send bool) {
 	if err != nil {
 		f.problem("spool", err)
 	}
-	for _, one := range waiting {
-		if one.Err != nil {
-			f.problem("spool", fmt.Errorf("read %s: %w", one.Path, one.Err))
+	for _, mail := range waiting {
+		if mail.Err != nil {
+			f.problem("spool", fmt.Errorf("read %s: %w", mail.Path, mail.Err))
 			continue
 		}
-		f.fact("spool", "the report of %s waits: %s", one.Date.Local().Format(time.DateTime), one.Subject)
+		f.fact("spool", "the report of %s waits: %s", mail.Date.Local().Format(time.DateTime), mail.Subject)
 	}
 	if send {
 		f.testMail(ctx, m, s)
@@ -246,5 +240,5 @@ func (f *findings) testMail(ctx context.Context, m *pipeline.Mailer, s *suite.Su
 	for _, refused := range delivery.Refused {
 		f.problem("mail", fmt.Errorf("test mail to %s: %w", refused.Address, refused.Err))
 	}
-	f.fact("mail", "the server took the test mail for %s", strings.Join(delivery.Accepted, ", "))
+	f.fact("mail", "the server accepted the test mail for %s", strings.Join(delivery.Accepted, ", "))
 }

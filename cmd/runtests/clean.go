@@ -9,14 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/docker/go-units"
-
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/history"
 	"runtests/pkg/images"
 	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
+	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
 )
@@ -45,19 +44,19 @@ func (c *cleanCommand) Run(ctx context.Context, w *world) error {
 		}
 		defer lock.Close()
 	}
-	b := broom{world: w, dry: c.DryRun}
-	err = errors.Join(b.containers(ctx, e), b.images(ctx, e, s), b.runs(s))
-	if b.found == 0 && err == nil {
+	r := remover{world: w, dryRun: c.DryRun}
+	err = errors.Join(r.containers(ctx, e), r.images(ctx, e, s), r.runs(s))
+	if r.found == 0 && err == nil {
 		w.log.Info("there is nothing to remove")
 	}
 	return err
 }
 
-// suite is the suite with what the command line says of it; without a suite file, the
-// runs of this directory.
+// suite returns the suite with the flags applied. Without a suite file it stands for the runs of
+// this directory.
 func (c *cleanCommand) suite(w *world) (*suite.Suite, error) {
 	if c.KeepRuns != nil && *c.KeepRuns < 1 || c.KeepImages != nil && *c.KeepImages < 0 {
-		return nil, errors.New("--keep-runs takes 1 or more, as the latest run always stays, and --keep-images 0 or more")
+		return nil, errors.New("--keep-runs must be at least 1, as the latest run always stays, and --keep-images at least 0")
 	}
 	s, err := w.loadSuite(suite.Overrides{})
 	if errors.Is(err, fs.ErrNotExist) && w.suiteFile == "" {
@@ -75,40 +74,41 @@ func (c *cleanCommand) suite(w *world) (*suite.Suite, error) {
 	return s, nil
 }
 
-// broom removes what old runs left, and prints what it removed; a dry one only prints.
-type broom struct {
+// remover removes what old runs left, and prints what it removed. With dryRun it only prints.
+type remover struct {
 	*world
-	dry   bool
-	found int
+	dryRun bool
+	found  int
 }
 
-// gone prints a line for something that was removed, or would be.
-func (b *broom) gone(what, name, about string, args ...any) {
-	b.found++
+// print prints a line for something that was removed, or would be.
+func (r *remover) print(what, name, about string, args ...any) {
+	r.found++
 	verb := "removed"
-	if b.dry {
+	if r.dryRun {
 		verb = "would remove"
 	}
-	fmt.Fprintf(b.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
+	fmt.Fprintf(r.stdout, "%s %s %s (%s)\n", verb, what, plain.Clean(name), plain.Clean(fmt.Sprintf(about, args...)))
 }
 
-func (b *broom) containers(ctx context.Context, e *engine.Engine) error {
-	var gone []container.Summary
+func (r *remover) containers(ctx context.Context, e *engine.Engine) error {
+	var removed []container.Summary
 	var errs []error
-	if b.dry {
-		gone, errs = runner.Leftovers(ctx, e, pipeline.MachineID(), pipeline.Alive(pipelineLog{b.world}))
+	alive := pipeline.Alive(pipelineLog{r.world})
+	if r.dryRun {
+		removed, errs = runner.Leftovers(ctx, e, pipeline.MachineID(), alive)
 	} else {
-		gone, errs = runner.Sweep(ctx, e, e, pipeline.MachineID(), pipeline.Alive(pipelineLog{b.world}))
+		removed, errs = runner.Sweep(ctx, e, e, pipeline.MachineID(), alive)
 	}
-	for _, one := range gone {
-		b.gone("container", one.Name, "of the run %s, which was cut off", one.Labels[runner.LabelRun])
+	for _, c := range removed {
+		r.print("container", c.Name, "of the run %s, which was cut off", c.Labels[runner.LabelRun])
 	}
 	return errors.Join(errs...)
 }
 
-func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) error {
+func (r *remover) images(ctx context.Context, e *engine.Engine, s *suite.Suite) error {
 	if s.File == "" {
-		return nil // only a suite builds any
+		return nil // without a suite, no images were built
 	}
 	runs, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
@@ -116,28 +116,28 @@ func (b *broom) images(ctx context.Context, e *engine.Engine, s *suite.Suite) er
 	}
 	needed, err := runs.LastPassedOn(s.Logs, nil)
 	if err != nil {
-		return fmt.Errorf("the images are left alone, as nobody can say which of them are needed: %w", err)
+		return fmt.Errorf("no images were removed, as it is not known which are needed: %w", err)
 	}
 	old, err := pipeline.UnneededImages(ctx, e, s, needed, true)
-	if err == nil && !b.dry {
+	if err == nil && !r.dryRun {
 		old, err = images.RemoveSuperseded(ctx, e, old)
 		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs, needed))
 	}
-	for _, one := range old {
-		b.gone("image", one.Tag, "%s, %s, built %s", shortID(one.ID), units.HumanSize(float64(one.Size)), one.Built.Format(time.DateTime))
+	for _, image := range old {
+		r.print("image", image.Tag, "%s, %s, built %s", shortID(image.ID), report.Size(image.Size), image.Built.Format(time.DateTime))
 	}
 	return err
 }
 
-func (b *broom) runs(s *suite.Suite) error {
+func (r *remover) runs(s *suite.Suite) error {
 	old, err := history.Prunable(s.Logs, s.KeepRuns)
 	if err != nil {
 		return err
 	}
 	for _, run := range old {
-		b.gone("run", run.ID, "%s in %s", units.HumanSize(float64(run.Bytes)), s.Logs)
+		r.print("run", run.ID, "%s in %s", report.Size(run.Bytes), s.Logs)
 	}
-	if b.dry {
+	if r.dryRun {
 		return nil
 	}
 	_, err = history.Prune(s.Logs, s.KeepRuns)

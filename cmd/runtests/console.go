@@ -86,6 +86,7 @@ func (c *console) Transferring(deployment string, sent transfer.Progress) {
 
 // Deployed implements pipeline.Console.
 func (c *console) Deployed(result report.Result) {
+	c.progressed = time.Time{} // the next transfer begins to count anew
 	if !c.silent() {
 		fmt.Fprintln(c.stderr, c.clearLine()+render.Headline(result))
 	}

@@ -33,8 +33,8 @@ func (c *deployCommand) Run(ctx context.Context, w *world) error {
 		if !c.Status {
 			return hint.Errorf("runtests deploy NAME; runtests deploy --status lists them", "name a deployment")
 		}
-		for _, one := range s.Deployments {
-			names = append(names, one.Name)
+		for _, d := range s.Deployments {
+			names = append(names, d.Name)
 		}
 	}
 	wanted, err := s.FindDeployments(names)
@@ -44,9 +44,9 @@ func (c *deployCommand) Run(ctx context.Context, w *world) error {
 	if c.Status {
 		return c.status(ctx, w, wanted)
 	}
-	for _, one := range wanted {
-		if err := one.CheckFiles(); err != nil && !c.Rollback {
-			return fmt.Errorf("deploy %s: %w", one.Name, err)
+	for _, d := range wanted {
+		if err := d.CheckFiles(); err != nil && !c.Rollback {
+			return fmt.Errorf("deploy %s: %w", d.Name, err)
 		}
 	}
 	plan := c.plan(s, wanted)
@@ -76,23 +76,23 @@ func (c *deployCommand) status(ctx context.Context, w *world, wanted []suite.Dep
 	if err != nil {
 		return err
 	}
-	var wrong exitStatus
-	for _, one := range wanted {
-		status, err := deploy.Look(ctx, one, deploy.Options{Here: here})
+	var failed exitStatus
+	for _, d := range wanted {
+		status, err := deploy.Look(ctx, d, deploy.Options{Here: here})
 		if err != nil {
-			w.printError(fmt.Errorf("look at %s: %w", one.Name, err))
-			wrong = exitNothingRun
+			w.printError(fmt.Errorf("look at %s: %w", d.Name, err))
+			failed = exitNothingRun
 			continue
 		}
 		fmt.Fprint(w.stdout, cleanLines(w.mask.String(status.String())), "\n")
 	}
-	if wrong != 0 {
-		return wrong
+	if failed != 0 {
+		return failed
 	}
 	return nil
 }
 
-// hereFor is the address of the engine that tests run on, if one of the deployments is there.
+// hereFor returns the address of the engine on which tests run, if one of the deployments is there.
 func hereFor(ctx context.Context, wanted []suite.Deployment) (string, error) {
 	if !slices.ContainsFunc(wanted, func(d suite.Deployment) bool { return d.Host == "" }) {
 		return "", nil

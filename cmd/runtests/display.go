@@ -20,9 +20,9 @@ import (
 	"runtests/pkg/runner"
 )
 
-// newDisplay chooses what is shown of a run of so many builds and tests: nothing for
-// cron and with -q, the output of a single test and of what is built for it for a
-// person, a live display on a terminal, a line per finished step otherwise.
+// newDisplay returns the display of a run of so many builds and tests: for cron and with -q
+// nothing, for a single test its output and that of its builds, on a terminal a live display,
+// otherwise a line per finished step.
 func (w *world) newDisplay(builds, tests int, mail bool) pipeline.Observer {
 	onTerminal := isTerminal(w.stderr)
 	switch {
@@ -41,7 +41,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// colours follows no-color.org: any NO_COLOR that is not empty turns them off.
+// colours reports whether to use colours, by the rule of no-color.org: NO_COLOR, unless empty, turns
+// them off.
 func colours() bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
@@ -56,9 +57,9 @@ func (silent) End()                                    {}
 func (silent) Trying(int, report.Result, string, *runner.Log) {}
 func (silent) Diagnosed(int, report.Result)                   {}
 
-// looking is the line that says that the cause of a failure is looked for.
-func looking(result report.Result, how string) string {
-	return "looking for the cause of " + plain.Clean(result.Name) + ": " + plain.Clean(how)
+// diagnosing returns the line of a trial that is under way.
+func diagnosing(result report.Result, how string) string {
+	return "diagnosing " + plain.Clean(result.Name) + ": " + plain.Clean(how)
 }
 
 // lines prints a line per finished step.
@@ -78,7 +79,7 @@ func (l *lines) Finished(_ int, result report.Result) {
 }
 
 func (l *lines) Trying(_ int, result report.Result, how string, _ *runner.Log) {
-	fmt.Fprintln(l.out, looking(result, how)) // nothing else is printed by then
+	fmt.Fprintln(l.out, diagnosing(result, how)) // without the lock: all steps have ended
 }
 
 func (l *lines) Diagnosed(_ int, result report.Result) {
@@ -87,15 +88,15 @@ func (l *lines) Diagnosed(_ int, result report.Result) {
 
 func (l *lines) End() {}
 
-// follower shows what a single test prints, and what is built for it, cleaned for a
-// terminal: one log after the other, in the order in which they were begun. It reads the
-// log file, so that a terminal that is slow or stopped never holds up the test.
+// follower shows the output of a single test and of its builds, cleaned for a terminal: one log
+// after the other, in the order in which they began. It reads the log files, so that a terminal
+// that is slow or stopped never holds up the test.
 type follower struct {
 	out   *plain.Cleaner
 	shown sync.WaitGroup
 
 	mu   sync.Mutex
-	last chan struct{} // closed when the log that was begun last has been shown; nil: none was
+	last chan struct{} // closed when the newest log has been shown; nil: there is none
 }
 
 func newFollower(out io.Writer) *follower {
@@ -105,16 +106,16 @@ func newFollower(out io.Writer) *follower {
 func (f *follower) Started(_ int, _ report.Result, log *runner.Log) { f.show("", log) }
 
 func (f *follower) Trying(_ int, result report.Result, how string, log *runner.Log) {
-	f.show(looking(result, how)+"\n", log)
+	f.show(diagnosing(result, how)+"\n", log)
 }
 
 func (f *follower) Diagnosed(int, report.Result) {}
 
-// show shows a log to its end, after title.
+// show shows title and then a log to its end.
 func (f *follower) show(title string, log *runner.Log) {
 	file, err := os.Open(log.Path())
 	if err != nil {
-		return // the log is on disk under a name that is in the report
+		return // the report names the log
 	}
 	f.mu.Lock()
 	before, shown := f.last, make(chan struct{})
@@ -131,7 +132,7 @@ func (f *follower) show(title string, log *runner.Log) {
 	})
 }
 
-// follow copies the log to its end while it grows.
+// follow copies a log while it grows, up to its end.
 func (f *follower) follow(file *os.File, log *runner.Log) {
 	for shown := int64(0); ; {
 		size, ended, changed := log.Watch()
@@ -149,14 +150,14 @@ func (f *follower) follow(file *os.File, log *runner.Log) {
 
 func (f *follower) Finished(int, report.Result) {}
 
-// end waits until all that was printed has been shown.
+// End waits until all logs have been shown.
 func (f *follower) End() {
 	f.shown.Wait()
 	f.out.Flush()
 }
 
-// live shows, on a terminal, what runs, since when, the last line of its log, and
-// how many steps are done; above it, a line per finished step.
+// live shows on a terminal which steps run, since when, the last lines of their logs, and how many
+// steps are done. Above that is a line per finished step.
 type live struct {
 	world    *world
 	progress *mpb.Progress
@@ -192,11 +193,11 @@ func newLive(w *world, n int, colours bool) *live {
 		}
 		return text + ", " + since(l.started)
 	})
-	w.log.SetOutput(l.progress) // what is said goes above the display, not into it
+	w.log.SetOutput(l.progress) // messages go above the display, not into it
 	return l
 }
 
-// line adds a line below the others that reads as text says.
+// line adds a line below the others, which shows what text returns.
 func (l *live) line(priority int, text func() string) *mpb.Bar {
 	return l.progress.New(0, mpb.NopStyle(),
 		mpb.BarPriority(priority),
@@ -216,7 +217,7 @@ func (l *live) Started(index int, result report.Result, log *runner.Log) {
 }
 
 func (l *live) Trying(index int, result report.Result, how string, log *runner.Log) {
-	l.show(index, looking(result, how), log)
+	l.show(index, diagnosing(result, how), log)
 }
 
 func (l *live) Diagnosed(index int, result report.Result) {
@@ -226,7 +227,7 @@ func (l *live) Diagnosed(index int, result report.Result) {
 	fmt.Fprintln(l.progress, render.VerdictLine(result))
 }
 
-// show adds a line for what goes on with a step, in place of the one that it has.
+// show adds a line for a step, in place of its previous line.
 func (l *live) show(index int, what string, log *runner.Log) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -237,7 +238,7 @@ func (l *live) show(index int, what string, log *runner.Log) {
 	})
 }
 
-// hide removes the line of a step, if it has one; l.mu is held.
+// hide removes the line of a step, if there is one. The caller holds l.mu.
 func (l *live) hide(index int) {
 	if bar, ok := l.bars[index]; ok {
 		bar.Abort(true)
@@ -256,8 +257,8 @@ func (l *live) Finished(index int, result report.Result) {
 	fmt.Fprintln(l.progress, l.coloured(result))
 }
 
-// coloured is a finished step's line with its outcome in colour: the words alone
-// say everything too.
+// coloured returns the line of a finished step with its outcome in colour, which says nothing that
+// the words do not.
 func (l *live) coloured(result report.Result) string {
 	line := render.Headline(result)
 	if !l.colours {
@@ -277,12 +278,12 @@ func (l *live) End() {
 	l.progress.Shutdown()
 }
 
-// since is the time from start to now, to the second.
+// since returns the time since start, to the second.
 func since(start time.Time) string {
 	return time.Since(start).Truncate(time.Second).String()
 }
 
-// fit is s cut to width columns.
+// fit returns s cut to width columns.
 func fit(s string, width int) string {
 	if width <= 0 {
 		return ""

@@ -21,12 +21,12 @@ const (
 	exitNotDelivered = 4 // all passed, but the report was not delivered
 )
 
-// exitStatus is an exit status to leave with after all has been said.
+// exitStatus is an error for which nothing more is to be printed.
 type exitStatus int
 
 func (exitStatus) Error() string { return "exit" }
 
-// fail prints err, if there is anything to print, and returns the exit status for it.
+// fail prints err, unless it is an exitStatus, and returns the exit status for it.
 func (w *world) fail(err error) int {
 	var status exitStatus
 	var held *history.HeldError
@@ -48,8 +48,8 @@ func (w *world) fail(err error) int {
 	return exitNothingRun
 }
 
-// printError prints err on stderr, its remedy on a line of its own. The faults of a suite
-// file stand on lines of their own, as editors look for them.
+// printError prints err on stderr, with its remedy on a line of its own. The faults of a suite file
+// are printed on lines of their own, where editors find them.
 func (w *world) printError(err error) {
 	var faults *suite.Errors
 	if errors.As(err, &faults) {
@@ -63,7 +63,7 @@ func (w *world) printError(err error) {
 	}
 	var unsupported runner.UnsupportedError
 	if errors.As(err, &unsupported) {
-		w.log.Errorf("nothing was run, as the engine cannot do what these steps ask for:\n%v", err)
+		w.log.Errorf("nothing was run, as the engine cannot honour these settings:\n%v", err)
 		return
 	}
 	w.log.WithError(err).Error(err)

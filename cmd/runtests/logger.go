@@ -10,15 +10,16 @@ import (
 	"runtests/pkg/plain"
 )
 
-// newLogger is the voice of the program on stderr: "runtests: " and a sentence
-// in lower case, without a full stop; the remedy, if there is one, on a line of its own.
+// newLogger returns a logger that prints on stderr "runtests: " and a sentence in lower case, without
+// a full stop. The remedy, if there is one, follows on a line of its own.
 func newLogger(stderr io.Writer) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(stderr)
-	log.SetFormatter(voice{})
+	log.SetFormatter(formatter{})
 	return log
 }
 
+// level returns the level that the flags ask for.
 func level(quiet, verbose bool) logrus.Level {
 	switch {
 	case quiet:
@@ -29,22 +30,21 @@ func level(quiet, verbose bool) logrus.Level {
 	return logrus.InfoLevel
 }
 
-// voice formats an entry for a person.
-type voice struct{ mask plain.Mask }
+// formatter formats an entry for a person.
+type formatter struct{ mask plain.Mask }
 
-// Format implements logrus.Formatter. No control character gets through but the
-// newlines of the sentence itself.
-func (v voice) Format(entry *logrus.Entry) ([]byte, error) {
+// Format implements logrus.Formatter. It keeps newlines, and removes all other control characters.
+func (f formatter) Format(entry *logrus.Entry) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("runtests: ")
 	if entry.Level == logrus.WarnLevel {
 		b.WriteString("warning: ")
 	}
-	b.WriteString(cleanLines(v.mask.String(entry.Message)))
+	b.WriteString(cleanLines(f.mask.String(entry.Message)))
 	b.WriteByte('\n')
 	if err, ok := entry.Data[logrus.ErrorKey].(error); ok {
 		if remedy := hint.Of(err); remedy != "" {
-			b.WriteString("  hint: " + cleanLines(v.mask.String(remedy)) + "\n")
+			b.WriteString("  hint: " + cleanLines(f.mask.String(remedy)) + "\n")
 		}
 	}
 	return []byte(b.String()), nil

@@ -2,8 +2,8 @@
 // container engine: it runs each test of a suite in a fresh container, and
 // reports on stdout or by mail.
 //
-// This package is the only one that knows that a person or cron is there: the
-// arguments, the environment, the signals, the terminal and the exit status.
+// This package alone deals with arguments, the environment, signals, the terminal and the exit
+// status.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 var version = "devel"
 
 func main() {
-	forgetEmpty()
+	unsetEmpty()
 	ctx, stop := signalled(context.Background(), os.Exit)
 	status := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -47,7 +47,7 @@ type cli struct {
 	Check   checkCommand   `cmd:"" help:"Check the suite file, engine, mail and production."`
 }
 
-// world is what a command may touch of the outside.
+// world is what commands share: the outputs, and the flags for all commands.
 type world struct {
 	stdout, stderr io.Writer
 	log            *logrus.Logger
@@ -62,11 +62,11 @@ Exit status: 0 all passed, report delivered; 1 a step did not pass; 2 nothing wa
 
 Environment: RUNTESTS_FILE for --file, RUNTESTS_JOBS for --jobs, and so on; CID for --keep. man runtests has them all, and the suite's keys for most defaults.`
 
-// execute is the program: it returns its exit status.
+// execute runs the program, and returns its exit status.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	w := &world{stdout: stdout, stderr: stderr, log: newLogger(stderr)}
-	exited := -1 // set when kong would leave: after --help or --version
+	exited := -1 // set if kong would exit, after --help or --version
 	parser := newParser(&c,
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(status int) { exited = status }),
@@ -92,17 +92,17 @@ func newParser(c *cli, more ...kong.Option) *kong.Kong {
 		kong.Description(description),
 		kong.Vars{"version": "runtests " + version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.ValueFormatter(func(value *kong.Value) string { return value.Help }), // a line each: the page tells the variables
+		kong.ValueFormatter(func(value *kong.Value) string { return value.Help }), // without the variables, which the manual page lists
 	)...)
 	if err != nil {
-		panic(err) // the struct above is wrong: a mistake of ours, not of the user
+		panic(err) // cli is wrong, which is our mistake and not the user's
 	}
 	return parser
 }
 
-// forgetEmpty makes an empty variable count as not set, as in the original's
+// unsetEmpty unsets empty variables, which count as not set, as in the original's
 // `[ "${CID}" = "" ]`.
-func forgetEmpty() {
+func unsetEmpty() {
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		if value == "" && (name == "CID" || strings.HasPrefix(name, "RUNTESTS_")) {
@@ -111,7 +111,7 @@ func forgetEmpty() {
 	}
 }
 
-// usageError says how to find what the command line should have been.
+// usageError adds to err the command that explains the usage.
 func usageError(err error) error {
 	help := "runtests --help"
 	var parse *kong.ParseError

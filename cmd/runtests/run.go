@@ -123,7 +123,7 @@ func (w *world) load(o suite.Overrides, targets []string) (*suite.Suite, []suite
 		return nil, nil, err
 	}
 	if len(targets) == 0 && len(s.Steps) == 0 && len(s.Built()) > 0 {
-		return s, nil, nil // its images are all there is to it
+		return s, nil, nil // a suite of images without tests
 	}
 	steps, err := s.Select(targets, workingDir())
 	return s, steps, err
@@ -140,7 +140,7 @@ func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
 		return nil, err
 	}
 	w.mask = plain.NewMask(s.Secrets)
-	w.log.SetFormatter(voice{w.mask})
+	w.log.SetFormatter(formatter{w.mask})
 	for _, warning := range s.Warnings {
 		w.log.Warn(warning)
 	}

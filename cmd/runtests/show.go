@@ -37,8 +37,8 @@ func (c *showCommand) Run(ctx context.Context, w *world) error {
 	return render.Render(w.stdout, c.Report, run)
 }
 
-// resend mails the report of a past run. A person is there to try again: it makes one
-// attempt and spools nothing.
+// resend mails the report of a past run. It makes one attempt and spools nothing, as a person is
+// there to try again.
 func (c *showCommand) resend(ctx context.Context, w *world) error {
 	s, err := w.loadSuite(suite.Overrides{})
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *showCommand) resend(ctx context.Context, w *world) error {
 	return nil
 }
 
-// logsFolder is where the suite's runs are, or those that ran without a suite file.
+// logsFolder returns the folder of the suite's runs or, without a suite file, of this directory's.
 func (w *world) logsFolder() (string, error) {
 	s, err := w.loadSuite(suite.Overrides{})
 	switch {

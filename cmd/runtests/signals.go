@@ -15,16 +15,14 @@ type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string { return fmt.Sprintf("interrupted by %s", e.SignalName()) }
 
-// SignalName returns the name of the signal, as SIGINT.
+// SignalName returns the name of the signal: SIGINT.
 func (e *signalError) SignalName() string { return unix.SignalName(e.signal) }
 
-// status is what shells make of a process that the signal ended.
+// status returns the exit status that shells give a process that the signal ended.
 func (e *signalError) status() int { return 128 + int(e.signal) }
 
-// signalled returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The
-// second one leaves at once. A reader of our output that goes away (SIGPIPE) is
-// an error of the write, not the end of the run; nor is a terminal that does, for
-// who has said so with nohup.
+// signalled returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. A second signal calls
+// exit at once. SIGPIPE does not end the run, as the write fails anyway; nor does SIGHUP under nohup.
 func signalled(parent context.Context, exit func(int)) (ctx context.Context, stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(parent)

@@ -12,11 +12,11 @@ import (
 	"runtests/pkg/suite"
 )
 
-// conclude judges the run by the earlier ones, reports it - on disk, then by mail or to the console,
-// then to the monitor - and removes old runs. saved is the error of the last save.
-func (p *Pipeline) conclude(ctx context.Context, run *report.Run, saved error) *Conclusion {
-	if saved != nil {
-		p.Log.Error(saved)
+// conclude judges the run by the earlier ones, reports it on disk, then by mail or on the console,
+// then to the monitor, and removes old runs. saveErr is the error of the last save.
+func (p *Pipeline) conclude(ctx context.Context, run *report.Run, saveErr error) *Conclusion {
+	if saveErr != nil {
+		p.Log.Error(saveErr)
 	}
 	run.Finished = time.Now()
 	run.Signal = signalName(ctx)
@@ -62,8 +62,8 @@ func signalName(ctx context.Context) string {
 // case: a week, less what one night may be quicker than another.
 const signOfLife = 7*24*time.Hour - 12*time.Hour
 
-// due reports whether the suite's policy wants this run mailed. If that is only because of the
-// weekly sign of life, the report says so.
+// due reports whether the suite's policy wants this run mailed. If it is only the weekly sign of
+// life, due adds a note that says so.
 func due(policy suite.Send, run *report.Run, skipped bool) bool {
 	switch _, failures := run.Counts(); policy {
 	case suite.SendFailure:
@@ -80,8 +80,8 @@ func due(policy suite.Send, run *report.Run, skipped bool) bool {
 	return true
 }
 
-// deliver delivers the report: by mail if the plan says so, to the console otherwise, and there too
-// if the mail was not accepted, so that cron delivers it.
+// deliver delivers the report: by mail if the plan says so, otherwise on the console. If the mail is
+// not accepted, it prints the report as well, so that cron delivers it.
 func (p *Pipeline) deliver(ctx context.Context, run *report.Run, mailDue bool) (delivered bool) {
 	if p.Mail {
 		err := p.mail(ctx, run, mailDue)

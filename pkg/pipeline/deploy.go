@@ -18,8 +18,8 @@ import (
 	"runtests/pkg/transfer"
 )
 
-// openSites reaches production for the deployments that were named, before anything runs: nobody is
-// to learn after an hour that it cannot be reached.
+// openSites reaches production for the deployments that were named, before anything runs, so that
+// nobody learns after an hour that it cannot be reached.
 func (p *Pipeline) openSites(ctx context.Context) error {
 	p.sites = map[string]*deploy.Site{}
 	for _, d := range p.Deployments {
@@ -71,20 +71,20 @@ func (p *Pipeline) deployments() []suite.Deployment {
 
 // promote carries out the deployments as steps of run. All other steps have ended.
 func (p *Pipeline) promote(ctx context.Context, run *report.Run) {
-	cause := firstNotPassed(run)
+	blocker := firstNotPassed(run)
 	deployments := p.deployments()
-	tests := len(run.Steps)
+	first := len(run.Steps)
 	for _, d := range deployments {
 		run.Steps = append(run.Steps, p.plannedDeployment(d))
 	}
 	for i, d := range deployments {
-		result := &run.Steps[tests+i]
+		result := &run.Steps[first+i]
 		switch {
 		case ctx.Err() != nil:
 			result.Outcome, result.Reason = report.Interrupted, "not started, as the run was interrupted: production is unchanged"
-		case cause != "":
-			result.Outcome, result.BlockedBy = report.Blocked, cause
-			result.Reason = cause + " did not pass: production is unchanged"
+		case blocker != "":
+			result.Outcome, result.BlockedBy = report.Blocked, blocker
+			result.Reason = blocker + " did not pass: production is unchanged"
 		default:
 			p.promoteOne(ctx, d, run, result)
 		}
@@ -145,7 +145,7 @@ func (p *Pipeline) promoteOne(ctx context.Context, d suite.Deployment, run *repo
 	p.Console.Deployed(*result)
 }
 
-// exchange promotes the container that passed, or goes back.
+// exchange promotes the container that passed, or rolls back.
 func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deployLog) (deploy.Promoted, error) {
 	site := p.sites[d.Name]
 	if site == nil { // an automatic deployment
@@ -206,8 +206,8 @@ func (p *Pipeline) lastKept(ctx context.Context, d suite.Deployment) (deploy.Pas
 	return passedIn(kept), nil
 }
 
-// passedIn returns what is known about a kept container; about its image, as far as the record of
-// its run is still there.
+// passedIn describes a kept container. The image is the one in the record of the run, if that still
+// exists.
 func passedIn(kept container.Summary) deploy.Passed {
 	folder := kept.Labels[runner.LabelRun]
 	passed := deploy.Passed{

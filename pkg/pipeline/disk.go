@@ -8,21 +8,17 @@ import (
 	"runtests/pkg/report"
 )
 
-// lookAtDisk asks for the engine's disk, which takes as long as a small test, while the run goes
-// on. The function it returns waits for the answer: the zero Disk if it is not known.
-func (p *Pipeline) lookAtDisk(ctx context.Context) func() engine.Disk {
-	found := make(chan engine.Disk, 1)
-	go func() {
-		disk, known, err := p.engine.Disk(ctx)
-		if err != nil {
-			p.Log.Debug(fmt.Errorf("look at the engine's disk: %w", err))
-		}
-		if !known || err != nil {
-			disk = engine.Disk{}
-		}
-		found <- disk
-	}()
-	return func() engine.Disk { return <-found }
+// disk returns the state of the engine's disk, or the zero Disk if it is not known. It takes as long
+// as a small test.
+func (p *Pipeline) disk(ctx context.Context) engine.Disk {
+	disk, known, err := p.engine.Disk(ctx)
+	if err != nil {
+		p.Log.Debug(fmt.Errorf("look at the engine's disk: %w", err))
+	}
+	if !known || err != nil {
+		return engine.Disk{}
+	}
+	return disk
 }
 
 // diskFacts returns what the report says about the engine's disk, with a warning if less than

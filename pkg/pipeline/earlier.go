@@ -92,21 +92,16 @@ func Alive(log Log) func(folder string) (bool, error) {
 	}
 }
 
-// lookAtCommits asks git, while the run begins, at which commits the steps' directories are. The
-// function it returns waits for the answer. What git cannot say is not known, and stops no run.
-func (p *Pipeline) lookAtCommits(ctx context.Context) func() map[string]worktree.State {
+// commits returns the commits of the steps' directories, as far as git knows them.
+func (p *Pipeline) commits(ctx context.Context) map[string]worktree.State {
 	var dirs []string
 	for _, step := range p.Steps {
 		dirs = append(dirs, step.Dir)
 	}
 	slices.Sort(dirs)
-	found := make(chan map[string]worktree.State, 1)
-	go func() {
-		states, err := worktree.States(ctx, slices.Compact(dirs))
-		if err != nil {
-			p.Log.Debug(err)
-		}
-		found <- states
-	}()
-	return func() map[string]worktree.State { return <-found }
+	states, err := worktree.States(ctx, slices.Compact(dirs))
+	if err != nil {
+		p.Log.Debug(err)
+	}
+	return states
 }

@@ -79,7 +79,7 @@ func (p *Pipeline) tidy(ctx context.Context, run *report.Run, before engine.Disk
 	default:
 		p.removeUnneeded(ctx, run, needed)
 		if hasBuilt(run) {
-			after = p.lookAtDisk(ctx)()
+			after = p.disk(ctx)
 		}
 	}
 	var warnings []string
@@ -115,8 +115,8 @@ func (p *Pipeline) removeUnneeded(ctx context.Context, run *report.Run, needed m
 	}
 }
 
-// UnneededImages returns the suite's images that may be removed: the names of images on which no
-// test last passed, and superseded builds if builds is true. needed holds the IDs of the images
+// UnneededImages returns the suite's images that may be removed: the kept names of images on which
+// no test last passed and, if builds is true, superseded builds. needed holds the IDs of the images
 // on which a test last passed.
 func UnneededImages(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool, builds bool) ([]images.Old, error) {
 	old, err := PassedImages(s).Unneeded(ctx, e, needed)

@@ -16,8 +16,8 @@ func (p *Pipeline) openMonitor() (err error) {
 	return err
 }
 
-// notify notifies the monitor. A monitor that is away is no fault of the run, and cron must not
-// mail about it.
+// notify notifies the monitor, if there is one. That it does not answer is no fault of the run, and
+// cron must not mail about it.
 func (p *Pipeline) notify(ctx context.Context, event ping.Event, body string) {
 	if p.monitor == nil {
 		return
@@ -35,7 +35,7 @@ func (p *Pipeline) notify(ctx context.Context, event ping.Event, body string) {
 // notifyEnd notifies the monitor of the end of the run.
 func (p *Pipeline) notifyEnd(ctx context.Context, c *Conclusion) {
 	event := ping.Failure
-	if c.Passed() && c.Run.Signal == "" && c.Delivered {
+	if c.Passed() && c.Delivered && signalName(ctx) == "" { // also no signal since the report
 		event = ping.Success
 	}
 	p.notify(context.WithoutCancel(ctx), event, summary(c.Run, c.Delivered))

@@ -156,29 +156,30 @@ func (p *Pipeline) prepareAndRun(ctx context.Context) (_ *Conclusion, err error)
 	return p.run(ctx, launched), nil
 }
 
-// run runs what there is to run, and concludes. From here on every fault is part of the report.
+// run runs the steps, and concludes. From here on, every fault is part of the report.
 func (p *Pipeline) run(ctx context.Context, launched time.Time) *Conclusion {
-	diskBefore, commits := p.lookAtDisk(ctx), p.lookAtCommits(ctx)
+	diskBefore := inBackground(func() engine.Disk { return p.disk(ctx) })
+	commits := inBackground(func() map[string]worktree.State { return p.commits(ctx) })
 	p.notify(ctx, ping.Start, p.Suite.Name)
 	p.history = p.readHistory()
-	run := p.record(ctx, launched)
+	run := p.newRecord(ctx, launched)
 	observer := p.Console.Observe(len(p.chain.Images), len(p.Steps))
 	steps := p.newRunner(observer, commits())
 
 	limited, stop := withRunTimeout(ctx, p.Suite.RunTimeout)
 	stopped := context.AfterFunc(limited, func() { p.Console.Stopping(context.Cause(limited)) })
-	saved := steps.Run(limited, run, p.builds(run), p.Steps)
-	saved = errors.Join(saved, p.diagnose(limited, steps, run))
+	saveErr := steps.Run(limited, run, p.builds(run), p.Steps)
+	saveErr = errors.Join(saveErr, p.diagnose(limited, steps, run))
 	stopped()
 	observer.End()
 	p.promote(limited, run)
 	stop()
 	p.tidy(ctx, run, diskBefore())
-	return p.conclude(ctx, run, saved)
+	return p.conclude(ctx, run, saveErr)
 }
 
-// record returns the record of the run as it is before its first step.
-func (p *Pipeline) record(ctx context.Context, launched time.Time) *report.Run {
+// newRecord returns the record of the run before its first step.
+func (p *Pipeline) newRecord(ctx context.Context, launched time.Time) *report.Run {
 	info := p.engine.Info()
 	return &report.Run{
 		Version: report.Version,
@@ -193,7 +194,7 @@ func (p *Pipeline) record(ctx context.Context, launched time.Time) *report.Run {
 		Partial: p.Partial || p.Suite.File == "",
 		Mailed:  history.LastMailed(p.Suite.Logs, p.folder.ID),
 		Lines:   p.Suite.Lines,
-		Notes:   slices.Concat(p.cutOff(), p.sweep(ctx), notesOn(p.ignored)),
+		Notes:   slices.Concat(p.cutOff(), p.sweep(ctx), p.ignoredSettings()),
 	}
 }
 
@@ -220,8 +221,8 @@ func (p *Pipeline) newRunner(observer Observer, commits map[string]worktree.Stat
 	}
 }
 
-// PlannedSteps returns the steps of the plan, images first, as they are before they run. It needs no
-// engine, and takes it for Docker's.
+// PlannedSteps returns the steps of the plan, images first, as they are before they run. It asks no
+// engine: their commands are docker's.
 func (p *Pipeline) PlannedSteps() ([]report.Result, error) {
 	chain, err := images.Plan(p.Suite.Images, p.Images, nil)
 	if err != nil {
@@ -245,8 +246,15 @@ func OnEngine(ctx context.Context, e *engine.Engine) func(reference string) bool
 	}
 }
 
-// withRunTimeout returns a context that ends after limit with a runner.RunTimeoutError as its
-// cause; 0 is no limit.
+// inBackground calls f in a goroutine, and returns a function that waits for its result.
+func inBackground[T any](f func() T) (wait func() T) {
+	result := make(chan T, 1)
+	go func() { result <- f() }()
+	return func() T { return <-result }
+}
+
+// withRunTimeout returns a context that is cancelled after limit with a runner.RunTimeoutError as
+// its cause; 0 is no limit. It has no deadline: what runs ends as in an interrupted run.
 func withRunTimeout(parent context.Context, limit time.Duration) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	if limit <= 0 {
@@ -259,9 +267,9 @@ func withRunTimeout(parent context.Context, limit time.Duration) (ctx context.Co
 	}
 }
 
-// notesOn returns a sentence for each setting that the engine ignores.
-func notesOn(ignored []*runner.Unsupported) (notes []string) {
-	for _, setting := range ignored {
+// ignoredSettings returns a sentence for each setting that the engine ignores.
+func (p *Pipeline) ignoredSettings() (notes []string) {
+	for _, setting := range p.ignored {
 		notes = append(notes, setting.Note())
 	}
 	return notes

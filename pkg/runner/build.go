@@ -13,20 +13,19 @@ import (
 	"runtests/pkg/suite"
 )
 
-// Build is an image of the suite that is brought up to date before the steps that
-// stand on it.
+// Build is an image of the suite, which is brought up to date before the steps that need it.
 type Build struct {
-	Name    string        // as the suite names the image; the step's name too
-	Needs   []string      // the names of the builds that it stands on
-	Command string        // does the same by hand
+	Name    string        // of the image in the suite, and of the step
+	Needs   []string      // the names of the builds that must come before it
+	Command string        // the command that does the same by hand
 	Timeout time.Duration // 0: none
-	// Update brings the image up to date. It calls open, at most once, when it has
-	// something to print: that makes the step's log. An *container.BuildError says that
-	// the Dockerfile did not go through; another error, that it could not be tried.
+	// Update brings the image up to date. It calls open, at most once, to create the step's log
+	// if it has something to print. A *container.BuildError means that the Dockerfile failed; any
+	// other error, that it could not be tried.
 	Update func(ctx context.Context, open func() (io.Writer, error)) (Built, error)
 }
 
-// Built is what is known of an image after its Update, also of one that failed.
+// Built is the result of Update, also of one that failed.
 type Built struct {
 	ImageID string
 	Facts   report.Build
@@ -46,11 +45,11 @@ func (r *Runner) plannedBuild(build Build) report.Result {
 func (r *Runner) build(ctx context.Context, index int, build Build) report.Result {
 	result := r.plannedBuild(build)
 	if blocker := r.blocker(index); blocker != nil {
-		block(&result, *blocker)
+		setBlocked(&result, *blocker)
 		return result
 	}
-	if err := r.await(ctx); err != nil {
-		broken(ctx, &result, err)
+	if err := r.awaitEngine(ctx); err != nil {
+		setBroken(ctx, &result, err)
 		return result
 	}
 	result.Started = r.Now()
@@ -60,7 +59,7 @@ func (r *Runner) build(ctx context.Context, index int, build Build) report.Resul
 	return result
 }
 
-// update carries out the step and sets what result says of it.
+// update carries out the build and completes result.
 func (r *Runner) update(ctx context.Context, index int, build Build, result *report.Result) {
 	var log *Log
 	open := func() (io.Writer, error) {
@@ -78,7 +77,7 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 	built, err := build.Update(buildCtx, open)
 	judgeBuild(buildCtx, build, err, result)
 	cancel()
-	r.notice(build.Name, err)
+	r.noteOutage(build.Name, err)
 	result.ImageID, result.Build, result.Notes = built.ImageID, &built.Facts, append(result.Notes, built.Notes...)
 	if log == nil {
 		return
@@ -87,7 +86,7 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 	if err := log.end(); err != nil {
 		result.Notes = append(result.Notes, err.Error())
 	}
-	describe(log, r.run.Lines, result)
+	describeLog(log, r.run.Lines, result)
 }
 
 // judgeBuild sets the outcome of a build from its error.
@@ -100,7 +99,7 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 		result.Outcome = report.Passed
 	case errors.As(err, &failed) && !errors.Is(err, container.ErrNoSpace):
 		result.Outcome = report.Failed
-		result.Reason, result.Notes = blame(failed)
+		result.Reason, result.Notes = describeFailure(failed)
 		if failed.Code != 0 {
 			result.ExitStatus = &failed.Code
 		}
@@ -111,12 +110,12 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 	case cause != nil:
 		result.Outcome, result.Reason = report.Interrupted, "the run was interrupted, the build was stopped"
 	default:
-		broken(ctx, result, err)
+		setBroken(ctx, result, err)
 	}
 }
 
-// blame tells how a Dockerfile failed, and where.
-func blame(failed *container.BuildError) (reason string, where []string) {
+// describeFailure returns how a Dockerfile failed, and where.
+func describeFailure(failed *container.BuildError) (reason string, where []string) {
 	reason = failed.Message
 	if failed.Code != 0 {
 		reason = fmt.Sprintf("exit status %d%s", failed.Code, bySignal(failed.Code))
@@ -132,31 +131,28 @@ func blame(failed *container.BuildError) (reason string, where []string) {
 	return reason, where
 }
 
-// needs returns, for each of the builds and then each of the steps, the indices of the
-// builds that must have ended before it starts.
-func needs(builds []Build, steps []suite.Step) [][]int {
-	of := func(name string) (found []int) {
-		if i := slices.IndexFunc(builds, func(b Build) bool { return b.Name == name }); i >= 0 {
-			found = append(found, i)
+// indexNeeds returns, for each build and then each step, the indices of the builds that must end
+// before it starts.
+func indexNeeds(builds []Build, steps []suite.Step) [][]int {
+	indices := func(names ...string) (found []int) {
+		for _, name := range names {
+			if i := slices.IndexFunc(builds, func(b Build) bool { return b.Name == name }); i >= 0 {
+				found = append(found, i)
+			}
 		}
 		return found
 	}
-	all := make([][]int, 0, len(builds)+len(steps))
+	needs := make([][]int, 0, len(builds)+len(steps))
 	for _, build := range builds {
-		var mine []int
-		for _, name := range build.Needs {
-			mine = append(mine, of(name)...)
-		}
-		all = append(all, mine)
+		needs = append(needs, indices(build.Needs...))
 	}
 	for _, step := range steps {
-		all = append(all, of(step.Image))
+		needs = append(needs, indices(step.Image))
 	}
-	return all
+	return needs
 }
 
-// blocker is the first of the results that the step of that index needs, and that did
-// not pass; nil: there is none.
+// blocker returns the first build that did not pass of those that the step needs, or nil.
 func (r *Runner) blocker(index int) *report.Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,9 +164,9 @@ func (r *Runner) blocker(index int) *report.Result {
 	return nil
 }
 
-// block says that a step was not carried out because of what became of an image that it
-// needs. The cause is the image that failed itself, however long the chain.
-func block(result *report.Result, blocker report.Result) {
+// setBlocked marks a step that is not carried out because an image that it needs did not pass.
+// BlockedBy is the image that failed itself, however long the chain.
+func setBlocked(result *report.Result, blocker report.Result) {
 	if blocker.Outcome == report.Interrupted {
 		result.Outcome, result.Reason = report.Interrupted, notStarted(nil)
 		return
@@ -178,12 +174,12 @@ func block(result *report.Result, blocker report.Result) {
 	result.Outcome, result.Reason, result.BlockedBy = report.Blocked, blocker.Reason, blocker.BlockedBy
 	if blocker.Outcome != report.Blocked {
 		result.BlockedBy = blocker.Name
-		result.Reason = "the image " + blocker.Name + " " + fate(blocker.Outcome)
+		result.Reason = "the image " + blocker.Name + " " + failure(blocker.Outcome)
 	}
 }
 
-// fate is what became of an image, after its name.
-func fate(outcome report.Outcome) string {
+// failure returns how an image failed, as a predicate of its name.
+func failure(outcome report.Outcome) string {
 	switch outcome {
 	case report.Failed:
 		return "failed"
@@ -193,28 +189,28 @@ func fate(outcome report.Outcome) string {
 	return "could not be built"
 }
 
-// standing decides what becomes of a test whose image did not get up to date: false
-// says that it is not run. With UseStale it runs on the image of before, if there is one.
-func (r *Runner) standing(ctx context.Context, index int, step suite.Step, result *report.Result) bool {
+// imagePassed reports whether the test can run: its image was built or, with UseStale, there is a
+// previous image. If not, it completes result.
+func (r *Runner) imagePassed(ctx context.Context, index int, step suite.Step, result *report.Result) bool {
 	blocker := r.blocker(index)
 	if blocker == nil {
 		return true
 	}
-	block(result, *blocker)
+	setBlocked(result, *blocker)
 	if !r.UseStale || r.Images == nil || result.Outcome != report.Blocked {
 		return false
 	}
 	image, err := r.Images.Image(ctx, step.Container.Image)
 	if err != nil {
 		if errors.Is(err, container.ErrNoImage) {
-			result.Notes = append(result.Notes, "there is no image of before to run it on (--use-stale)")
+			result.Notes = append(result.Notes, "there is no previous image to run it on (--use-stale)")
 		} else {
-			r.notice(step.Name, err)
-			result.Notes = append(result.Notes, fmt.Sprintf("could not run it on the image of before: %v", err))
+			r.noteOutage(step.Name, err)
+			result.Notes = append(result.Notes, fmt.Sprintf("could not run it on the previous image: %v", err))
 		}
 		return false
 	}
-	result.Notes = append(result.Notes, fmt.Sprintf("ran on the image of %s, as %s (--use-stale)", image.Created.Local().Format(time.DateTime), result.Reason))
+	result.Notes = append(result.Notes, fmt.Sprintf("ran on the previous image, of %s, as %s (--use-stale)", image.Created.Local().Format(time.DateTime), result.Reason))
 	result.Outcome, result.Reason, result.BlockedBy, result.Stale = "", "", "", true
 	return true
 }

@@ -47,7 +47,7 @@ func (w *watched) Finished(_ int, result report.Result) {
 func (*watched) Trying(int, report.Result, string, *Log) {}
 func (*watched) Diagnosed(int, report.Result)            {}
 
-// carryOut runs builds alone, one at a time.
+// carryOut runs builds without steps, one at a time.
 func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, *watched) {
 	t.Helper()
 	folder, err := history.Create(t.TempDir(), time.Now())
@@ -65,7 +65,7 @@ func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, 
 }
 
 // What an image that failed keeps from being built is blocked by it, and by nothing between.
-func TestFailedImageBlocksWhatStandsOnIt(t *testing.T) {
+func TestFailedImageBlocksWhatNeedsIt(t *testing.T) {
 	failure := &container.BuildError{Line: 3, Instruction: "RUN apt-get install m5", Code: 100}
 	never := built(Built{}, errors.New("it was tried"), "")
 	run, seen := carryOut(t.Context(), t,
@@ -117,7 +117,7 @@ func TestJudgeBuild(t *testing.T) {
 		"killed":      {t.Context(), &container.BuildError{Code: 137}, report.Failed, "exit status 137 (SIGKILL)"},
 		"disk full":   {t.Context(), full, report.Broken, full.Error()},
 		"late":        {late, context.Canceled, report.Timeout, "not built within its timeout of 2h"},
-		"run timeout": {over, context.Canceled, report.Timeout, "the run's time of 1h was over (run_timeout), the build was stopped"},
+		"run timeout": {over, context.Canceled, report.Timeout, "the run did not end within its run_timeout of 1h, the build was stopped"},
 		"interrupted": {stopped, context.Canceled, report.Interrupted, "the run was interrupted, the build was stopped"},
 		"no engine":   {t.Context(), container.ErrGone, report.Broken, container.ErrGone.Error()},
 	} {
@@ -146,8 +146,8 @@ func TestInterruptedImageDoesNotBlock(t *testing.T) {
 	}
 }
 
-func TestNeeds(t *testing.T) {
-	got := needs(
+func TestIndexNeeds(t *testing.T) {
+	got := indexNeeds(
 		[]Build{{Name: "tools"}, {Name: "ocaml", Needs: []string{"tools"}}, {Name: "deps", Needs: []string{"ocaml", "tools"}}},
 		[]suite.Step{{Image: "debian"}, {Image: "deps"}},
 	)

@@ -16,9 +16,9 @@ type Unsupported struct {
 	Steps []string
 }
 
-// Error says which setting it is, why it cannot be honoured, and which steps have it.
+// Error names the setting, the steps that have it, and the reason why it cannot be honoured.
 func (u *Unsupported) Error() string {
-	return fmt.Sprintf("%s of %s: %s", u.Setting, someOf(u.Steps), u.Reason)
+	return fmt.Sprintf("%s of %s: %s", u.Setting, joinSome(u.Steps), u.Reason)
 }
 
 // Hint returns the remedy.
@@ -29,10 +29,10 @@ func (u *Unsupported) Note() string {
 	return fmt.Sprintf("the engine ignores %v; %s", u, u.Remedy)
 }
 
-// UnsupportedError lists the settings with which steps do not start.
+// UnsupportedError lists the settings that keep steps from starting.
 type UnsupportedError []*Unsupported
 
-// Error prints a setting per line, each with its remedy under it.
+// Error lists a setting per line, each with its remedy under it.
 func (e UnsupportedError) Error() string {
 	var lines []string
 	for _, u := range e {
@@ -45,17 +45,17 @@ func (e UnsupportedError) Error() string {
 }
 
 // CheckSteps asks an executor, before anything runs, which settings of the steps it cannot
-// honour. Those that it ignores are returned. Those with which a step does not start are the
-// error, an UnsupportedError; any other error says that the executor could not be asked.
+// honour, and returns those that it ignores. If there are others, with which steps would not
+// start, the error is an UnsupportedError.
 func CheckSteps(ctx context.Context, e Executor, steps []suite.Step) (ignored []*Unsupported, err error) {
 	var all []*Unsupported
 	for _, step := range steps {
 		found, err := e.Check(ctx, step.Container)
 		if err != nil {
-			return nil, fmt.Errorf("ask which settings can be honoured: %w", err)
+			return nil, fmt.Errorf("check the settings of %s: %w", step.Name, err)
 		}
-		for _, one := range found {
-			all = addUnsupported(all, one, step.Name)
+		for _, setting := range found {
+			all = addUnsupported(all, setting, step.Name)
 		}
 	}
 	var refused UnsupportedError
@@ -72,11 +72,11 @@ func CheckSteps(ctx context.Context, e Executor, steps []suite.Step) (ignored []
 	return ignored, nil
 }
 
-// addUnsupported adds a step to the entry for one, or a new entry.
-func addUnsupported(all []*Unsupported, one container.Unsupported, step string) []*Unsupported {
-	i := slices.IndexFunc(all, func(u *Unsupported) bool { return u.Unsupported == one })
+// addUnsupported adds a step to the entry of a setting, or a new entry.
+func addUnsupported(all []*Unsupported, setting container.Unsupported, step string) []*Unsupported {
+	i := slices.IndexFunc(all, func(u *Unsupported) bool { return u.Unsupported == setting })
 	if i < 0 {
-		return append(all, &Unsupported{one, []string{step}})
+		return append(all, &Unsupported{setting, []string{step}})
 	}
 	if u := all[i]; !slices.Contains(u.Steps, step) {
 		u.Steps = append(u.Steps, step)
@@ -84,11 +84,11 @@ func addUnsupported(all []*Unsupported, one container.Unsupported, step string) 
 	return all
 }
 
-// maxNamed is how many names a sentence lists.
+// maxNamed is how many names a sentence lists at most.
 const maxNamed = 3
 
-// someOf returns the first of the names, and how many more there are.
-func someOf(names []string) string {
+// joinSome lists the first names, and says how many more there are.
+func joinSome(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
 	}

@@ -12,32 +12,30 @@ import (
 	"runtests/pkg/suite"
 )
 
-// pullBound is how long one pull may take. The engine gives up earlier when
-// nothing arrives.
-const pullBound = time.Hour
+// pullTimeout is how long a pull may take. The engine gives up earlier if nothing arrives.
+const pullTimeout = time.Hour
 
-// imageStore sees to it that each image is looked for, and pulled, once per run,
-// however many steps need it.
-type imageStore struct {
+// presentImages looks for each image, and pulls it, once per run, however many steps need it.
+type presentImages struct {
 	mu      sync.Mutex
-	present map[string]func() error
+	lookups map[string]func() error // by imageKey
 }
 
-// imageKey is what two steps have in common that need the same image in the same way.
+// imageKey returns the key that steps share if they need the same image in the same way.
 func imageKey(step suite.Step) string {
 	return fmt.Sprintf("%s %s %s", step.Container.Image, step.Container.Platform, step.PullPolicy)
 }
 
-// forget makes the next step that needs the same image look for it again.
-func (s *imageStore) forget(step suite.Step) {
+// forget makes the next step that needs the image look for it again.
+func (s *presentImages) forget(step suite.Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.present, imageKey(step))
+	delete(s.lookups, imageKey(step))
 }
 
-// ensure returns when the step's image is on the engine, or why it is not. That the
-// engine did not answer says nothing of the image.
-func (s *imageStore) ensure(ctx context.Context, store ImageStore, step suite.Step) error {
+// ensure returns when the step's image is on the engine, or with the reason why it is not. It does
+// not remember that the engine did not answer: that says nothing about the image.
+func (s *presentImages) ensure(ctx context.Context, store ImageStore, step suite.Step) error {
 	err := s.lookup(ctx, store, step)()
 	if errors.Is(err, container.ErrGone) {
 		s.forget(step)
@@ -45,23 +43,23 @@ func (s *imageStore) ensure(ctx context.Context, store ImageStore, step suite.St
 	return err
 }
 
-// lookup returns the one look for the step's image.
-func (s *imageStore) lookup(ctx context.Context, store ImageStore, step suite.Step) func() error {
+// lookup returns the function that looks for the step's image, once for all steps with its key.
+func (s *presentImages) lookup(ctx context.Context, store ImageStore, step suite.Step) func() error {
 	ref, platform, key := step.Container.Image, step.Container.Platform, imageKey(step)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.present == nil {
-		s.present = map[string]func() error{}
+	if s.lookups == nil {
+		s.lookups = map[string]func() error{}
 	}
-	look, ok := s.present[key]
+	find, ok := s.lookups[key]
 	if !ok {
-		look = sync.OnceValue(func() error { return provide(ctx, store, ref, platform, step.PullPolicy) })
-		s.present[key] = look
+		find = sync.OnceValue(func() error { return provide(ctx, store, ref, platform, step.PullPolicy) })
+		s.lookups[key] = find
 	}
-	return look
+	return find
 }
 
-// provide pulls the image where the policy says so.
+// provide pulls the image if the policy says so.
 func provide(ctx context.Context, store ImageStore, ref, platform string, policy suite.PullPolicy) error {
 	if policy != suite.PullAlways {
 		_, err := store.Image(ctx, ref)
@@ -69,7 +67,7 @@ func provide(ctx context.Context, store ImageStore, ref, platform string, policy
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, pullBound)
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	return store.Pull(ctx, ref, platform, io.Discard)
 }

@@ -6,19 +6,20 @@ import (
 	"fmt"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
 // A kept container is CID when its test passed and CID-failed when it did not.
-// While one container takes the name of another, the other is CID-previous.
+// While a container takes the name of an older one, the older one is CID-previous.
 const (
 	failedSuffix   = "-failed"
 	previousSuffix = "-previous"
 )
 
-// CheckKeep says whether a container can be kept under name at the end of a run,
-// so that nobody learns after an hour that it cannot.
+// CheckKeep returns an error if a container cannot be kept under name at the end of a run, so that
+// nobody learns that after an hour.
 func CheckKeep(ctx context.Context, k Keeper, name string) error {
 	if err := container.CheckName(name); err != nil {
 		return fmt.Errorf("keep the container: %w", err)
@@ -31,24 +32,14 @@ func CheckKeep(ctx context.Context, k Keeper, name string) error {
 	return nil
 }
 
-// errKeepsNone is the error of keeping a container where there is no Keeper.
-var errKeepsNone = errors.New("what runs the steps gives its containers no names to keep them by")
+// errNoKeeper is the error of keeping a container without a Keeper.
+var errNoKeeper = errors.New("containers cannot be kept here")
 
-// A nameTakenError is a container that has the name and is not to be replaced.
-type nameTakenError struct{ name, why, hint string }
-
-func (e *nameTakenError) Error() string {
-	return fmt.Sprintf("keep the container as %q: there is one of that name already, and it %s", e.name, e.why)
-}
-
-// Hint says what to do about it.
-func (e *nameTakenError) Hint() string { return e.hint }
-
-// replaceable returns the container of that name, if there is one; it is an error
-// if it must not be replaced: because it is not ours, or because it runs.
+// replaceable returns the container of that name, if there is one. If it must not be replaced,
+// because runtests did not create it or because it is running, that is an error.
 func replaceable(ctx context.Context, k Keeper, name string) (container.Summary, bool, error) {
 	if k == nil {
-		return container.Summary{}, false, errKeepsNone
+		return container.Summary{}, false, errNoKeeper
 	}
 	old, ok, err := k.ContainerNamed(ctx, name)
 	if err != nil {
@@ -58,15 +49,20 @@ func replaceable(ctx context.Context, k Keeper, name string) (container.Summary,
 		return old, false, nil
 	}
 	if _, ours := old.Labels[LabelRun]; !ours {
-		return old, true, &nameTakenError{name, "was not made by runtests", "choose another name, or remove it yourself: docker rm " + name}
+		return old, true, nameTaken(name, "was not created by runtests", "choose another name, or remove it: docker rm "+name)
 	}
 	if old.Running() {
-		return old, true, &nameTakenError{name, "is " + old.State, "stop it first: docker stop " + name}
+		return old, true, nameTaken(name, "is "+old.State, "stop it first: docker stop "+name)
 	}
 	return old, true, nil
 }
 
-// keepAs is the name that the container of a step is to be kept by; empty: none.
+// nameTaken returns the error of a container that must not be replaced.
+func nameTaken(name, why, remedy string) error {
+	return hint.Errorf(remedy, "keep the container as %q: a container of that name exists, and it %s", name, why)
+}
+
+// keepAs returns the name under which to keep the container of a step, or "".
 func (r *Runner) keepAs(step suite.Step) string {
 	if r.Keep == "" && r.KeepPassed != nil {
 		return r.KeepPassed(step)
@@ -74,8 +70,8 @@ func (r *Runner) keepAs(step suite.Step) string {
 	return r.Keep
 }
 
-// LastKept returns the container that was kept last of those in which the step of a suite
-// passed; ok is false when there is none.
+// LastKept returns the newest container that was kept after the step of a suite passed in it; ok is
+// false if there is none.
 func LastKept(ctx context.Context, e Executor, machine, suite, step string) (last container.Summary, ok bool, err error) {
 	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine, LabelSuite: suite, LabelStep: step})
 	if err != nil {
@@ -89,19 +85,19 @@ func LastKept(ctx context.Context, e Executor, machine, suite, step string) (las
 	return last, ok, nil
 }
 
-// keep gives the container the name to keep it by. A test that passed in a
-// container that cannot be kept did not do what was asked: it is broken.
+// keep renames the container to keep it. If the test passed, but its container cannot be kept, the
+// run did not do what was asked, and the step is broken.
 func (r *Runner) keep(ctx context.Context, id, name string, result *report.Result) {
 	if result.Outcome != report.Passed {
 		name += failedSuffix
 	}
-	err := take(ctx, r.Executor, r.Keeper, id, name)
+	err := takeName(ctx, r.Executor, r.Keeper, id, name)
 	if err == nil {
 		result.Container = name
 		return
 	}
 	if result.Outcome == report.Passed {
-		broken(ctx, result, fmt.Errorf("the test passed, but its container could not be kept: %w", err))
+		setBroken(ctx, result, fmt.Errorf("the test passed, but its container could not be kept: %w", err))
 	} else {
 		result.Notes = append(result.Notes, fmt.Sprintf("its container could not be kept: %v", err))
 	}
@@ -110,9 +106,9 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	}
 }
 
-// take renames the container to name. The one that has the name is put aside
-// first and removed last: whenever this is cut off, restore can bring it back.
-func take(ctx context.Context, e Executor, k Keeper, id, name string) error {
+// takeName renames the container to name. An older container of that name is put aside first and
+// removed last, so that Sweep can restore its name if this is cut off.
+func takeName(ctx context.Context, e Executor, k Keeper, id, name string) error {
 	old, taken, err := replaceable(ctx, k, name)
 	if err != nil {
 		return err

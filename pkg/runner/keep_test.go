@@ -32,7 +32,7 @@ func names(e *executortest.Executor) string {
 
 // Wherever taking the name is cut off, the next run's sweep leaves one container
 // under the name, whole, and nothing else: the new one or the one before.
-func TestTakeIsNeverCutOffHalfway(t *testing.T) {
+func TestTakeNameIsNeverCutOffHalfway(t *testing.T) {
 	for calls := range 8 {
 		e := holding([]container.Summary{
 			{ID: "old", Name: "prod", State: "exited", Labels: map[string]string{LabelRun: "/logs/1", LabelMachine: "m", LabelKeep: "prod"}},
@@ -40,7 +40,7 @@ func TestTakeIsNeverCutOffHalfway(t *testing.T) {
 			{ID: "failed", Name: "prod-failed", State: "exited", Labels: map[string]string{LabelRun: "/logs/0", LabelMachine: "m", LabelKeep: "prod"}},
 		}...)
 		e.DieAfter(calls, errDead)
-		err := take(t.Context(), e, e, "new", "prod")
+		err := takeName(t.Context(), e, e, "new", "prod")
 		e.DieAfter(-1, nil)
 		if _, errs := Sweep(t.Context(), e, e, "m", func(string) (bool, error) { return false, nil }); len(errs) > 0 {
 			t.Fatal(errs)

@@ -14,37 +14,36 @@ import (
 	"runtests/pkg/plain"
 )
 
-// endKept is how much of a log's end is kept in memory for a live display, in bytes.
-const endKept = 512
+// maxLastBytes is how much of a log's end is kept in memory for a live display, in bytes.
+const maxLastBytes = 512
 
-// Log is a step's log while it is written. What a container prints goes to the
-// disk byte for byte, and nothing between the container and the disk ever waits
-// for a reader: whoever shows the log follows its file.
+// Log is a step's log while it is written. What a container prints goes to the disk byte for byte.
+// The container never waits for a reader: whoever shows the log follows its file.
 //
-// The log never takes more disk space than its limit and moveBlock. The first half of the
-// limit goes to the file, the rest to numbered parts beside it, each a quarter of the
-// limit; a third part replaces the oldest. At the end the parts are moved to the
-// file. It then holds all that was printed, or the head, a line that says how much is
-// left out, and the tail. If a run is killed, the file followed by its parts is the same.
+// The log never takes more disk space than its limit and moveBlock. The first half of the limit is
+// written to the file, the rest to numbered parts beside it, each a quarter of the limit; a third
+// part replaces the oldest. At the end, the parts are moved to the file. The file then holds all
+// that was printed, or the head, a line that says how much is left out, and the tail. If the run is
+// killed, the file followed by its parts holds the same.
 type Log struct {
 	folder *history.Folder
 	name   string
 	file   *os.File
-	limit  int64 // bytes on disk at most; 0: none
+	limit  int64 // in bytes; 0: none
 
 	mu       sync.Mutex
-	parts    []*os.File // what follows the head, the older first, at most two
+	parts    []*os.File // after the head, the older first, at most two
 	dropped  int64      // bytes of the parts that were replaced
-	bytes    int64      // printed, whatever became of them
+	bytes    int64      // printed, also if they are not on disk any more
 	newlines int64
-	lastLine int64         // where, in what was printed, the last line begins
-	last     []byte        // the last bytes printed, at most endKept
-	grown    chan struct{} // closed when more was written
+	lastLine int64         // offset of the last line in what was printed
+	last     []byte        // the last bytes printed, at most maxLastBytes
+	grown    chan struct{} // closed when more is written
 	ended    bool
 	size     int64 // of the file, once ended
 }
 
-// newLog makes the log of that name, which keeps at most limit bytes; 0: all of them.
+// newLog creates the log of that name with a limit in bytes; 0 is none.
 func newLog(folder *history.Folder, name string, limit int64) (*Log, error) {
 	file, err := folder.CreateLog(name)
 	if err != nil {
@@ -54,10 +53,10 @@ func newLog(folder *history.Folder, name string, limit int64) (*Log, error) {
 }
 
 const (
-	// seamSize is the length of the line that says what is left out, in bytes. It
+	// seamSize is the length in bytes of the line that says how much is left out. The line
 	// replaces the beginning of the tail.
 	seamSize = 160
-	// moveBlock is how much of a part is on disk twice while it is moved, in bytes.
+	// moveBlock is how many bytes of a part are on disk twice while it is moved.
 	moveBlock = 1 << 20
 )
 
@@ -72,12 +71,11 @@ func (l *Log) leftOut() int64 {
 	return l.dropped + seamSize
 }
 
-// Write adds p to the log. It reports all of p as written also where the limit makes
-// p replace what was written before.
+// Write adds p to the log. If the log is at its limit, p replaces what was written before.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.tell()
+	defer l.wake()
 	var written int
 	for written < len(p) {
 		n, err := l.writeSome(p[written:])
@@ -105,7 +103,7 @@ func (l *Log) writeSome(p []byte) (int, error) {
 	return part.WriteAt(p[:min(int64(len(p)), l.partSize()-at)], at)
 }
 
-// part returns the part for what is printed next, and the offset in it.
+// part returns the part for the next byte, and its offset there.
 func (l *Log) part() (part *os.File, at int64, err error) {
 	at = l.bytes - l.headSize() - l.dropped
 	if at == 2*l.partSize() {
@@ -125,7 +123,7 @@ func (l *Log) part() (part *os.File, at int64, err error) {
 	return l.parts[at/l.partSize()], at % l.partSize(), nil
 }
 
-// drop removes the older of two parts. It writes the seam first: a run may be killed at any
+// drop removes the older of two parts. It writes the seam first, as the run may be killed at any
 // moment.
 func (l *Log) drop() error {
 	dropped := l.dropped + l.partSize()
@@ -142,17 +140,17 @@ func (l *Log) remove(part *os.File) error {
 	return errors.Join(part.Close(), l.folder.RemoveLog(filepath.Base(part.Name())))
 }
 
-// writeSeam writes how much is left out. It overwrites the beginning of the older part.
+// writeSeam writes how much is left out over the beginning of the older part.
 func (l *Log) writeSeam(older *os.File, dropped int64) error {
 	text := fmt.Sprintf("[runtests: %d of %d bytes are left out here (max_log)]", dropped+seamSize, l.bytes)
 	_, err := older.WriteAt(fmt.Appendf(nil, "\n%-*s\n", seamSize-2, text), 0)
 	return err
 }
 
-// count notes that p was printed.
+// count counts p as printed.
 func (l *Log) count(p []byte) {
 	l.newlines += int64(bytes.Count(p, []byte{'\n'}))
-	// The line feed that ends the last line begins no other.
+	// A line feed begins a new line only once a byte follows it.
 	if n := len(p); n > 0 {
 		if len(l.last) > 0 && l.last[len(l.last)-1] == '\n' {
 			l.lastLine = l.bytes
@@ -160,27 +158,27 @@ func (l *Log) count(p []byte) {
 		if at := bytes.LastIndexByte(p[:n-1], '\n'); at >= 0 {
 			l.lastLine = l.bytes + int64(at) + 1
 		}
-		l.last = append(l.last, p[max(0, n-endKept):]...)
-		l.last = l.last[max(0, len(l.last)-endKept):]
+		l.last = append(l.last, p[max(0, n-maxLastBytes):]...)
+		l.last = l.last[max(0, len(l.last)-maxLastBytes):]
 	}
 	l.bytes += int64(len(p))
 }
 
-// tell wakes those who wait for more.
-func (l *Log) tell() {
+// wake wakes the readers that wait for more.
+func (l *Log) wake() {
 	close(l.grown)
 	l.grown = make(chan struct{})
 }
 
-// end completes the file when nothing more will be written. After an error, what could not
-// be moved to the file is still in its parts.
+// end completes the file after the last Write. After an error, the parts hold what could not be
+// moved to the file.
 func (l *Log) end() error {
-	err := l.join() // which may take a second: no lock, as nobody writes any more
+	err := l.join() // without the lock, as it may take a second and nobody writes any more
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size, errSize := l.file.Seek(0, io.SeekEnd)
 	l.size, l.ended = size, true
-	l.tell()
+	l.wake()
 	return errors.Join(err, errSize)
 }
 
@@ -198,13 +196,13 @@ func (l *Log) join() (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("put the end of the log in its place: %w", err)
+		return fmt.Errorf("move the end of the log to its file: %w", err)
 	}
 	return nil
 }
 
-// move moves the content of a file to an offset in another file. It starts with the last block
-// and cuts each block off once it is written, so that it needs no more space.
+// move moves the content of a file to an offset in another file. It begins with the last block, and
+// truncates the source after each block, so that it needs little more space.
 func move(from, to *os.File, offset int64) error {
 	size, err := from.Seek(0, io.SeekEnd)
 	for size > 0 && err == nil {
@@ -219,7 +217,7 @@ func move(from, to *os.File, offset int64) error {
 
 func (l *Log) close() error { return l.file.Close() }
 
-// tail reads the last lines back from the file, after end.
+// tail returns the last lines of the file, after end.
 func (l *Log) tail(lines int) (plain.Tail, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,12 +227,12 @@ func (l *Log) tail(lines int) (plain.Tail, error) {
 	return l.tailAfterSeam(lines)
 }
 
-// tailAfterSeam reads the last of the lines that are whole after the seam. If even the last
-// line begins before the seam, its start is cut off.
+// tailAfterSeam returns the last whole lines after the seam. If even the last line begins before
+// the seam, its start is cut off.
 func (l *Log) tailAfterSeam(lines int) (plain.Tail, error) {
-	begins := l.headSize() + l.leftOut() // the tail, in what was printed
-	kept := io.NewSectionReader(l.file, l.headSize()+seamSize, l.bytes-begins)
-	cut := begins - l.lastLine
+	start := l.headSize() + l.leftOut() // of the tail, in what was printed
+	kept := io.NewSectionReader(l.file, l.headSize()+seamSize, l.bytes-start)
+	cut := start - l.lastLine
 	if cut >= 0 {
 		lines = min(lines, 1)
 	} else {
@@ -254,7 +252,7 @@ func (l *Log) tailAfterSeam(lines int) (plain.Tail, error) {
 	return tail, err
 }
 
-// firstLine returns the offset of the first whole line in r, which may begin within a line.
+// firstLine returns the offset of the first whole line in r, which may begin in mid-line.
 func firstLine(r io.Reader) (at int64, err error) {
 	for b := bufio.NewReader(r); ; {
 		piece, err := b.ReadSlice('\n')
@@ -264,11 +262,11 @@ func firstLine(r io.Reader) (at int64, err error) {
 	}
 }
 
-// Path is where the file is.
+// Path returns the path of the file.
 func (l *Log) Path() string { return filepath.Join(l.folder.Path, l.name) }
 
-// Size returns how many bytes and lines were printed, and how many of the bytes are
-// left out of the file. A last line without a newline counts.
+// Size returns how many bytes and lines were printed, and how many bytes are left out of the file.
+// A last line without a newline counts.
 func (l *Log) Size() (size, lines, leftOut int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -279,8 +277,8 @@ func (l *Log) Size() (size, lines, leftOut int64) {
 	return l.bytes, lines, l.leftOut()
 }
 
-// LastLine returns the end of the last line that is not empty, as it was written:
-// at most 512 bytes, with whatever control characters it holds.
+// LastLine returns the end of the last line that is not empty, at most 512 bytes, with its control
+// characters.
 func (l *Log) LastLine() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -288,8 +286,8 @@ func (l *Log) LastLine() string {
 	return string(end[bytes.LastIndexAny(end, "\r\n")+1:])
 }
 
-// Watch returns how many bytes are in the file, whether there will be no more, and a
-// channel that is closed when either changes. What follows the head is there at the end.
+// Watch returns how many bytes are in the file, whether the log has ended, and a channel that is
+// closed when either changes. What follows the head is in the file only at the end.
 func (l *Log) Watch() (size int64, ended bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

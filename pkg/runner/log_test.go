@@ -244,7 +244,7 @@ func TestLog(t *testing.T) {
 		{"blank lines at the end", "ready\n\n  \n", "ready", 3},
 		{"a progress bar", "10%\r50%\r90%", "90%", 1},
 		{"lines of Windows", "one\r\ntwo\r\n", "two", 2},
-		{"longer than what is kept", "start\n" + strings.Repeat("x", 3*endKept), strings.Repeat("x", endKept), 2},
+		{"longer than what is kept", "start\n" + strings.Repeat("x", 3*maxLastBytes), strings.Repeat("x", maxLastBytes), 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			log := testLog(t, 0)

@@ -11,11 +11,11 @@ import (
 	"runtests/pkg/report"
 )
 
-// defaultPatience is how long a run waits for an engine that went away: enough for
-// a package upgrade to restart it, little beside a night.
+// defaultPatience is how long a run waits for an engine that went away: enough for a package
+// upgrade to restart it, and little compared with a night.
 const defaultPatience = 2 * time.Minute
 
-// The pauses between two questions whether the engine is back.
+// The first and the longest pause between two pings of an engine that is away.
 const (
 	firstPause = 250 * time.Millisecond
 	lastPause  = 5 * time.Second
@@ -24,19 +24,19 @@ const (
 // outages keeps steps from starting on an engine that is away.
 type outages struct {
 	mu      sync.Mutex
-	current *outage         // nil: nothing is known against the engine
-	active  map[string]bool // the names of the containers whose steps are going on
+	current *outage         // nil: as far as is known, the engine is there
+	active  map[string]bool // names of the containers of running steps
 }
 
 // outage is a time in which the engine does not answer.
 type outage struct {
-	during string // the step that noticed it
+	during string // the step during which it began
 	since  time.Time
 	once   sync.Once
-	over   error // why the engine was given up; nil: it is back. Set by once
+	err    error // why the run gave up on the engine; nil: it is back. Set by once
 }
 
-// A goneError says that no step was started any more as the engine did not come back.
+// A goneError is why a step was not started: the engine did not come back.
 type goneError struct {
 	during   string
 	patience time.Duration
@@ -49,12 +49,12 @@ func (e *goneError) Error() string {
 
 func (e *goneError) Unwrap() error { return e.err }
 
-// Hint tells what to do about it.
+// Hint returns the remedy.
 func (e *goneError) Hint() string {
-	return "start the engine again, look why it went away (journalctl -u docker), and run the suite again"
+	return "find out why the engine stopped (journalctl -u docker), start it, and run the suite again"
 }
 
-// begin notes that the container called name is one of a step that is going on.
+// begin records that the container of that name belongs to a running step.
 func (o *outages) begin(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -64,7 +64,8 @@ func (o *outages) begin(name string) {
 	o.active[name] = true
 }
 
-// end notes that the step of that container is over: what is left of it is a leftover.
+// end records that the step of that container has ended: a container that is still there is a
+// leftover.
 func (o *outages) end(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -77,8 +78,8 @@ func (o *outages) isActive(name string) bool {
 	return o.active[name]
 }
 
-// notice takes note of err when it says that the engine is away.
-func (r *Runner) notice(step string, err error) {
+// noteOutage records an outage if err says that the engine is away.
+func (r *Runner) noteOutage(step string, err error) {
 	if !errors.Is(err, container.ErrGone) {
 		return
 	}
@@ -90,9 +91,9 @@ func (r *Runner) notice(step string, err error) {
 	}
 }
 
-// await returns when nothing is known against the engine, or when it is back after
-// an outage; an error says that it was given up. One that was given up stays so.
-func (r *Runner) await(ctx context.Context) error {
+// awaitEngine returns at once if no outage is known, and otherwise when the engine is back. An error
+// says that the run gave up on the engine, which is final.
+func (r *Runner) awaitEngine(ctx context.Context) error {
 	o := &r.outages
 	o.mu.Lock()
 	current := o.current
@@ -100,9 +101,9 @@ func (r *Runner) await(ctx context.Context) error {
 	if current == nil {
 		return nil
 	}
-	current.once.Do(func() { current.over = r.recover(ctx, current) })
-	if current.over != nil {
-		return current.over
+	current.once.Do(func() { current.err = r.awaitEnd(ctx, current) })
+	if current.err != nil {
+		return current.err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,16 +113,16 @@ func (r *Runner) await(ctx context.Context) error {
 	return nil
 }
 
-// recover waits until the engine answers, at most for the run's patience, and then
-// removes what the steps that it failed have left: nothing may disturb the next one.
-func (r *Runner) recover(ctx context.Context, o *outage) error {
+// awaitEnd waits until the engine answers, at most for the run's Patience, and then removes the
+// containers of the steps that broke: they may disturb the next steps.
+func (r *Runner) awaitEnd(ctx context.Context, o *outage) error {
 	patience := r.Patience
 	if patience <= 0 {
 		patience = defaultPatience
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	tries, err := r.untilAnswer(bounded)
+	tries, err := r.pingUntilAnswer(bounded)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -131,57 +132,55 @@ func (r *Runner) recover(ctx context.Context, o *outage) error {
 	if tries > 1 {
 		r.note(fmt.Sprintf("the engine went away during %s and was back %s later", o.during, report.Duration(r.Now().Sub(o.since))))
 	}
-	clearing, cancel := context.WithTimeout(ctx, cleanUpBound)
+	bounded, cancel = context.WithTimeout(ctx, cleanUpTimeout)
 	defer cancel()
-	if err := r.clearUp(clearing); err != nil {
-		r.note(fmt.Sprintf("what %s left after the engine went away is still there, the next run removes it: %v", o.during, err))
+	if err := r.removeLeftovers(bounded); err != nil {
+		r.note(fmt.Sprintf("containers that %s left when the engine went away are still there, the next run removes them: %v", o.during, err))
 	}
 	return nil
 }
 
-// untilAnswer asks the engine again and again for a sign of life.
-func (r *Runner) untilAnswer(ctx context.Context) (tries int, err error) {
+// pingUntilAnswer pings the engine until it answers or ctx ends.
+func (r *Runner) pingUntilAnswer(ctx context.Context) (tries int, err error) {
 	pause := firstPause
 	for {
 		tries++
-		silence := r.Executor.Ping(ctx)
-		if silence == nil {
+		pingErr := r.Executor.Ping(ctx)
+		if pingErr == nil {
 			return tries, nil
 		}
-		if err == nil || ctx.Err() == nil { // not that we stopped waiting, but why
-			err = silence
+		if err == nil || ctx.Err() == nil { // keep the cause, not the end of ctx
+			err = pingErr
 		}
-		again := time.NewTimer(pause)
 		select {
-		case <-again.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
-			again.Stop()
 			return tries, err
 		}
 		pause = min(2*pause, lastPause)
 	}
 }
 
-// clearUp removes the containers of this run that belong to no step that is going on.
-func (r *Runner) clearUp(ctx context.Context) error {
+// removeLeftovers removes the containers of this run that belong to no running step.
+func (r *Runner) removeLeftovers(ctx context.Context) error {
 	ours, err := r.Executor.Containers(ctx, map[string]string{LabelMachine: r.Machine, LabelRun: r.Folder.Path})
 	if err != nil {
 		return err
 	}
-	over := func(string) (alive bool, err error) { return false, nil }
+	dead := func(string) (alive bool, err error) { return false, nil }
 	var errs []error
 	for _, c := range ours {
 		if r.outages.isActive(c.Name) {
 			continue
 		}
-		if _, err := sweepOne(ctx, r.Executor, r.Keeper, c, over); err != nil {
+		if _, err := sweepOne(ctx, r.Executor, r.Keeper, c, dead); err != nil {
 			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// note adds a sentence to those that the reader of the report must see.
+// note adds a sentence to the report of the run.
 func (r *Runner) note(sentence string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runtests/pkg/container"
+	"runtests/pkg/hint"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
-// judge sets the outcome of an attempt, with its reason, from what the engine
-// said. A step is passed only when its container ended by itself, with exit
-// status 0, and the engine knows of nothing else.
+// judge sets the outcome of an attempt and its reason. A step passes only if its container ended by
+// itself, with exit status 0, and the engine reports no other fault.
 func judge(ctx context.Context, step suite.Step, exit container.Exit, err error, result *report.Result) {
-	late := "no end within its timeout of " + report.Duration(step.Timeout).String()
+	late := "it did not end within its timeout of " + report.Duration(step.Timeout).String()
 	switch {
 	case errors.Is(err, errTimeout):
 		result.Outcome, result.Reason = report.Timeout, late+": the engine had not started it yet"
 		return
 	case err != nil:
-		broken(ctx, result, explain(step, err))
+		setBroken(ctx, result, nameInterpreter(step, err))
 		return
 	}
 	result.ExitStatus = &exit.Code
@@ -33,15 +33,15 @@ func judge(ctx context.Context, step suite.Step, exit container.Exit, err error,
 	switch {
 	case exit.Stopped && errors.Is(context.Cause(ctx), errTimeout):
 		result.Outcome = report.Timeout
-		result.Reason = late + ", " + stopped(step, exit)
+		result.Reason = late + ", " + describeStop(step, exit)
 		result.ExitStatus = nil
 	case exit.Stopped && errors.As(context.Cause(ctx), &runTimeout):
 		result.Outcome = report.Timeout
-		result.Reason = runTimeout.Error() + ", " + stopped(step, exit)
+		result.Reason = runTimeout.Error() + ", " + describeStop(step, exit)
 		result.ExitStatus = nil
 	case exit.Stopped:
 		result.Outcome = report.Interrupted
-		result.Reason = "the run was interrupted, " + stopped(step, exit)
+		result.Reason = "the run was interrupted, " + describeStop(step, exit)
 		result.ExitStatus = nil
 	case exit.OOMKilled:
 		result.Outcome = report.Broken
@@ -50,16 +50,16 @@ func judge(ctx context.Context, step suite.Step, exit container.Exit, err error,
 		result.Outcome = report.Failed
 		result.Reason = fmt.Sprintf("exit status %d%s", exit.Code, bySignal(exit.Code))
 		if exit.Code == 128+int(syscall.SIGKILL) {
-			result.Hint = "something killed it: often the kernel for want of memory, which not every engine tells (mem_limit, the machine's own log)"
+			result.Hint = "something killed it, often the kernel when memory runs out, which not every engine reports: look at its mem_limit and at the machine's log"
 		}
 	default:
 		result.Outcome = report.Passed
 	}
 }
 
-// broken says that the step could not be carried out because of err; or, when err
-// is the end of its context before it started, that this is why.
-func broken(ctx context.Context, result *report.Result, err error) {
+// setBroken marks a step that could not be carried out because of err or, if err is the end of ctx
+// before the step started, as interrupted.
+func setBroken(ctx context.Context, result *report.Result, err error) {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		result.Outcome = report.Interrupted
 		result.Reason = notStarted(cause)
@@ -67,13 +67,10 @@ func broken(ctx context.Context, result *report.Result, err error) {
 	}
 	result.Outcome = report.Broken
 	result.Reason = strings.ReplaceAll(err.Error(), "\n", "; ") // errors that were joined
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		result.Hint = hinted.Hint()
-	}
+	result.Hint = hint.Of(err)
 }
 
-// notStarted says why a step was not started in a run that ended because of cause.
+// notStarted returns why a step was not started in a run that ended because of cause.
 func notStarted(cause error) string {
 	var runTimeout *RunTimeoutError
 	if errors.As(cause, &runTimeout) {
@@ -82,17 +79,17 @@ func notStarted(cause error) string {
 	return "not started: the run was interrupted"
 }
 
-// stopped says how a container was brought to its end.
-func stopped(step suite.Step, exit container.Exit) string {
+// describeStop returns how a container that was stopped came to its end.
+func describeStop(step suite.Step, exit container.Exit) string {
 	if exit.Killed {
-		return fmt.Sprintf("killed because it did not end within %s of SIGTERM", report.Duration(step.Container.StopGrace))
+		return fmt.Sprintf("it was killed %s after SIGTERM", report.Duration(step.Container.StopGrace))
 	}
 	return "it ended on SIGTERM"
 }
 
-// explain adds to the engine's error what only the step knows: which interpreter
-// it is that the image does not have.
-func explain(step suite.Step, err error) error {
+// nameInterpreter adds to the engine's error the interpreter that the image lacks, which only the
+// step knows.
+func nameInterpreter(step suite.Step, err error) error {
 	if interpreter := step.Interpreter(); interpreter != "" && errors.Is(err, container.ErrInterpreter) {
 		return fmt.Errorf("test.sh asks for %s: %w", interpreter, err)
 	}
@@ -107,7 +104,7 @@ func outOfMemory(step suite.Step, exit container.Exit) (reason, hint string) {
 	return fmt.Sprintf("%s (exit status %d)", reason, exit.Code), "the machine's memory was full: run fewer steps at a time (jobs), or give the test a mem_limit"
 }
 
-// bySignal names the signal behind an exit status over 128, as shells count them.
+// bySignal returns the signal of an exit status above 128, as shells count.
 func bySignal(code int) string {
 	if code <= 128 || code > 128+64 {
 		return ""

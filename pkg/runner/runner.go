@@ -1,10 +1,10 @@
-// Package runner carries out one run: it brings the images of a suite up to date,
-// runs each test in a fresh container as soon as its own image is ready, several
-// at a time when they do not disturb each other, and fills in the facts. It goes on
-// after a failure, and it leaves no container behind but those it was told to keep.
+// Package runner runs the steps of a suite: it brings the images up to date, runs each test in a
+// fresh container as soon as its own image is ready, several at a time if they share nothing that
+// one of them changes, and records the results. It goes on after a failure, and removes every
+// container that it was not asked to keep.
 //
-// A test that does not pass is a Result, not an error: an error means that the
-// run itself could not go on.
+// A test that does not pass is a Result, not an error: an error means that the run itself could
+// not go on.
 package runner
 
 import (
@@ -20,91 +20,91 @@ import (
 	"runtests/pkg/worktree"
 )
 
-// Observer is told what happens while it happens. Its methods are called from
-// several goroutines, and must not wait for a person or a terminal.
+// Observer follows a run while it goes on. Its methods are called from several goroutines, and
+// must not wait for a person or a terminal.
 type Observer interface {
-	// Started says that the step of that index in the run has begun. Its output
-	// can be followed in log until Finished.
+	// Started is called when the step of that index in the run begins. Its output can be followed
+	// in log until Finished.
 	Started(index int, result report.Result, log *Log)
-	// Finished says that the step has ended, after the record of it is on disk.
+	// Finished is called when the step has ended and its record is on disk.
 	Finished(index int, result report.Result)
-	// Trying says that the step, which has ended, is run once more to find the cause of its
-	// failure: how, in words, with its output in log.
+	// Trying is called when a failed step is run once more to diagnose it. how describes the
+	// trial in words; its output can be followed in log.
 	Trying(index int, result report.Result, how string, log *Log)
-	// Diagnosed says that the step has its verdict, after the record of it is on disk.
+	// Diagnosed is called when the step has its verdict and its record is on disk.
 	Diagnosed(index int, result report.Result)
 }
 
 // Runner runs the steps of one run.
 type Runner struct {
 	Executor Executor
-	Keeper   Keeper     // gives containers the names to keep them by; nil: none can be kept
-	Images   ImageStore // of the executor; nil: it sees to its images itself
+	Keeper   Keeper     // nil: no container can be kept
+	Images   ImageStore // of the executor; nil: the executor finds its images itself
 	Folder   *history.Folder
 	Observer Observer
 	Now      func() time.Time
-	Machine  string                    // tells this machine's containers from those of others on the same engine
+	Machine  string                    // identifies this machine among those that share the engine
 	CLI      string                    // the command a person would type: docker, podman
-	Remote   bool                      // the engine is on another machine: test directories may be there only
+	Remote   bool                      // the engine is on another machine, and test directories may exist only there
 	Jobs     int                       // steps at a time, at least 1
-	Keep     string                    // the name that the container of the only step is kept under; empty: none is kept
-	Mask     plain.Mask                // takes the suite's secrets out of the results
-	MaxLog   int64                     // bytes of a log on disk at most, at least 64 KiB; 0: no limit
-	History  *history.History          // of the runs before, which each result is compared with; nil: with none
-	Commits  map[string]worktree.State // of the tests' directories, as far as they are in a git work tree
-	UseStale bool                      // a test whose image failed runs on the image of before
-	// KeepPassed names the container of a step that is kept when it passed, and only then;
-	// empty: it is not kept. nil: none is.
+	Keep     string                    // keep the container of the only step under this name; empty: remove it
+	Mask     plain.Mask                // removes the suite's secrets from the results
+	MaxLog   int64                     // limit of a log on disk in bytes, at least 64 KiB; 0: none
+	History  *history.History          // of earlier runs, with which results are compared; nil: none
+	Commits  map[string]worktree.State // of those test directories that are in a git work tree
+	UseStale bool                      // run the tests of an image whose build failed on its previous image
+	// KeepPassed returns the name under which to keep the container of a step if it passes;
+	// empty: remove it. nil removes all.
 	KeepPassed func(step suite.Step) string
-	// Patience is how long the next step waits for an engine that went away; after
-	// that no step is started any more. Default: 2 minutes.
+	// Patience is how long to wait for an engine that went away. After that, no more steps are
+	// started. Default: 2 minutes.
 	Patience time.Duration
 
-	images  imageStore
+	images  presentImages
 	outages outages
 	mu      sync.Mutex // guards run
 	run     *report.Run
-	needs   [][]int // for each step, the builds that it stands on
+	needs   [][]int // for each step, the indices of the builds that it needs
 	saver   saver
 }
 
-// A RunTimeoutError is the cause of the context of a run whose time is over.
+// A RunTimeoutError is the cause of the context of a run that took longer than Limit.
 type RunTimeoutError struct{ Limit time.Duration }
 
 func (e *RunTimeoutError) Error() string {
-	return fmt.Sprintf("the run's time of %s was over (run_timeout)", report.Duration(e.Limit))
+	return fmt.Sprintf("the run did not end within its run_timeout of %s", report.Duration(e.Limit))
 }
 
-// Run carries out builds and steps and fills in run.Steps, in that order: parents
-// stand before what needs them. What needs an image that failed is blocked. It returns
-// when all have ended; when ctx ends first, what runs is stopped (TERM, the step's
-// grace, KILL) and what has not started is marked interrupted. A RunTimeoutError as
-// its cause makes what ran a timeout.
+// Run carries out builds and steps, and records them in run.Steps in that order. Builds must be
+// ordered parents first. Steps that need a failed image are blocked. Run returns when all have
+// ended. If ctx ends first, running steps are stopped (TERM, the step's grace, KILL), and steps
+// that have not started are marked interrupted. If the cause of ctx is a RunTimeoutError, the
+// stopped steps are timeouts.
 //
-// An engine that goes away costs the steps that run on it: they are broken. The others
-// wait until it is back (Patience).
+// If the engine goes away, the steps that were running are broken. The others wait until it is
+// back (Patience).
 //
-// The error, if any, says that the record on disk is not up to date.
+// An error means that the record on disk is not up to date.
 func (r *Runner) Run(ctx context.Context, run *report.Run, builds []Build, steps []suite.Step) error {
-	r.run, r.needs = run, needs(builds, steps)
+	r.run, r.needs = run, indexNeeds(builds, steps)
 	r.run.Steps = r.Plan(builds, steps)
 	r.saver.save = r.save
-	claims := append(make([]claims, len(builds)), claimsOf(steps)...)
-	schedule(ctx, r.Jobs, claims, r.needs, func(i int) {
+	used := append(make([][]resource, len(builds)), resourcesOf(steps)...)
+	schedule(ctx, r.Jobs, used, r.needs, func(i int) {
 		if i < len(builds) {
 			r.finish(i, r.build(ctx, i, builds[i]))
 		} else {
 			r.finish(i, r.step(ctx, i, steps[i-len(builds)]))
 		}
 	})
-	_ = r.await(ctx) // for what the last step left; why it could not be removed is in its notes
+	_ = r.awaitEngine(ctx) // removes what the last step left; a failure is in the notes
 	if r.interruptRest(context.Cause(ctx)) {
 		r.saver.request()
 	}
 	return r.saver.flush()
 }
 
-// Plan returns the results of builds and steps as they are before anything ran.
+// Plan returns the results of builds and steps as they are before they run.
 func (r *Runner) Plan(builds []Build, steps []suite.Step) []report.Result {
 	results := make([]report.Result, 0, len(builds)+len(steps))
 	for _, build := range builds {
@@ -129,7 +129,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 	}
 }
 
-// finish records the end of a step, on disk first and then to whoever watches.
+// finish records the end of a step on disk, and then notifies the observer.
 func (r *Runner) finish(index int, result report.Result) {
 	result.Mask(r.Mask)
 	r.History.Judge(r.run, &result)
@@ -137,22 +137,23 @@ func (r *Runner) finish(index int, result report.Result) {
 	r.Observer.Finished(index, result)
 }
 
-// record sets what is known of a step, and asks for it to be saved.
-func (r *Runner) record(index int, result report.Result) *saved {
+// record sets the result of a step, and requests a save.
+func (r *Runner) record(index int, result report.Result) *saving {
 	r.mu.Lock()
 	r.run.Steps[index] = result
 	r.mu.Unlock()
 	return r.saver.request()
 }
 
-// result returns what is known of a step.
+// result returns the result of a step so far.
 func (r *Runner) result(index int) report.Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.run.Steps[index]
 }
 
-// interruptRest marks the steps that never started, if there are any, because of cause.
+// interruptRest marks the steps that never started because of cause, and reports whether there
+// were any.
 func (r *Runner) interruptRest(cause error) (marked bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,7 +167,7 @@ func (r *Runner) interruptRest(cause error) (marked bool) {
 	return marked
 }
 
-// save writes the record as it is now.
+// save writes the record to disk.
 func (r *Runner) save() error {
 	r.mu.Lock()
 	snapshot := *r.run

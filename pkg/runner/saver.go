@@ -2,36 +2,36 @@ package runner
 
 import "sync"
 
-// saver runs save as often as it is asked to, but never twice at a time: requests
-// that come while it runs are served together by the next one. So the record on
-// disk is at most one save behind, whatever the number of steps that end at once.
+// saver calls save on request, but never twice at a time: requests that arrive during a save are
+// served together by the next. However many steps end at once, the record on disk is at most one
+// save behind.
 type saver struct {
 	save func() error
 
 	mu      sync.Mutex
 	running bool
-	next    *saved // the save that a request made now will be part of; nil: none is due
-	last    *saved // the save that was started last
+	next    *saving // the save that serves new requests; nil: none is due
+	last    *saving // the newest save that was started
 }
 
-// saved is one save; done is closed after it.
-type saved struct {
+// saving is a save; done is closed after it.
+type saving struct {
 	done chan struct{}
 	err  error
 }
 
-// wait returns when the save has been made.
-func (s *saved) wait() error {
+// wait waits for the save, and returns its error.
+func (s *saving) wait() error {
 	<-s.done
 	return s.err
 }
 
-// request asks for a save of what is true now, and returns it without waiting.
-func (s *saver) request() *saved {
+// request requests a save of the current record, and returns it without waiting.
+func (s *saver) request() *saving {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next == nil {
-		s.next = &saved{done: make(chan struct{})}
+		s.next = &saving{done: make(chan struct{})}
 	}
 	due := s.next
 	if !s.running {
@@ -41,7 +41,7 @@ func (s *saver) request() *saved {
 	return due
 }
 
-// work saves until nothing more is due.
+// work saves until no save is due.
 func (s *saver) work() {
 	for {
 		s.mu.Lock()
@@ -59,7 +59,7 @@ func (s *saver) work() {
 	}
 }
 
-// flush returns, with its error, when the last save that was asked for has been made.
+// flush waits for the newest save that was requested, and returns its error.
 func (s *saver) flush() error {
 	s.mu.Lock()
 	last := s.last

@@ -20,7 +20,7 @@ func TestSaver(t *testing.T) {
 		return nil
 	}}
 	s.request()
-	var waiting []*saved
+	var waiting []*saving
 	for range 100 {
 		state.Add(1)
 		waiting = append(waiting, s.request())
@@ -39,7 +39,7 @@ func TestSaver(t *testing.T) {
 	}
 }
 
-func TestSaverTellsItsError(t *testing.T) {
+func TestSaverReturnsItsError(t *testing.T) {
 	full := errors.New("no space left on device")
 	s := saver{save: func() error { return full }}
 	s.request()

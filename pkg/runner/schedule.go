@@ -11,80 +11,72 @@ import (
 	"runtests/pkg/suite"
 )
 
-// claim is something that a step needs while it runs: a directory, a volume, an
-// address on a network. Two steps disturb each other when they claim the same
-// thing and one of them must have it alone.
-type claim struct {
-	kind  string // directory, volume, address
-	thing string
-	alone bool
+// resource is something that a step uses while it runs: a directory, a volume, an address on a
+// network. Two steps conflict if they use the same resource and one of them needs it exclusively.
+type resource struct {
+	kind      string // directory, volume, address
+	name      string
+	exclusive bool
 }
 
-// clashes says that the holders of c and d must not run at the same time. One
-// directory inside the other is the same thing: what is written below is seen above.
-func (c claim) clashes(d claim) bool {
-	if c.kind != d.kind || !c.alone && !d.alone {
+// conflicts reports whether the users of a and b must not run at the same time. If one directory
+// is inside the other, they are the same resource: a change in the inner one is seen in the outer.
+func (a resource) conflicts(b resource) bool {
+	if a.kind != b.kind || !a.exclusive && !b.exclusive {
 		return false
 	}
-	if c.thing == d.thing {
+	if a.name == b.name {
 		return true
 	}
-	return c.kind == "directory" && (inside(c.thing, d.thing) || inside(d.thing, c.thing))
+	return a.kind == "directory" && (inside(a.name, b.name) || inside(b.name, a.name))
 }
 
-// inside says that path is below the directory dir.
+// inside reports whether path is below the directory dir.
 func inside(path, dir string) bool {
 	return strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// claims are those of one step.
-type claims []claim
-
-func (c claims) clash(d claims) bool {
-	for _, mine := range c {
-		for _, theirs := range d {
-			if mine.clashes(theirs) {
-				return true
-			}
-		}
-	}
-	return false
+// conflict reports whether a resource of a conflicts with a resource of b.
+func conflict(a, b []resource) bool {
+	return slices.ContainsFunc(a, func(r resource) bool { return slices.ContainsFunc(b, r.conflicts) })
 }
 
-// claimsOf returns the claims of each step: a directory or a volume that is
-// mounted writable is wanted alone, and so is a MAC address on its network.
-func claimsOf(steps []suite.Step) []claims {
-	all := make([]claims, len(steps))
+// resourcesOf returns the resources of each step. A directory or a volume that is mounted writable
+// is exclusive, and so is a MAC address on its network.
+func resourcesOf(steps []suite.Step) [][]resource {
+	used := make([][]resource, len(steps))
 	for i, step := range steps {
 		for _, mount := range step.Container.Mounts {
 			switch {
-			case mount.Bind() && holdsFiles(mount.Source):
-				all[i] = append(all[i], claim{"directory", resolved(mount.Source), !mount.ReadOnly})
+			case mount.Bind() && hasFiles(mount.Source):
+				used[i] = append(used[i], resource{"directory", resolve(mount.Source), !mount.ReadOnly})
 			case !mount.Bind() && mount.Source != "":
-				all[i] = append(all[i], claim{"volume", mount.Source, !mount.ReadOnly})
+				used[i] = append(used[i], resource{"volume", mount.Source, !mount.ReadOnly})
 			}
 		}
 		if address, ok := macOnNetwork(step); ok {
-			all[i] = append(all[i], claim{"address", address, true})
+			used[i] = append(used[i], resource{"address", address, true})
 		}
 	}
-	return all
+	return used
 }
 
-// holdsFiles is false for what is made to be shared, as a socket or a device.
-func holdsFiles(path string) bool {
+// hasFiles reports whether path is a directory or a regular file, in contrast to what is made to be
+// shared, as a socket or a device. If it cannot be read, hasFiles assumes so.
+func hasFiles(path string) bool {
 	info, err := os.Stat(path)
 	return err != nil || info.IsDir() || info.Mode().IsRegular()
 }
 
-// resolved is path without symbolic links, or path itself where it cannot be told.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+// resolve returns path without symbolic links, or path itself if it cannot be resolved.
+func resolve(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return filepath.Clean(path)
 }
 
+// macOnNetwork returns the step's MAC address and the network on which it must be unique.
 func macOnNetwork(step suite.Step) (string, bool) {
 	c := step.Container
 	address, err := net.ParseMAC(c.MacAddress)
@@ -98,27 +90,34 @@ func macOnNetwork(step suite.Step) (string, bool) {
 	return address.String() + " on " + network, true
 }
 
-// schedule calls run(i) once for each i in claims, at most jobs at a time, the
-// first ones first, never two that clash, and none before all those in needs[i] have
-// returned. It returns when all calls have returned; once ctx has ended it starts no
-// more.
-func schedule(ctx context.Context, jobs int, claims []claims, needs [][]int, run func(i int)) {
-	running, over := map[int]bool{}, map[int]bool{}
+// schedule calls run(i) once for each i in used, in this order as far as possible: at most jobs at a
+// time, never two whose resources conflict, and none before the calls in needs[i] have returned. It
+// returns when all calls have returned. After the end of ctx it starts no more.
+func schedule(ctx context.Context, jobs int, used [][]resource, needs [][]int, run func(i int)) {
+	running, ended := map[int]bool{}, map[int]bool{}
 	done := make(chan int)
-	waiting := make([]int, len(claims))
+	waiting := make([]int, len(used))
 	for i := range waiting {
 		waiting[i] = i
 	}
 	ready := func(i int) bool {
-		return !slices.ContainsFunc(needs[i], func(need int) bool { return !over[need] })
+		return !slices.ContainsFunc(needs[i], func(need int) bool { return !ended[need] })
+	}
+	fits := func(i int) bool {
+		for other := range running {
+			if conflict(used[i], used[other]) {
+				return false
+			}
+		}
+		return true
 	}
 	next := func() (int, bool) {
 		if len(running) >= max(jobs, 1) || ctx.Err() != nil {
 			return 0, false
 		}
 		for at, i := range waiting {
-			if ready(i) && !clashesWithAny(claims, i, running) {
-				waiting = append(waiting[:at], waiting[at+1:]...)
+			if ready(i) && fits(i) {
+				waiting = slices.Delete(waiting, at, at+1)
 				return i, true
 			}
 		}
@@ -135,17 +134,8 @@ func schedule(ctx context.Context, jobs int, claims []claims, needs [][]int, run
 		if len(running) == 0 {
 			return
 		}
-		ended := <-done
-		delete(running, ended)
-		over[ended] = true
+		i := <-done
+		delete(running, i)
+		ended[i] = true
 	}
-}
-
-func clashesWithAny(claims []claims, i int, running map[int]bool) bool {
-	for other := range running {
-		if claims[i].clash(claims[other]) {
-			return true
-		}
-	}
-	return false
 }

@@ -14,7 +14,7 @@ import (
 	"runtests/pkg/suite"
 )
 
-func TestClash(t *testing.T) {
+func TestConflict(t *testing.T) {
 	dir := t.TempDir()
 	inner, link := filepath.Join(dir, "a", "b"), filepath.Join(dir, "link")
 	if err := os.MkdirAll(inner, 0o755); err != nil {
@@ -55,29 +55,29 @@ func TestClash(t *testing.T) {
 		{"two MAC addresses", mac("aa:bb:cc:dd:ee:ff", ""), mac("aa:bb:cc:dd:ee:fe", ""), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			claims := claimsOf([]suite.Step{{Container: test.c}, {Container: test.d}})
-			if got := claims[0].clash(claims[1]); got != test.want {
-				t.Errorf("%v and %v: %v, want %v", claims[0], claims[1], got, test.want)
+			used := resourcesOf([]suite.Step{{Container: test.c}, {Container: test.d}})
+			if got := conflict(used[0], used[1]); got != test.want {
+				t.Errorf("%v and %v: %v, want %v", used[0], used[1], got, test.want)
 			}
-			if claims[0].clash(claims[1]) != claims[1].clash(claims[0]) {
+			if conflict(used[0], used[1]) != conflict(used[1], used[0]) {
 				t.Error("one disturbs the other, but not the other way round")
 			}
 		})
 	}
 }
 
-// Whatever the claims, every step runs once, no two that clash run at a time, no
+// Whatever the resources, every step runs once, no two that conflict run at a time, no
 // more than jobs, and none before what it needs.
 func TestSchedule(t *testing.T) {
 	for round := range 200 {
-		jobs, steps := 1+rand.IntN(5), make([]claims, rand.IntN(20))
+		jobs, steps := 1+rand.IntN(5), make([][]resource, rand.IntN(20))
 		needs := make([][]int, len(steps))
 		for i := range steps {
 			for range min(i, rand.IntN(3)) {
 				needs[i] = append(needs[i], rand.IntN(i))
 			}
 			for range rand.IntN(3) {
-				steps[i] = append(steps[i], claim{"directory", fmt.Sprintf("/%d", rand.IntN(4)), rand.IntN(2) == 0})
+				steps[i] = append(steps[i], resource{"directory", fmt.Sprintf("/%d", rand.IntN(4)), rand.IntN(2) == 0})
 			}
 		}
 		var mu sync.Mutex
@@ -90,7 +90,7 @@ func TestSchedule(t *testing.T) {
 				}
 			}
 			for other := range running {
-				if steps[i].clash(steps[other]) {
+				if conflict(steps[i], steps[other]) {
 					t.Errorf("round %d: %d and %d run at a time", round, i, other)
 				}
 			}
@@ -114,7 +114,7 @@ func TestSchedule(t *testing.T) {
 
 func TestScheduleStartsTheFirstFirst(t *testing.T) {
 	var order []int
-	schedule(t.Context(), 1, make([]claims, 10), make([][]int, 10), func(i int) { order = append(order, i) })
+	schedule(t.Context(), 1, make([][]resource, 10), make([][]int, 10), func(i int) { order = append(order, i) })
 	if !slices.IsSorted(order) || len(order) != 10 {
 		t.Errorf("got %v", order)
 	}
@@ -122,9 +122,9 @@ func TestScheduleStartsTheFirstFirst(t *testing.T) {
 
 // A step that must wait does not hold up those behind it.
 func TestScheduleGoesAround(t *testing.T) {
-	alone := claims{{"directory", "/a", true}}
+	exclusive := []resource{{"directory", "/a", true}}
 	third := make(chan struct{})
-	schedule(t.Context(), 2, []claims{alone, alone, nil}, make([][]int, 3), func(i int) {
+	schedule(t.Context(), 2, [][]resource{exclusive, exclusive, nil}, make([][]int, 3), func(i int) {
 		switch i {
 		case 0:
 			<-third // hangs, and the test with it, unless the third step starts
@@ -137,7 +137,7 @@ func TestScheduleGoesAround(t *testing.T) {
 func TestScheduleEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := 0
-	schedule(ctx, 1, make([]claims, 10), make([][]int, 10), func(int) {
+	schedule(ctx, 1, make([][]resource, 10), make([][]int, 10), func(int) {
 		if ran++; ran == 3 {
 			cancel()
 		}

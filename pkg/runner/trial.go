@@ -9,22 +9,21 @@ import (
 	"runtests/pkg/suite"
 )
 
-// Trial is a way to run a step once more.
+// Trial describes how a step is run once more.
 type Trial struct {
 	Index   int        // of the step in the run
-	Number  int        // counts the step's trials, from 1
-	How     string     // in words
-	Step    suite.Step // the step, on the image and with the files that are to be tried
-	Command string     // does the same by hand
+	Number  int        // of the trial among the step's, from 1
+	How     string     // what is different, in words
+	Step    suite.Step // with the image and the files to try
+	Command string     // the command that does the same by hand
 }
 
-// Try runs a step that has ended once more, to find out why it failed: one attempt, with a
-// log of its own, in a container that is removed. It is called after Run, for one trial at
-// a time, so that it disturbs nothing. The error says that the trial proves nothing: it did
-// not come to an end of its own.
+// Try runs a failed step once more to find out why it failed: one attempt, with its own log, in a
+// container that is then removed. Call it after Run, for one trial at a time. An error means that
+// the trial proves nothing, as the test did not come to its own end.
 func (r *Runner) Try(ctx context.Context, t Trial) (report.Trial, error) {
 	trial := report.Trial{What: t.How, Command: t.Command}
-	err := r.await(ctx)
+	err := r.awaitEngine(ctx)
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -40,7 +39,7 @@ func (r *Runner) Try(ctx context.Context, t Trial) (report.Trial, error) {
 	return trial, err
 }
 
-// try runs the container, and sets what trial says of it.
+// try runs the container, and records the outcome in trial.
 func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	name := r.Folder.TrialFile(t.Step.Name, t.Number)
 	log, err := newLog(r.Folder, name, r.MaxLog)
@@ -51,19 +50,19 @@ func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	trial.Log = name
 	r.Observer.Trying(t.Index, r.result(t.Index), t.How, log)
 
-	container := r.labelled(t.Step)
-	r.outages.begin(container.Name)
-	defer r.outages.end(container.Name)
+	c := r.labelled(t.Step)
+	r.outages.begin(c.Name)
+	defer r.outages.end(c.Name)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, errTimeout)
 	defer cancel()
 	started := r.Now()
-	exit, err := r.Executor.Run(stepCtx, container, log)
+	exit, err := r.Executor.Run(stepCtx, c, log)
 	trial.Duration = report.Duration(r.Now().Sub(started))
 	trial.ImageID = exit.ImageID
 	var result report.Result
 	judge(stepCtx, t.Step, exit, err, &result)
 	trial.Outcome, trial.Reason = result.Outcome, result.Reason
-	r.notice(t.Step.Name, err)
+	r.noteOutage(t.Step.Name, err)
 	if err := log.end(); err != nil {
 		r.note(fmt.Sprintf("the log %s: %v", name, err))
 	}
@@ -77,8 +76,8 @@ func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	return nil
 }
 
-// Ran says that a step came to an end that tells something of it: it passed or failed, its
-// own time was over, or it was out of memory. What could not be carried out is none of these.
+// Ran reports whether a step came to an end that says something about the test: it passed, failed,
+// reached its timeout or ran out of memory.
 func Ran(result report.Result) bool {
 	switch result.Outcome {
 	case report.Passed, report.Failed, report.Timeout:
@@ -89,26 +88,26 @@ func Ran(result report.Result) bool {
 	return false
 }
 
-// discard removes the container of a trial.
+// discard removes the container of a trial, also after the end of ctx.
 func (r *Runner) discard(ctx context.Context, id string, t Trial) {
 	if id == "" {
 		return
 	}
-	err := r.await(ctx)
+	err := r.awaitEngine(ctx)
 	if err == nil || ctx.Err() != nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
 		err = r.Executor.Remove(ctx, id)
 	}
 	if err != nil {
-		r.notice(t.Step.Name, err)
-		r.note(fmt.Sprintf("the container in which %s was run %s is still there, the next run removes it: %v", t.Step.Name, t.How, err))
+		r.noteOutage(t.Step.Name, err)
+		r.note(fmt.Sprintf("the container of the trial of %s (%s) could not be removed, the next run removes it: %v", t.Step.Name, t.How, err))
 	}
 }
 
-// Conclude records the verdict of a step, on disk first and then for whoever watches. The
-// error says that the record on disk is not up to date.
+// Conclude records the verdict of a step on disk, and then notifies the observer. An error means
+// that the record on disk is not up to date.
 func (r *Runner) Conclude(index int, verdict report.Verdict) error {
 	result := r.result(index)
 	result.Verdict = &verdict
