@@ -114,7 +114,7 @@ func (r *remover) images(ctx context.Context, e *engine.Engine, s *suite.Suite) 
 	if err != nil {
 		return err
 	}
-	needed, err := runs.LastPassedOn(s.Logs, nil)
+	needed, err := runs.LastPassedImages(s.Logs, nil)
 	if err != nil {
 		return fmt.Errorf("no images were removed, as it is not known which are needed: %w", err)
 	}

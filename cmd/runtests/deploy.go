@@ -78,7 +78,7 @@ func (c *deployCommand) status(ctx context.Context, w *world, wanted []suite.Dep
 	}
 	var failed exitStatus
 	for _, d := range wanted {
-		status, err := deploy.Look(ctx, d, deploy.Options{Here: here})
+		status, err := deploy.ReadStatus(ctx, d, deploy.Options{Here: here})
 		if err != nil {
 			w.printError(fmt.Errorf("look at %s: %w", d.Name, err))
 			failed = exitNothingRun
@@ -119,7 +119,7 @@ func (c *deployCommand) printPromotion(ctx context.Context, w *world, plan pipel
 		fmt.Fprintf(w.stdout, "# the test, whose container is kept when it passes\n%s\n", cleanLines(command))
 	}
 	for _, d := range plan.Deployments {
-		text, err := deploy.ByHand(d, here, deploy.KeptName(plan.Suite.Name, d.From))
+		text, err := deploy.Commands(d, here, deploy.KeptName(plan.Suite.Name, d.From))
 		if err != nil {
 			return fmt.Errorf("deploy %s: %w", d.Name, err)
 		}

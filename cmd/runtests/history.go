@@ -19,7 +19,7 @@ func (c *historyCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	for _, fault := range runs.Faults {
+	for _, fault := range runs.Errors {
 		w.log.WithError(fault).Warn(fault)
 	}
 	return render.WriteHistory(w.stdout, logs, runs, c.Step)

@@ -20,9 +20,9 @@ import (
 	"runtests/pkg/hint"
 )
 
-// ErrContextChanged is the error of a context's stream if the files are not those that the digest
+// ErrChanged is the error of a context's stream if the files are not those that the digest
 // was made of.
-var ErrContextChanged = errors.New("the context changed while it was sent")
+var ErrChanged = errors.New("the context changed while it was sent")
 
 // MaxDockerfile is the size of the largest Dockerfile or .dockerignore that is read, in bytes.
 // BuildKit has the same bound.
@@ -177,12 +177,12 @@ func changed(e *entry) error {
 	return hint.Wrap(&ChangedError{e.path}, "run it again; leave files that change by themselves, as logs do, out of the build with a line in .dockerignore")
 }
 
-// ChangedError is ErrContextChanged with the path of the entry in the context.
+// ChangedError is ErrChanged with the path of the entry in the context.
 type ChangedError struct{ Path string }
 
-func (e *ChangedError) Error() string { return fmt.Sprintf("%v: %q", ErrContextChanged, e.Path) }
+func (e *ChangedError) Error() string { return fmt.Sprintf("%v: %q", ErrChanged, e.Path) }
 
-func (e *ChangedError) Unwrap() error { return ErrContextChanged }
+func (e *ChangedError) Unwrap() error { return ErrChanged }
 
 // read hashes the content of the files, several at a time, as a slow disk answers them together.
 func (c *Context) read(ctx context.Context) error {

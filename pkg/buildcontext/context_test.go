@@ -323,7 +323,7 @@ func TestChangedWhileSent(t *testing.T) {
 			imagestest.Must(t, change(func(name string) string { return filepath.Join(dir, name) }))
 			_, err = io.Copy(io.Discard, stream)
 			var hinted interface{ Hint() string }
-			if !errors.Is(err, ErrContextChanged) || !errors.As(err, &hinted) {
+			if !errors.Is(err, ErrChanged) || !errors.As(err, &hinted) {
 				t.Errorf("got %v", err)
 			}
 		})

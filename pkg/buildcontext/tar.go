@@ -19,7 +19,7 @@ import (
 )
 
 // Stream returns the context as a tar, in which everything belongs to root, as docker's client
-// sends it. It hashes the files again: reading ends with an error that wraps ErrContextChanged as
+// sends it. It hashes the files again: reading ends with an error that wraps ErrChanged as
 // soon as a file is not what the digest was made of, and with the cause of ctx when that ends. No
 // more than a buffer is in memory. The caller closes the stream.
 func (c *Context) Stream(ctx context.Context) io.ReadCloser {

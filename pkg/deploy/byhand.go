@@ -13,11 +13,11 @@ import (
 	"runtests/pkg/suite"
 )
 
-// ByHand returns the promotion of the container kept as commands that a person could type at a
+// Commands returns the promotion of the container kept as commands that a person could type at a
 // shell, with a comment before each step. here is the address of the engine that tests run on.
 // The commands contain no secrets, and show only what happens when all goes well: nobody could
 // type the rest in time.
-func ByHand(d suite.Deployment, here, kept string) (string, error) {
+func Commands(d suite.Deployment, here, kept string) (string, error) {
 	host := d.Host
 	if host == "" {
 		host = here

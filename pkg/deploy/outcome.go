@@ -11,10 +11,10 @@ import (
 
 // Promoted describes what a promotion did.
 type Promoted struct {
-	Host   string
-	Now    Release       // what runs
-	Before Release       // the previous version, kept for rolling back; zero: nothing ran before
-	Sent   transfer.Sent // zero: the image was there already
+	Host     string
+	Current  Release       // what runs
+	Previous Release       // the previous version, kept for rolling back; zero: nothing ran before
+	Sent     transfer.Sent // zero: the image was there already
 	// Handover reports whether the new version answered before the old one was stopped.
 	Handover bool
 	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
@@ -25,14 +25,14 @@ type Promoted struct {
 
 // A FailedError reports that a new version did not work, or could not be started.
 type FailedError struct {
-	Name, Host string
-	Why        string
-	Restored   bool          // the old version answers again, or nothing ran before
-	FilesLost  string        // the directory on the host with the old version's files, if they could not be put back
-	Nothing    bool          // nothing ran before
-	Stopped    bool          // the old version was stopped before, and still is
-	Outage     time.Duration // until the old version answered again
-	Log        []string      // the last lines of the new version's log
+	Name, Host    string
+	Why           string
+	Restored      bool          // the old version answers again, or nothing ran before
+	FilesLost     string        // the directory on the host with the old version's files, if they could not be put back
+	NothingBefore bool          // nothing ran before
+	Stopped       bool          // the old version was stopped before, and still is
+	Outage        time.Duration // until the old version answered again
+	Log           []string      // the last lines of the new version's log
 }
 
 func (e *FailedError) Error() string {
@@ -40,7 +40,7 @@ func (e *FailedError) Error() string {
 	switch {
 	case e.FilesLost != "":
 		return text + "THE FILES OF THE OLD VERSION COULD NOT BE PUT BACK at " + e.Host
-	case e.Nothing:
+	case e.NothingBefore:
 		return text + "nothing runs at " + e.Host + ", as before"
 	case e.Stopped:
 		return text + "the old version is stopped at " + e.Host + ", as before"
@@ -59,7 +59,7 @@ func (e *FailedError) Hint() string {
 	switch {
 	case e.FilesLost != "":
 		return fmt.Sprintf("they are in %s on %s; find out why they cannot be put back (df, ls -ld), and promote again, which puts them back first", e.FilesLost, e.Host)
-	case !e.Restored && !e.Nothing:
+	case !e.Restored && !e.NothingBefore:
 		return fmt.Sprintf("log in to %s and look: docker ps -a, docker logs %s", e.Host, e.Name)
 	case strings.Contains(e.Why, "port is already allocated"), strings.Contains(e.Why, "address already in use"):
 		return fmt.Sprintf("find out on %s which program has the port (ss -lptun; docker ps), or choose another one", e.Host)
@@ -85,7 +85,7 @@ const (
 func (s *Site) failed(r swapResult) error {
 	failed := &FailedError{
 		Name: s.deployment.Name, Host: s.Host(), Why: r.why, Outage: r.outage, Log: r.log,
-		Restored: r.outcome == outcomeBack || r.outcome == outcomeNone, Nothing: r.outcome == outcomeNone, Stopped: r.outcome == outcomeStopped,
+		Restored: r.outcome == outcomeBack || r.outcome == outcomeNone, NothingBefore: r.outcome == outcomeNone, Stopped: r.outcome == outcomeStopped,
 	}
 	if r.outcome == outcomeFiles {
 		failed.FilesLost = s.state + "/swap/saved"

@@ -29,7 +29,7 @@ type Passed struct {
 // Promoter promotes containers.
 type Promoter struct {
 	From     transfer.Source   // the engine that runs the tests
-	Say      func(text string) // called before each action
+	Log      func(text string) // called before each action
 	Progress func(transfer.Progress)
 	Now      func() time.Time
 }
@@ -86,7 +86,7 @@ func (p *promotion) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if left, ok := p.containers[suffixNext]; ok {
-		p.Say("removing " + left.Name + ", left by an earlier promotion")
+		p.Log("removing " + left.Name + ", left by an earlier promotion")
 		if err := p.site.engine.Remove(ctx, left.ID); err != nil {
 			return err
 		}
@@ -100,14 +100,14 @@ func (p *promotion) prepare(ctx context.Context) (err error) {
 
 // mend has swap.sh finish or undo a swap that was cut off.
 func (p *promotion) mend(ctx context.Context) (r swapResult, err error) {
-	p.Say("an exchange was cut off: finishing or undoing it")
+	p.Log("an exchange was cut off: finishing or undoing it")
 	if _, err := p.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, p.site.state); err != nil {
 		return r, err
 	}
 	if err := p.session.send("m"); err != nil {
 		return r, err
 	}
-	if r, err = p.site.follow(ctx, p.Say); err != nil {
+	if r, err = p.site.follow(ctx, p.Log); err != nil {
 		return r, hint.Errorf("the next promotion tries again; or log in there and look: docker ps -a", "finish or undo the exchange that was cut off: %w", err)
 	}
 	p.result.Mended = "an exchange that was cut off was finished"
@@ -174,10 +174,10 @@ func (p *promotion) send(ctx context.Context, release Release) error {
 	s := p.site
 	tag := Repository(s.deployment.Name) + ":" + release.Tag
 	if release.imageID != "" {
-		p.Say("the image is there already")
+		p.Log("the image is there already")
 		return s.engine.Tag(ctx, release.imageID, tag)
 	}
-	p.Say("sending the image to " + s.Host())
+	p.Log("sending the image to " + s.Host())
 	sent, err := transfer.Send(ctx, p.From, s.engine, transfer.Options{
 		Container: release.Container, Tag: tag, Labels: release.labels(s.deployment.Name), Command: s.deployment.Container.Command,
 		Sender: sender(release.Suite, release.Machine, s.deployment.Host), Progress: p.Progress, Now: p.Now,
@@ -242,9 +242,9 @@ func (p *promotion) exchange(ctx context.Context, x swap) error {
 	if r.outcome != x.verb {
 		return p.site.failed(r)
 	}
-	p.result.Now, p.result.Handover = x.release, x.handover
+	p.result.Current, p.result.Handover = x.release, x.handover
 	if exists {
-		p.result.Before = releaseOf(current.Labels, x.oldRelease)
+		p.result.Previous = releaseOf(current.Labels, x.oldRelease)
 	}
 	p.prune(ctx)
 	return nil
@@ -259,7 +259,7 @@ func (p *promotion) swap(ctx context.Context) (swapResult, error) {
 	if err := p.session.send("g"); err != nil {
 		return swapResult{}, err
 	}
-	r, err := p.site.follow(ctx, p.Say)
+	r, err := p.site.follow(ctx, p.Log)
 	if died := err; errors.Is(err, errSwapDied) {
 		if r, err = p.mend(ctx); err != nil {
 			return r, errors.Join(died, err)

@@ -145,7 +145,7 @@ func TestByHand(t *testing.T) {
 			Env: []container.Variable{{Name: "TOKEN", Value: "s3cret", Secret: true}},
 		},
 	}
-	text, err := ByHand(d, "unix:///var/run/docker.sock", "passed-x")
+	text, err := Commands(d, "unix:///var/run/docker.sock", "passed-x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,24 +12,24 @@ func (p Promoter) Rollback(ctx context.Context, s *Site) (Promoted, error) {
 	return p.locked(ctx, s, func(ctx context.Context, run *promotion) error { return run.rollback(ctx) })
 }
 
-// ErrNothingBefore reports that there is no previous version.
-var ErrNothingBefore = errors.New("there is no previous version to roll back to")
+// ErrNoPrevious reports that there is no previous version.
+var ErrNoPrevious = errors.New("there is no previous version to roll back to")
 
-// previousRelease returns the release before that of the container which runs (ErrNothingBefore).
+// previousRelease returns the release before that of the container which runs (ErrNoPrevious).
 func previousRelease(past []event, all []Release, current container.Summary) (Release, error) {
 	if current.ID == "" {
-		return Release{}, ErrNothingBefore
+		return Release{}, ErrNoPrevious
 	}
 	found := older(past, all, releaseOf(current.Labels, current.Labels[labelRelease]))
 	if len(found) == 0 {
-		return Release{}, ErrNothingBefore
+		return Release{}, ErrNoPrevious
 	}
 	return found[0], nil
 }
 
-// CanGoBack returns an error if Rollback could not go back (ErrNothingBefore). After an exchange
-// that was cut off this is not known, and CanGoBack returns nil.
-func (s *Site) CanGoBack(ctx context.Context) error {
+// CheckRollback returns an error if Rollback could not go back (ErrNoPrevious). After an exchange
+// that was cut off this is not known, and CheckRollback returns nil.
+func (s *Site) CheckRollback(ctx context.Context) error {
 	if s.cutOff {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.Say("rolling back to " + release.String())
+	p.Log("rolling back to " + release.String())
 	running := runningPorts(p.containers)
 	ports, err := assignPorts(d, p.site.taken, running, p.site.Host())
 	if err != nil {

@@ -21,8 +21,8 @@ type Status struct {
 	Container string    // its name
 }
 
-// Look returns what runs in production. It changes nothing there.
-func Look(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
+// ReadStatus returns what runs in production. It changes nothing there.
+func ReadStatus(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
 	bare := d
 	bare.Files, bare.PortsFile, bare.Check.HTTP = nil, "", "" // what they need does not matter here
 	s, err := reach(ctx, bare, o)

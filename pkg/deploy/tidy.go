@@ -24,7 +24,7 @@ func (p *promotion) removeUnused(ctx context.Context) error {
 			p.releases = append(p.releases, r)
 			continue
 		}
-		p.Say("removing the image " + r.Tag + ", left by an earlier promotion")
+		p.Log("removing the image " + r.Tag + ", left by an earlier promotion")
 		err := p.site.engine.RemoveTag(ctx, Repository(p.site.deployment.Name)+":"+r.Tag)
 		if err != nil && !errors.Is(err, container.ErrInUse) { // in use: somebody has made a container of it
 			return err
@@ -45,7 +45,7 @@ func (p *promotion) takeBack(ctx context.Context, release Release) {
 	}
 	err = errors.Join(err, p.site.engine.RemoveTag(ctx, Repository(p.site.deployment.Name)+":"+release.Tag))
 	if err != nil {
-		p.Say(fmt.Sprintf("what was prepared could not be removed; the next promotion tries again: %v", err))
+		p.Log(fmt.Sprintf("what was prepared could not be removed; the next promotion tries again: %v", err))
 	}
 }
 
@@ -69,15 +69,15 @@ func (p *promotion) prune(ctx context.Context) {
 	}
 	kept, args := 0, []string{p.site.state, noRelease}
 	for _, r := range all {
-		current := r.Tag == p.result.Now.Tag
-		keep := current || p.hasRun(r.Tag) && (kept < d.Keep || r.Tag == p.result.Before.Tag)
+		current := r.Tag == p.result.Current.Tag
+		keep := current || p.hasRun(r.Tag) && (kept < d.Keep || r.Tag == p.result.Previous.Tag)
 		if keep && !current {
 			kept++
 		}
 		if !keep {
 			err := p.site.engine.RemoveTag(ctx, Repository(d.Name)+":"+r.Tag)
 			if err == nil {
-				p.Say("removed the superseded image " + r.Tag)
+				p.Log("removed the superseded image " + r.Tag)
 				continue
 			}
 			p.warn("a superseded image could not be removed: %v", err)

@@ -21,11 +21,11 @@ import (
 
 // Case is a test that fails newly.
 type Case struct {
-	Index  int            // the index of the step in the run
-	Step   suite.Step     // as it was run
-	Failed report.Result  // how it failed
-	Passed history.Pass   // how it last passed
-	Tree   worktree.State // the state of its directory when the run began; zero: in no git work tree
+	Index  int              // the index of the step in the run
+	Step   suite.Step       // as it was run
+	Failed report.Result    // how it failed
+	Passed history.LastPass // how it last passed
+	Tree   worktree.State   // the state of its directory when the run began; zero: in no git work tree
 }
 
 // Lab is what the experiments need.
@@ -60,7 +60,7 @@ func (e *TimeoutError) Error() string {
 // to an end that is evidence about the test.
 func Wanted(result report.Result) bool {
 	return result.Kind == report.Test && result.Outcome != report.Passed && runner.Ran(result) &&
-		result.Trend != nil && result.Trend.Change == report.NewlyFailing && result.Trend.Passed != ""
+		result.Trend != nil && result.Trend.Change == report.NewlyFailing && result.Trend.LastPassed != ""
 }
 
 // Find looks for the causes of cases one after the other, the quickest test first, so that a slow test
@@ -108,7 +108,7 @@ type inquiry struct {
 // would not either: inquire ends.
 func (i *inquiry) inquire(ctx context.Context) {
 	if err := i.experiment(ctx); err != nil {
-		i.verdict.Word, i.verdict.Reason = "", "no cause was found: "+err.Error()
+		i.verdict.Cause, i.verdict.Reason = "", "no cause was found: "+err.Error()
 	}
 }
 
@@ -124,7 +124,7 @@ func (i *inquiry) experiment(ctx context.Context) error {
 	case err != nil:
 		return err
 	case first == passes:
-		i.verdict.Word = report.Flaky
+		i.verdict.Cause = report.Flaky
 		return nil
 	}
 	image, old, err := i.tryImage(ctx)
@@ -152,7 +152,7 @@ func (i *inquiry) experiment(ctx context.Context) error {
 			i.addPackages(ctx)
 		}
 	default:
-		i.verdict.Word, i.verdict.Reason = noPass(image, files)
+		i.verdict.Cause, i.verdict.Reason = noPass(image, files)
 	}
 	return nil
 }
@@ -199,9 +199,9 @@ func (i *inquiry) try(ctx context.Context, how string, a attempt) (finding, erro
 	if err := context.Cause(ctx); err != nil {
 		return unknown, err
 	}
-	trial, err := i.Lab.Try(ctx, runner.Trial{Index: i.Index, Number: len(i.verdict.Tried) + 1, How: how, Step: a.step, Command: a.command})
+	trial, err := i.Lab.Try(ctx, runner.Trial{Index: i.Index, Number: len(i.verdict.Trials) + 1, How: how, Step: a.step, Command: a.command})
 	trial.Commit = a.commit
-	i.verdict.Tried = append(i.verdict.Tried, trial)
+	i.verdict.Trials = append(i.verdict.Trials, trial)
 	switch {
 	case err != nil:
 		return unknown, fmt.Errorf("it could not be run %s: %w", how, err)
@@ -247,11 +247,11 @@ const assurance = "once more as it was, to be sure"
 // confirm sets the verdict after an experiment that passed. If the test then passes unchanged, too,
 // the verdict is flaky and confirm returns false.
 func (i *inquiry) confirm(ctx context.Context, word report.Cause, reason string) bool {
-	how := i.verdict.Tried[len(i.verdict.Tried)-1].What
+	how := i.verdict.Trials[len(i.verdict.Trials)-1].What
 	if found, _ := i.try(ctx, assurance, i.unchanged()); found == passes {
-		i.verdict.Word, i.verdict.Reason = report.Flaky, "it passed "+how+", and then as it was, too"
+		i.verdict.Cause, i.verdict.Reason = report.Flaky, "it passed "+how+", and then as it was, too"
 		return false
 	}
-	i.verdict.Word, i.verdict.Reason = word, reason
+	i.verdict.Cause, i.verdict.Reason = word, reason
 	return true
 }

@@ -130,7 +130,7 @@ func failing(t *testing.T) Case {
 		Index:  3,
 		Step:   suite.Step{Name: "ecs@deps", Test: "ecs", Dir: dir, Container: container.Container{Image: "deps", Command: []string{"/test/test.sh"}, Mounts: mounts}},
 		Failed: report.Result{ImageID: "sha256:new", Commit: now, Log: report.Log{Tail: plain.Tail{Lines: []string{"Package `zarith' not found"}}}},
-		Passed: history.Pass{Started: time.Date(2026, 11, 21, 3, 0, 0, 0, time.Local), ImageID: "sha256:old", Commit: then},
+		Passed: history.LastPass{Started: time.Date(2026, 11, 21, 3, 0, 0, 0, time.Local), ImageID: "sha256:old", Commit: then},
 		Tree:   worktree.State{Root: root, Commit: now},
 	}
 }
@@ -201,7 +201,7 @@ func TestFind(t *testing.T) {
 			word: report.Code, tried: []string{again, withOld, assurance}, commits: 1,
 		},
 		{
-			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = history.Pass{} }, passes: never,
+			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = history.LastPass{} }, passes: never,
 			reason: "the last image it passed on is not known; the last files it passed with are not known", tried: []string{again},
 		},
 		{
@@ -251,11 +251,11 @@ func TestFind(t *testing.T) {
 				t.Fatalf("concluded %v", w.concluded)
 			}
 			v := w.verdicts[0]
-			if v.Word != test.word || !strings.Contains(v.Reason, test.reason) || test.reason == "" && v.Reason != "" {
-				t.Errorf("%q, %q", v.Word, v.Reason)
+			if v.Cause != test.word || !strings.Contains(v.Reason, test.reason) || test.reason == "" && v.Reason != "" {
+				t.Errorf("%q, %q", v.Cause, v.Reason)
 			}
 			var tried []string
-			for _, trial := range v.Tried {
+			for _, trial := range v.Trials {
 				how, _, _ := strings.Cut(trial.What, " of "+short(c.Passed.Commit))
 				tried = append(tried, how)
 			}
@@ -296,13 +296,13 @@ func TestFilesOfTheOldCommit(t *testing.T) {
 	if diff := cmp.Diff(want, sources); diff != "" {
 		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
-	trial := w.verdicts[0].Tried[2]
+	trial := w.verdicts[0].Trials[2]
 	byHand := "/tmp/" + filepath.Base(c.Tree.Root) + "-" + short(c.Passed.Commit)
 	if want := "git -C " + c.Tree.Root + " worktree add --detach " + byHand + " " + c.Passed.Commit + " && docker run --rm -v " + byHand + "/tests/ecs:/test -v " + byHand +
 		"/lib:/lib/ours:ro -v " + c.Tree.Root + "/cache:/cache -v /maple:/maple -v volume:/v deps /test/test.sh"; trial.Command != want || trial.Commit != c.Passed.Commit {
 		t.Errorf("at %s:\n%s\nwant\n%s", trial.Commit, trial.Command, want)
 	}
-	if old := w.verdicts[0].Tried[1]; !strings.Contains(old.Command, " deps:2026-11-21T03-00-00 /test") || w.steps[1].Container.Image != "sha256:old" {
+	if old := w.verdicts[0].Trials[1]; !strings.Contains(old.Command, " deps:2026-11-21T03-00-00 /test") || w.steps[1].Container.Image != "sha256:old" {
 		t.Errorf("on %s: %s", w.steps[1].Container.Image, old.Command)
 	}
 	if after := git(t, c.Tree.Root, "status", "--porcelain", "--ignored") + git(t, c.Tree.Root, "count-objects", "-v") + git(t, c.Tree.Root, "worktree", "list"); after != before {
@@ -329,7 +329,7 @@ func TestFindEnds(t *testing.T) {
 	}
 	for i, tried := range []int{2, 0} {
 		v := w.verdicts[i]
-		if v.Word != "" || !strings.Contains(v.Reason, "the time of 30m to find causes was over (diagnose_timeout)") || len(v.Tried) != tried {
+		if v.Cause != "" || !strings.Contains(v.Reason, "the time of 30m to find causes was over (diagnose_timeout)") || len(v.Trials) != tried {
 			t.Errorf("%+v", v)
 		}
 	}
@@ -337,7 +337,7 @@ func TestFindEnds(t *testing.T) {
 
 func TestWanted(t *testing.T) {
 	one := 1
-	newly := &report.Trend{Change: report.NewlyFailing, Passed: "2026-11-21T03-00-00"}
+	newly := &report.Trend{Change: report.NewlyFailing, LastPassed: "2026-11-21T03-00-00"}
 	for _, test := range []struct {
 		name   string
 		result report.Result

@@ -32,7 +32,7 @@ func TestSkippedRunsAreToldOnce(t *testing.T) {
 		t.Errorf("before any: %v, %d bytes", list, size)
 	}
 	one, two := Skipped{Launched: reporttest.Launch, Since: reporttest.Launch.Add(-time.Hour)}, Skipped{Launched: reporttest.Launch.Add(time.Minute)}
-	if err := NoteSkipped(logs, one); err != nil {
+	if err := RecordSkipped(logs, one); err != nil {
 		t.Fatal(err)
 	}
 	list, size := noted(t, logs)
@@ -40,7 +40,7 @@ func TestSkippedRunsAreToldOnce(t *testing.T) {
 		t.Error(diff)
 	}
 	// One that is noted between the reading and the forgetting stays.
-	if err := NoteSkipped(logs, two); err != nil {
+	if err := RecordSkipped(logs, two); err != nil {
 		t.Fatal(err)
 	}
 	if err := ForgetSkipped(logs, size); err != nil {
@@ -66,7 +66,7 @@ func TestSkippedRunsOfManyProcesses(t *testing.T) {
 	for range processes {
 		noting.Go(func() {
 			for range each {
-				if err := NoteSkipped(logs, Skipped{Launched: reporttest.Launch}); err != nil {
+				if err := RecordSkipped(logs, Skipped{Launched: reporttest.Launch}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -101,7 +101,7 @@ func TestSkippedRunsAreBounded(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not one of ours\n\x00\xff\n"+strings.Repeat("x", maxSkippedFile-40)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := NoteSkipped(logs, Skipped{Launched: reporttest.Launch}); err == nil {
+	if err := RecordSkipped(logs, Skipped{Launched: reporttest.Launch}); err == nil {
 		t.Error("noted beyond the bound")
 	}
 	list, size := noted(t, logs)
@@ -111,7 +111,7 @@ func TestSkippedRunsAreBounded(t *testing.T) {
 	if err := ForgetSkipped(logs, size); err != nil {
 		t.Fatal(err)
 	}
-	if err := NoteSkipped(logs, Skipped{Launched: reporttest.Launch}); err != nil {
+	if err := RecordSkipped(logs, Skipped{Launched: reporttest.Launch}); err != nil {
 		t.Error(err)
 	}
 }
@@ -124,7 +124,7 @@ func TestSkippedRunsFollowNoLink(t *testing.T) {
 	if err := os.Symlink(mine, filepath.Join(logs, skippedFile)); err != nil {
 		t.Fatal(err)
 	}
-	if NoteSkipped(logs, Skipped{Launched: reporttest.Launch}) == nil || ForgetSkipped(logs, 4) == nil {
+	if RecordSkipped(logs, Skipped{Launched: reporttest.Launch}) == nil || ForgetSkipped(logs, 4) == nil {
 		t.Error("a link was followed")
 	}
 	if got, err := os.ReadFile(mine); err != nil || string(got) != "precious" {

@@ -18,14 +18,14 @@ import (
 
 // History holds the past runs of a suite, the newest first, as their records have them.
 type History struct {
-	Runs   []Past
-	Faults []error // one for each run whose record cannot be read; Runs lacks it
+	Runs   []PastRun
+	Errors []error // one for each run whose record cannot be read; Runs lacks it
 
 	steps map[string]*summary // by the step's name
 }
 
-// Past is a past run.
-type Past struct {
+// PastRun is a past run.
+type PastRun struct {
 	ID       string
 	Started  time.Time
 	Finished time.Time // zero: the run is going on, or was cut off
@@ -40,11 +40,11 @@ type PastStep struct {
 	Kind     report.Kind
 	Outcome  report.Outcome  // empty: the step did not come to its end
 	Duration report.Duration // 0 for an image that was current
-	Failing  *Failing        // nil: the step did not fail, or the record does not say since when
+	Failing  *Streak         // nil: the step did not fail, or the record does not say since when
 }
 
-// Failing is how long a step has failed: the part of report.Trend that the history needs.
-type Failing struct {
+// Streak is how long a step has failed: the part of report.Trend that the history needs.
+type Streak struct {
 	Since     time.Time `json:"since,omitzero"`
 	Runs      int       `json:"runs,omitempty"`
 	Announced string    `json:"announced,omitempty"`
@@ -62,7 +62,7 @@ func ReadHistory(logs, before string) (*History, error) {
 		switch {
 		case errors.Is(read.err, ErrNoRun): // cut off before its first record, or not a run
 		case read.err != nil:
-			h.Faults = append(h.Faults, read.err)
+			h.Errors = append(h.Errors, read.err)
 		default:
 			h.Runs = append(h.Runs, read.past)
 		}
@@ -73,7 +73,7 @@ func ReadHistory(logs, before string) (*History, error) {
 
 // pastRead is the result of reading one run.
 type pastRead struct {
-	past Past
+	past PastRun
 	err  error
 }
 
@@ -116,25 +116,25 @@ type pastRecord struct {
 		Kind     report.Kind     `json:"kind"`
 		Outcome  report.Outcome  `json:"outcome"`
 		Duration report.Duration `json:"duration_seconds"`
-		Trend    *Failing        `json:"trend"`
+		Trend    *Streak         `json:"trend"`
 		Build    struct {
 			Current bool `json:"current"`
 		} `json:"build"`
 	} `json:"steps"`
 }
 
-func readPastRecord(path string) (Past, error) {
+func readPastRecord(path string) (PastRun, error) {
 	data, err := readRecord(path)
 	if err != nil {
-		return Past{}, err
+		return PastRun{}, err
 	}
 	var record pastRecord
 	// A later version may have other types, so the version is checked before the error.
 	err = json.Unmarshal(data, &record)
 	if versionErr := report.CheckVersion(record.Version, err, len(data)); versionErr != nil {
-		return Past{}, versionErr
+		return PastRun{}, versionErr
 	}
-	past := Past{Started: record.Started, Finished: record.Finished, Partial: record.Partial, Steps: make([]PastStep, len(record.Steps))}
+	past := PastRun{Started: record.Started, Finished: record.Finished, Partial: record.Partial, Steps: make([]PastStep, len(record.Steps))}
 	for i, s := range record.Steps {
 		step := PastStep{Name: s.Name, Kind: s.Kind, Outcome: s.Outcome, Duration: s.Duration}
 		if s.Trend != nil && !s.Trend.Since.IsZero() && s.Outcome != report.Passed {
@@ -155,10 +155,10 @@ type summary struct {
 	passed string          // the ID of the run in which the step last passed
 	failed time.Time       // the launch of the run in which it last failed
 
-	decided bool    // some outcome proves something
-	failing bool    // the last such outcome is a failure
-	streak  Failing // how long that failure has lasted
-	open    bool    // the first run of the streak has not been found yet
+	decided bool   // some outcome proves something
+	failing bool   // the last such outcome is a failure
+	streak  Streak // how long that failure has lasted
+	open    bool   // the first run of the streak has not been found yet
 }
 
 // summarize sums up the history of each step.
@@ -179,7 +179,7 @@ func (h *History) summarize() {
 }
 
 // add adds a run that is earlier than all those added before.
-func (p *summary) add(run *Past, step *PastStep) {
+func (p *summary) add(run *PastRun, step *PastStep) {
 	switch {
 	case !step.Outcome.Proves():
 		return
@@ -228,7 +228,7 @@ func (p *summary) trend(run *report.Run, step *report.Result, earlierRuns bool) 
 	if p == nil {
 		p = new(summary)
 	}
-	t := report.Trend{Was: p.last, Passed: p.passed}
+	t := report.Trend{Previous: p.last, LastPassed: p.passed}
 	failed := step.Outcome.Proves() && step.Outcome != report.Passed
 	switch {
 	case p.failing && step.Outcome == report.Passed:
@@ -272,16 +272,16 @@ func (h *History) Conclude(run *report.Run) {
 	for i := range run.Steps {
 		present[run.Steps[i].Name] = true
 	}
-	for _, name := range h.Current() {
+	for _, name := range h.CurrentSteps() {
 		if !present[name] {
 			run.Gone = append(run.Gone, name)
 		}
 	}
 }
 
-// Current returns the names of the suite's steps as of its last run: those of the last run of the whole
+// CurrentSteps returns the names of the suite's steps as of its last run: those of the last run of the whole
 // suite, and of the partial runs since.
-func (h *History) Current() []string {
+func (h *History) CurrentSteps() []string {
 	var names []string
 	seen := map[string]bool{}
 	for i := range h.Runs {
@@ -304,11 +304,11 @@ func (h *History) NotPassed(step string) bool {
 	return ok && past.last != report.Passed
 }
 
-// Named returns the steps that match pattern: the name of a step or a test, or a glob over either. An
+// MatchingSteps returns the steps that match pattern: the name of a step or a test, or a glob over either. An
 // empty pattern matches the current steps. The error wraps ErrNoRun if no run had such a step.
-func (h *History) Named(pattern string) ([]string, error) {
+func (h *History) MatchingSteps(pattern string) ([]string, error) {
 	if pattern == "" {
-		return h.Current(), nil
+		return h.CurrentSteps(), nil
 	}
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, fmt.Errorf("find the steps %q: %w", pattern, err)
@@ -338,7 +338,7 @@ func matches(pattern, step string) bool {
 
 // Ended returns the outcome of a step of the run. If the run has ended and the step has not, the step
 // was interrupted.
-func (p *Past) Ended(step *PastStep) report.Outcome {
+func (p *PastRun) Ended(step *PastStep) report.Outcome {
 	if step.Outcome == "" && !p.Running {
 		return report.Interrupted
 	}
@@ -347,9 +347,9 @@ func (p *Past) Ended(step *PastStep) report.Outcome {
 
 // StepHistory is the history of one step.
 type StepHistory struct {
-	Failing    *Failing        // nil: the step does not fail
-	LastFailed time.Time       // the launch of the run in which the step last failed; zero: it never did
-	Passes     []time.Duration // the durations of its last passes, the newest first
+	Failing       *Streak         // nil: the step does not fail
+	LastFailed    time.Time       // the launch of the run in which the step last failed; zero: it never did
+	PassDurations []time.Duration // the durations of its last passes, the newest first
 }
 
 // Step returns the history of the step of that name, or the zero value if there is none.
@@ -358,7 +358,7 @@ func (h *History) Step(name string) StepHistory {
 	if past == nil {
 		return StepHistory{}
 	}
-	s := StepHistory{LastFailed: past.failed, Passes: past.passes}
+	s := StepHistory{LastFailed: past.failed, PassDurations: past.passes}
 	if past.failing {
 		s.Failing = &past.streak
 	}

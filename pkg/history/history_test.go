@@ -103,7 +103,7 @@ func TestTrendOutlivesTheFolders(t *testing.T) {
 		}
 	}
 	last := runs[5]
-	want := &report.Trend{Change: report.StillFailing, Was: report.Failed, Since: runs[1].Started, Runs: 5, Announced: "<first@example.org>"}
+	want := &report.Trend{Change: report.StillFailing, Previous: report.Failed, Since: runs[1].Started, Runs: 5, Announced: "<first@example.org>"}
 	if diff := cmp.Diff(want, last.Steps[0].Trend); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -174,8 +174,8 @@ func TestHistoryTellsWhatItCannotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := read(t, logs, "")
-	if len(h.Runs) != 2 || len(h.Faults) != 1 || !strings.Contains(h.Faults[0].Error(), "its version is 2") {
-		t.Errorf("%d runs, %v", len(h.Runs), h.Faults)
+	if len(h.Runs) != 2 || len(h.Errors) != 1 || !strings.Contains(h.Errors[0].Error(), "its version is 2") {
+		t.Errorf("%d runs, %v", len(h.Runs), h.Errors)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"runtests/pkg/report"
 )
 
-// Pass is the last pass of a step, according to the record of its run.
-type Pass struct {
+// LastPass is the last pass of a step, according to the record of its run.
+type LastPass struct {
 	Run     string    // the ID of the run
 	Started time.Time // the launch of the run
 	ImageID string    // the image that the step passed on; empty: not known
@@ -18,10 +18,10 @@ type Pass struct {
 	Dirty   bool      // the directory had uncommitted changes
 }
 
-// Passes returns the last pass of each of the steps in the runs of h, by name. A step that never
+// LastPasses returns the last pass of each of the steps in the runs of h, by name. A step that never
 // passed has none. The error is about records that cannot be read any more; Passes also returns what
 // it found in the others.
-func (h *History) Passes(logs string, steps []string) (map[string]Pass, error) {
+func (h *History) LastPasses(logs string, steps []string) (map[string]LastPass, error) {
 	if h == nil {
 		return nil, errors.New("the earlier runs cannot be read")
 	}
@@ -34,7 +34,7 @@ func (h *History) Passes(logs string, steps []string) (map[string]Pass, error) {
 			wanted[past.passed][name] = true
 		}
 	}
-	passes := map[string]Pass{}
+	passes := map[string]LastPass{}
 	var errs []error
 	for id, names := range wanted {
 		run, err := readRun(filepath.Join(logs, id, RecordFile))
@@ -44,17 +44,17 @@ func (h *History) Passes(logs string, steps []string) (map[string]Pass, error) {
 		}
 		for i := range run.Steps {
 			if step := &run.Steps[i]; names[step.Name] && step.Outcome == report.Passed {
-				passes[step.Name] = Pass{Run: id, Started: run.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty}
+				passes[step.Name] = LastPass{Run: id, Started: run.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty}
 			}
 		}
 	}
 	return passes, errors.Join(errs...)
 }
 
-// LastPassedOn returns the IDs of the images that the tests of the suite last passed on, as far as the
+// LastPassedImages returns the IDs of the images that the tests of the suite last passed on, as far as the
 // run folders record them: a diagnosis needs them. run is a run that has ended and is not in h, or
 // nil. An error means that some of the images are not known.
-func (h *History) LastPassedOn(logs string, run *report.Run) (map[string]bool, error) {
+func (h *History) LastPassedImages(logs string, run *report.Run) (map[string]bool, error) {
 	images := map[string]bool{}
 	seen := map[string]bool{}
 	var earlier []string // tests whose last pass is in an earlier run
@@ -75,7 +75,7 @@ func (h *History) LastPassedOn(logs string, run *report.Run) (map[string]bool, e
 	if run == nil || run.Partial {
 		earlier = append(earlier, h.currentTests(seen)...)
 	}
-	passes, err := h.Passes(logs, earlier)
+	passes, err := h.LastPasses(logs, earlier)
 	for _, pass := range passes {
 		images[pass.ImageID] = true
 	}
@@ -95,5 +95,5 @@ func (h *History) currentTests(seen map[string]bool) []string {
 			}
 		}
 	}
-	return slices.DeleteFunc(h.Current(), func(name string) bool { return seen[name] || noTest[name] })
+	return slices.DeleteFunc(h.CurrentSteps(), func(name string) bool { return seen[name] || noTest[name] })
 }

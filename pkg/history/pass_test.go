@@ -45,11 +45,11 @@ func TestPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passes, err := h.Passes(logs, []string{"a", "b", "gone", "none"})
+	passes, err := h.LastPasses(logs, []string{"a", "b", "gone", "none"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Pass{
+	want := map[string]LastPass{
 		"a":    {Run: "2026-11-02T03-00-00", Started: day(2), ImageID: "i3", Commit: "c2"},
 		"gone": {Run: "2026-11-01T03-00-00", Started: day(1), ImageID: "i2", Commit: "c1"},
 	}
@@ -58,7 +58,7 @@ func TestPasses(t *testing.T) {
 	}
 	images := func(run *report.Run) []string {
 		t.Helper()
-		found, err := h.LastPassedOn(logs, run)
+		found, err := h.LastPassedImages(logs, run)
 		if err != nil {
 			t.Error(err)
 		}
@@ -89,10 +89,10 @@ func TestPasses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(logs, "2026-11-02T03-00-00", RecordFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.LastPassedOn(logs, nil); err == nil {
+	if _, err := h.LastPassedImages(logs, nil); err == nil {
 		t.Error("a record that is cut off: no error")
 	}
-	if _, err := (*History)(nil).LastPassedOn(logs, nil); err == nil {
+	if _, err := (*History)(nil).LastPassedImages(logs, nil); err == nil {
 		t.Error("no history: no error")
 	}
 }

@@ -36,9 +36,9 @@ type Skipped struct {
 	Since    time.Time `json:"since,omitzero"` // when the other run took the lock; zero: not known
 }
 
-// NoteSkipped records a skipped run in the folder logs. Any number of processes may call it at once,
+// RecordSkipped records a skipped run in the folder logs. Any number of processes may call it at once,
 // without the suite's lock.
-func NoteSkipped(logs string, s Skipped) error {
+func RecordSkipped(logs string, s Skipped) error {
 	line, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("record a skipped run: %w", err)
@@ -59,7 +59,7 @@ func NoteSkipped(logs string, s Skipped) error {
 }
 
 // ListSkipped returns the recorded runs in the folder logs, the oldest record first, and the size of
-// their lines in bytes. It ignores lines that NoteSkipped did not write.
+// their lines in bytes. It ignores lines that RecordSkipped did not write.
 func ListSkipped(logs string) (list []Skipped, size int64, err error) {
 	err = withSkipped(logs, os.O_RDONLY, func(file *os.File, _ int64) error {
 		data, err := io.ReadAll(io.LimitReader(file, maxSkippedFile))

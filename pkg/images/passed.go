@@ -23,8 +23,8 @@ type Passed struct {
 	Machine string // the machine that the folder is on
 }
 
-// PassedTagger is what Passed needs of a container engine.
-type PassedTagger interface {
+// Tagger is what Passed needs of a container engine.
+type Tagger interface {
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	Tag(ctx context.Context, image, ref string) error
 }
@@ -73,7 +73,7 @@ func (p Passed) name(id string) (name string, ok bool) {
 
 // Keep gives each of the needed images, by ID, its name, unless it has that or is a build of the
 // suite. It ignores images that are gone.
-func (p Passed) Keep(ctx context.Context, tagger PassedTagger, needed map[string]bool) error {
+func (p Passed) Keep(ctx context.Context, tagger Tagger, needed map[string]bool) error {
 	if len(needed) == 0 {
 		return nil
 	}
@@ -102,15 +102,15 @@ func (p Passed) built(labels map[string]string, tags []string) bool {
 
 // Unneeded returns the names that Keep gave and whose images are not needed any more. A name of
 // that form on an image of another ID is somebody else's.
-func (p Passed) Unneeded(ctx context.Context, tagger PassedTagger, needed map[string]bool) ([]Old, error) {
+func (p Passed) Unneeded(ctx context.Context, tagger Tagger, needed map[string]bool) ([]Removable, error) {
 	listed, err := tagger.Images(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("look for images that no test needs any more: %w", err)
 	}
-	var old []Old
+	var old []Removable
 	for _, i := range listed {
 		if name, ok := p.name(i.ID); ok && !needed[i.ID] && hasTag(i.Tags, name) {
-			old = append(old, Old{Image: p.Repository(), Tag: name, ID: i.ID, Size: i.Size, Built: i.Created})
+			old = append(old, Removable{Image: p.Repository(), Tag: name, ID: i.ID, Size: i.Size, Built: i.Created})
 		}
 	}
 	return old, nil

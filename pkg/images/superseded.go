@@ -12,15 +12,15 @@ import (
 	"runtests/pkg/engine"
 )
 
-// Shelf is what removing earlier builds needs of a container engine.
-type Shelf interface {
+// ImageStore is what removing earlier builds needs of a container engine.
+type ImageStore interface {
 	Images(ctx context.Context, labels map[string]string) ([]engine.ImageSummary, error)
 	ImagesInUse(ctx context.Context) (map[string]bool, error)
 	RemoveTag(ctx context.Context, ref string) error
 }
 
-// Old is an earlier build, or an image kept by Passed, that nobody needs any more.
-type Old struct {
+// Removable is an earlier build, or an image kept by Passed, that nobody needs any more.
+type Removable struct {
 	Image string // the name that it was built as, familiar
 	Tag   string // the name that it kept; the engine removes the image with its last name
 	ID    string
@@ -32,7 +32,7 @@ type Old struct {
 // its name now, the newest keep before that, the needed ones, by ID, and those that have a
 // container, running or not. Only builds of that suite are among them. They are sorted by the
 // names of their images, then from the oldest to the newest.
-func Superseded(ctx context.Context, shelf Shelf, suite string, keep int, needed map[string]bool) ([]Old, error) {
+func Superseded(ctx context.Context, shelf ImageStore, suite string, keep int, needed map[string]bool) ([]Removable, error) {
 	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
 		return nil, fmt.Errorf("look for superseded builds: %w", err)
@@ -41,21 +41,21 @@ func Superseded(ctx context.Context, shelf Shelf, suite string, keep int, needed
 	if err != nil {
 		return nil, fmt.Errorf("look for superseded builds: %w", err)
 	}
-	var all []Old
+	var all []Removable
 	for _, builds := range buildsOf(listed, suite) {
-		slices.SortFunc(builds, func(a, b Old) int { return cmp.Or(b.Built.Compare(a.Built), cmp.Compare(b.Tag, a.Tag)) })
-		builds = slices.DeleteFunc(builds[min(keep, len(builds)):], func(o Old) bool { return used[o.ID] || needed[o.ID] })
+		slices.SortFunc(builds, func(a, b Removable) int { return cmp.Or(b.Built.Compare(a.Built), cmp.Compare(b.Tag, a.Tag)) })
+		builds = slices.DeleteFunc(builds[min(keep, len(builds)):], func(o Removable) bool { return used[o.ID] || needed[o.ID] })
 		slices.Reverse(builds)
 		all = append(all, builds...)
 	}
-	slices.SortStableFunc(all, func(a, b Old) int { return cmp.Compare(a.Image, b.Image) })
+	slices.SortStableFunc(all, func(a, b Removable) int { return cmp.Compare(a.Image, b.Image) })
 	return all, nil
 }
 
 // buildsOf returns the superseded builds among the listed images, by the names that they were
 // built as.
-func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Old {
-	builds := map[string][]Old{}
+func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Removable {
+	builds := map[string][]Removable{}
 	for _, i := range listed {
 		r, ours := recordOf(i.Labels, i.Tags)
 		if !ours || r.suite != suite || hasTag(i.Tags, r.image) {
@@ -65,7 +65,7 @@ func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Old {
 		if err != nil {
 			continue // impossible: recordOf has computed it
 		}
-		builds[r.image] = append(builds[r.image], Old{Image: r.image, Tag: tag, ID: i.ID, Size: i.Size, Built: r.built})
+		builds[r.image] = append(builds[r.image], Removable{Image: r.image, Tag: tag, ID: i.ID, Size: i.Size, Built: r.built})
 	}
 	return builds
 }
@@ -73,7 +73,7 @@ func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Old {
 // RemoveSuperseded removes the names that builds kept, and so those that have no other name. It
 // leaves a build alone that has a container meanwhile. After an error it goes on with the next; it
 // returns what it removed, and all errors.
-func RemoveSuperseded(ctx context.Context, shelf Shelf, builds []Old) (removed []Old, err error) {
+func RemoveSuperseded(ctx context.Context, shelf ImageStore, builds []Removable) (removed []Removable, err error) {
 	for _, build := range builds {
 		switch failed := shelf.RemoveTag(ctx, build.Tag); {
 		case failed == nil:

@@ -26,7 +26,7 @@ type Engine interface {
 	Build(ctx context.Context, b engine.Build, log io.Writer) (id string, err error)
 	Tag(ctx context.Context, image, ref string) error
 	RemoveTag(ctx context.Context, ref string) error
-	inventory.ContainerRunner
+	inventory.Runner
 }
 
 // Updater brings the images of a chain up to date in one run. It is used by pointer, for

@@ -486,7 +486,7 @@ func TestContextChangedMeanwhile(t *testing.T) {
 	w.write("a/before", strings.Repeat("x", 4<<20)) // the file after it is not read ahead
 	w.write("a/file", "one")
 	w.with = meddler{w.engine, func() { w.write("a/file", "two") }}
-	if o := w.run()["a"]; !errors.Is(o.err, buildcontext.ErrContextChanged) {
+	if o := w.run()["a"]; !errors.Is(o.err, buildcontext.ErrChanged) {
 		t.Errorf("%v\n%s", o.err, o.log)
 	}
 	if names := w.names(); len(names) > 0 {
@@ -560,7 +560,7 @@ func TestSuperseded(t *testing.T) {
 	t.Cleanup(func() { imagestest.Must(t, w.engine.Remove(context.WithoutCancel(ctx), used)) })
 	imagestest.Must(t, w.engine.Tag(ctx, w.suite+"-b:"+day(0), w.suite+"-mine"))
 
-	tags := func(builds []Old) (all []string) {
+	tags := func(builds []Removable) (all []string) {
 		for _, o := range builds {
 			if o.Size == 0 || o.ID == "" || o.Built.IsZero() {
 				t.Errorf("%+v", o)
@@ -578,7 +578,7 @@ func TestSuperseded(t *testing.T) {
 	found, err := w.engine.Image(ctx, w.suite+"-c:dev-"+day(0))
 	imagestest.Must(t, err)
 	old, err := Superseded(ctx, w.engine, w.suite, 1, map[string]bool{found.ID: true})
-	if imagestest.Must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Old) bool { return o.ID == found.ID }) {
+	if imagestest.Must(t, err); len(old) != 4 || slices.ContainsFunc(old, func(o Removable) bool { return o.ID == found.ID }) {
 		t.Errorf("one is needed: %v", tags(old))
 	}
 	old, err = Superseded(ctx, w.engine, w.suite, 1, nil)

@@ -27,15 +27,15 @@ const (
 	removeTimeout   = time.Minute
 )
 
-// ContainerRunner is what taking an inventory needs of a container engine.
-type ContainerRunner interface {
+// Runner is what taking an inventory needs of a container engine.
+type Runner interface {
 	Run(ctx context.Context, c container.Container, output io.Writer) (container.Exit, error)
 	Remove(ctx context.Context, id string) error
 }
 
 // Of returns the inventory of an image: the one in the folder logs, or else a new one, which it
 // saves there. c is as for Take, except that Of chooses the container's name.
-func Of(ctx context.Context, e ContainerRunner, logs string, c container.Container) (Inventory, error) {
+func Of(ctx context.Context, e Runner, logs string, c container.Container) (Inventory, error) {
 	if known, err := Load(logs, c.Image); err == nil {
 		return known, nil
 	}
@@ -51,7 +51,7 @@ func Of(ctx context.Context, e ContainerRunner, logs string, c container.Contain
 // a network, which it removes. c has the image's ID and the name, the platform and the labels of
 // the container; Take sets the rest. A manager that fails is in Inventory.Failed and does not keep
 // the others from answering. The output of the image is not trusted.
-func Take(ctx context.Context, e ContainerRunner, c container.Container) (Inventory, error) {
+func Take(ctx context.Context, e Runner, c container.Container) (Inventory, error) {
 	found, err := take(ctx, e, c)
 	if err != nil {
 		return Inventory{}, fmt.Errorf("take the inventory of the image %s: %w", c.Image, err)
@@ -59,7 +59,7 @@ func Take(ctx context.Context, e ContainerRunner, c container.Container) (Invent
 	return found, nil
 }
 
-func take(ctx context.Context, e ContainerRunner, c container.Container) (found Inventory, err error) {
+func take(ctx context.Context, e Runner, c container.Container) (found Inventory, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, takeTimeout, fmt.Errorf("it took more than %s", takeTimeout))
 	defer cancel()
 	mark := rand.Text()

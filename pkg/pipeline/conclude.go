@@ -130,7 +130,7 @@ func (p *Pipeline) mail(ctx context.Context, run *report.Run, due bool) error {
 func (p *Pipeline) writeRunsPage(run *report.Run) {
 	runs, err := history.ReadHistory(p.Suite.Logs, "")
 	if err == nil {
-		err = render.WritePage(p.Suite.Logs, runs, run)
+		err = render.WriteRunsPage(p.Suite.Logs, runs, run)
 	}
 	if err != nil {
 		p.Log.Warn(err)

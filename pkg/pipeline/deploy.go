@@ -40,7 +40,7 @@ func (p *Pipeline) openSite(ctx context.Context, d suite.Deployment) error {
 	case p.Last:
 		_, err = p.lastKept(ctx, d)
 	case p.Rollback:
-		err = site.CanGoBack(ctx)
+		err = site.CheckRollback(ctx)
 	}
 	return err
 }
@@ -130,9 +130,9 @@ func (p *Pipeline) promoteOne(ctx context.Context, d suite.Deployment, run *repo
 	judgeDeployment(ctx, err, result)
 	if err == nil {
 		facts := result.Deployment
-		facts.Release, facts.Run, facts.Commit, facts.Before = promoted.Now.Tag, promoted.Now.Run, promoted.Now.Commit, promoted.Before.Tag
+		facts.Release, facts.Run, facts.Commit, facts.Previous = promoted.Current.Tag, promoted.Current.Run, promoted.Current.Commit, promoted.Previous.Tag
 		facts.Handover, facts.RolledBack = promoted.Handover, p.Rollback
-		result.Image = deploy.Repository(d.Name) + ":" + promoted.Now.Tag
+		result.Image = deploy.Repository(d.Name) + ":" + promoted.Current.Tag
 	}
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {
@@ -161,7 +161,7 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 	promoter := deploy.Promoter{
 		From: p.engine,
 		Now:  time.Now,
-		Say: func(action string) {
+		Log: func(action string) {
 			log.write(action)
 			p.Console.Deploying(d.Name, p.Mask.String(action))
 		},

@@ -48,7 +48,7 @@ func (p *Pipeline) cases(run *report.Run, commits map[string]worktree.State) []d
 	if len(cases) == 0 {
 		return nil
 	}
-	passes, err := p.history.Passes(p.Suite.Logs, names)
+	passes, err := p.history.LastPasses(p.Suite.Logs, names)
 	if err != nil {
 		p.Log.Debug(err) // the verdict says what is not known
 	}

@@ -22,7 +22,7 @@ func (p *Pipeline) lock(ctx context.Context) (*history.Lock, error) {
 	lock, err := history.WaitSuite(ctx, p.Suite.Logs, holder, p.Wait, p.Console.Waiting)
 	var held *history.HeldError
 	if errors.As(err, &held) {
-		if err := history.NoteSkipped(p.Suite.Logs, history.Skipped{Launched: holder.Since, Since: held.Since}); err != nil {
+		if err := history.RecordSkipped(p.Suite.Logs, history.Skipped{Launched: holder.Since, Since: held.Since}); err != nil {
 			p.Log.Debug(err)
 		}
 	}
@@ -36,7 +36,7 @@ func (p *Pipeline) readHistory() *history.History {
 		p.Log.Warn(err)
 		return nil
 	}
-	for _, fault := range earlier.Faults {
+	for _, fault := range earlier.Errors {
 		p.Log.Debug(fault)
 	}
 	return earlier

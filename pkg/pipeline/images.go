@@ -65,7 +65,7 @@ func (p *Pipeline) tidy(ctx context.Context, run *report.Run, before engine.Disk
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	needed, err := p.history.LastPassedOn(p.Suite.Logs, run)
+	needed, err := p.history.LastPassedImages(p.Suite.Logs, run)
 	if p.Suite.File != "" {
 		if err := PassedImages(p.Suite).Keep(ctx, p.engine, needed); err != nil {
 			p.Log.Debug(err)
@@ -118,7 +118,7 @@ func (p *Pipeline) removeUnneeded(ctx context.Context, run *report.Run, needed m
 // UnneededImages returns the suite's images that may be removed: the kept names of images on which
 // no test last passed and, if builds is true, superseded builds. needed holds the IDs of the images
 // on which a test last passed.
-func UnneededImages(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool, builds bool) ([]images.Old, error) {
+func UnneededImages(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool, builds bool) ([]images.Removable, error) {
 	old, err := PassedImages(s).Unneeded(ctx, e, needed)
 	if err != nil || !builds {
 		return old, err

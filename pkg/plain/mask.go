@@ -166,8 +166,8 @@ func (m Mask) Cut(s string) int {
 	return end
 }
 
-// All returns a copy of texts with secrets masked.
-func (m Mask) All(texts []string) []string {
+// Strings returns a copy of texts with secrets masked.
+func (m Mask) Strings(texts []string) []string {
 	texts = slices.Clone(texts)
 	for i := range texts {
 		texts[i] = m.String(texts[i])
@@ -177,7 +177,7 @@ func (m Mask) All(texts []string) []string {
 
 // Tail returns t with secrets masked. A line that was cut may start inside a secret.
 func (m Mask) Tail(t Tail) Tail {
-	t.Lines = m.All(t.Lines)
+	t.Lines = m.Strings(t.Lines)
 	for i := range t.Cut {
 		if i >= 0 && i < len(t.Lines) {
 			t.Lines[i] = m.withoutEnd(t.Lines[i])

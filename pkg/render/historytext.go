@@ -22,7 +22,7 @@ const historyRuns = 20
 // minuteLayout is the layout of a time where lines are long.
 const minuteLayout = "2006-01-02 15:04"
 
-// WriteHistory writes a line for each step that matches pattern (see history.History.Named): the
+// WriteHistory writes a line for each step that matches pattern (see history.History.MatchingSteps): the
 // outcomes in the last runs, the newest on the right, since when the step fails or when it last failed,
 // and how long it usually takes. If pattern matches a single step, WriteHistory adds a line for each of
 // its runs. The error wraps history.ErrNoRun if no run had such a step.
@@ -30,7 +30,7 @@ func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) 
 	if len(h.Runs) == 0 {
 		return hint.Errorf("nothing has been run yet: start with runtests run", "find a run in %s: %w", logs, history.ErrNoRun)
 	}
-	names, err := h.Named(pattern)
+	names, err := h.MatchingSteps(pattern)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func legendText() string {
 	return strings.Join(keys, ", ")
 }
 
-func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine {
+func newHistoryLine(h *history.History, runs []history.PastRun, r row) historyLine {
 	step := stepAt(h, r.last)
 	line := historyLine{name: pastName(step)}
 	shown := make([]byte, 0, len(runs))
@@ -100,10 +100,10 @@ func newHistoryLine(h *history.History, runs []history.Past, r row) historyLine 
 	default:
 		line.failure = "last failed " + past.LastFailed.Format(minuteLayout)
 	}
-	if middle, _, known := report.Usual(past.Passes); known {
+	if middle, _, known := report.Usual(past.PassDurations); known {
 		line.usual = "usually " + report.Duration(middle).String()
-	} else if len(past.Passes) > 0 {
-		line.usual = "last took " + report.Duration(past.Passes[0]).String()
+	} else if len(past.PassDurations) > 0 {
+		line.usual = "last took " + report.Duration(past.PassDurations[0]).String()
 	}
 	return line
 }

@@ -83,14 +83,14 @@ func deployedLine(step *report.Result) string {
 	switch {
 	case d.Handover:
 		line += ", handed over without an outage"
-	case d.Before != "":
+	case d.Previous != "":
 		line += ", outage " + d.Outage.String()
 	}
 	if d.Bytes > 0 {
 		line += ", " + report.Size(d.Bytes) + " sent"
 	}
-	if d.Before != "" {
-		line += ", previously " + d.Before
+	if d.Previous != "" {
+		line += ", previously " + d.Previous
 	}
 	return plain.Clean(strings.TrimSpace(line))
 }

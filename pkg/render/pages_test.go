@@ -145,7 +145,7 @@ func TestPolicy(t *testing.T) {
 func TestWritePage(t *testing.T) {
 	logs := concluded(t, "a:p", "a:F")
 	for range 2 { // it replaces its own
-		if err := WritePage(logs, readHistory(t, logs, ""), nil); err != nil {
+		if err := WriteRunsPage(logs, readHistory(t, logs, ""), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -165,14 +165,14 @@ func TestWritePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		put()
-		if err := WritePage(logs, readHistory(t, logs, ""), nil); err == nil || !strings.Contains(hint.Of(err), "move it away") {
+		if err := WriteRunsPage(logs, readHistory(t, logs, ""), nil); err == nil || !strings.Contains(hint.Of(err), "move it away") {
 			t.Errorf("%s of somebody else: %v", name, err)
 		}
 	}
 	if data, err := os.ReadFile(foreign); err != nil || string(data) != "mine" {
 		t.Errorf("got %q, %v", data, err)
 	}
-	if err := WritePage(t.TempDir(), new(history.History), nil); err == nil {
+	if err := WriteRunsPage(t.TempDir(), new(history.History), nil); err == nil {
 		t.Error("a page of no runs")
 	}
 }
@@ -302,7 +302,7 @@ func BenchmarkEnd10000(b *testing.B) {
 		if err := WriteReports(f, r); err != nil {
 			b.Fatal(err)
 		}
-		if err := WritePage(logs, readHistory(b, logs, ""), r); err != nil {
+		if err := WriteRunsPage(logs, readHistory(b, logs, ""), r); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -88,9 +88,9 @@ type cellView struct {
 	Link   string // to the step in the run's report, if the step did not pass
 }
 
-// WritePage atomically writes the page of the runs, index.html, into the folder logs. ended is the run
-// that has just ended. WritePage fails if a file of that name is not such a page.
-func WritePage(logs string, h *history.History, ended *report.Run) error {
+// WriteRunsPage atomically writes the page of the runs, index.html, into the folder logs. ended is the run
+// that has just ended. WriteRunsPage fails if a file of that name is not such a page.
+func WriteRunsPage(logs string, h *history.History, ended *report.Run) error {
 	if err := checkReplaceable(filepath.Join(logs, indexPage)); err != nil {
 		return fmt.Errorf("write the page of the runs: %w", err)
 	}
@@ -164,7 +164,7 @@ func newIndexView(logs string, h *history.History, latest *report.Run) indexView
 		Logs:     plain.Clean(logs),
 		Legend:   legend(),
 	}
-	last := lastOf(h, h.Current())
+	last := lastOf(h, h.CurrentSteps())
 	v.addFailures(logs, h, last, latest)
 	v.addGrid(h, last)
 	return v
@@ -313,7 +313,7 @@ func (v *indexView) addGrid(h *history.History, last []lastStep) {
 	}
 }
 
-func (v *indexView) addColumns(runs []history.Past) {
+func (v *indexView) addColumns(runs []history.PastRun) {
 	month := ""
 	for i := len(runs) - 1; i >= 0; i-- {
 		run := &runs[i]
@@ -342,7 +342,7 @@ type row struct {
 	failed int   // in how many of the runs it did not pass
 }
 
-func newRows(runs []history.Past, last []lastStep) []row {
+func newRows(runs []history.PastRun, last []lastStep) []row {
 	rows := make([]row, len(last))
 	numbers := map[string]int{}
 	for i, at := range last {
@@ -390,13 +390,13 @@ func worst(rows []row, n int) []row {
 	return kept
 }
 
-func newRowView(h *history.History, runs []history.Past, r row) rowView {
+func newRowView(h *history.History, runs []history.PastRun, r row) rowView {
 	step := stepAt(h, r.last)
 	v := rowView{Name: pastName(step), Link: stepLink(h.Runs[r.last.run].ID, r.last.step)}
 	if test, image, found := strings.Cut(v.Name, "@"); found && step.Kind == report.Test {
 		v.Name, v.On = test, "@"+image
 	}
-	if passes := h.Step(step.Name).Passes; len(passes) > 0 {
+	if passes := h.Step(step.Name).PassDurations; len(passes) > 0 {
 		v.Usual = report.Duration(report.Median(passes)).String()
 	}
 	var line durationLine

@@ -39,10 +39,10 @@ func trendText(r *report.Run, step *report.Result) string {
 	}
 	switch t.Change {
 	case report.NewlyFailing:
-		if t.Passed == "" || !report.ValidID(t.Passed) {
+		if t.LastPassed == "" || !report.ValidID(t.LastPassed) {
 			return string(report.NewlyFailing)
 		}
-		return string(report.NewlyFailing) + ": it passed in the run of " + report.LaunchText(t.Passed)
+		return string(report.NewlyFailing) + ": it passed in the run of " + report.LaunchText(t.LastPassed)
 	case report.StillFailing:
 		return fmt.Sprintf("%s since %s (%s)", report.StillFailing, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.Fixed:

@@ -38,10 +38,10 @@ func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
 	if v == nil {
 		return nil
 	}
-	shown := &verdictView{Title: plain.Clean(string(v.Word)), Cause: plain.Clean(string(v.Word))}
+	shown := &verdictView{Title: plain.Clean(string(v.Cause)), Cause: plain.Clean(string(v.Cause))}
 	why := plain.Clean(v.Reason)
 	if why == "" {
-		why = causes[v.Word]
+		why = causes[v.Cause]
 	}
 	switch {
 	case shown.Cause == "":
@@ -49,8 +49,8 @@ func newVerdictView(r *report.Run, v *report.Verdict) *verdictView {
 	case why != "":
 		shown.Title += ", " + why
 	}
-	for i := range v.Tried {
-		shown.Trials = append(shown.Trials, newTrialView(r, &v.Tried[i]))
+	for i := range v.Trials {
+		shown.Trials = append(shown.Trials, newTrialView(r, &v.Trials[i]))
 	}
 	for _, p := range v.Packages {
 		shown.Packages = append(shown.Packages, p.String())

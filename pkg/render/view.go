@@ -112,7 +112,7 @@ func (v *view) addSteps(r *report.Run) {
 			v.Passed = append(v.Passed, shown)
 		case step.Outcome == "" && r.Running:
 			v.Going = append(v.Going, shown)
-		case step.Verdict != nil && step.Verdict.Word == report.Flaky:
+		case step.Verdict != nil && step.Verdict.Cause == report.Flaky:
 			v.Flaky = append(v.Flaky, shown)
 		default:
 			v.Failed = append(v.Failed, shown)

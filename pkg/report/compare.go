@@ -7,7 +7,7 @@ import "strings"
 func (r *Run) Changed() bool {
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		if step.Trend == nil || step.Trend.Was != step.Outcome {
+		if step.Trend == nil || step.Trend.Previous != step.Outcome {
 			return true
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Result) failureKind() string {
 	case s.Outcome == Blocked:
 		return string(Blocked)
 	case s.Verdict != nil:
-		return string(s.Verdict.Word)
+		return string(s.Verdict.Cause)
 	}
 	return ""
 }

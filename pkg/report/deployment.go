@@ -6,7 +6,7 @@ type Deployment struct {
 	Release    string   `json:"release,omitempty"`     // the tag of the image that runs there now; empty: unchanged
 	Run        string   `json:"run,omitempty"`         // the ID of the run that tested it
 	Commit     string   `json:"commit,omitempty"`      // the git commit of the test's directory
-	Before     string   `json:"before,omitempty"`      // the tag of the image that ran there until then
+	Previous   string   `json:"before,omitempty"`      // the tag of the image that ran there until then
 	Bytes      int64    `json:"bytes,omitempty"`       // how much of the image was sent
 	Outage     Duration `json:"outage_seconds"`        // how long production did not answer
 	Handover   bool     `json:"handover,omitempty"`    // the new version answered before the old one was stopped

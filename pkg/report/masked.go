@@ -9,7 +9,7 @@ import (
 // Mask masks secrets in the texts of the result and in its tail.
 func (r *Result) Mask(m plain.Mask) {
 	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
-	r.Notes = m.All(r.Notes)
+	r.Notes = m.Strings(r.Notes)
 	r.Log.Tail = m.Tail(r.Log.Tail)
 	if r.Verdict != nil {
 		verdict := r.Verdict.masked(m)
@@ -20,9 +20,9 @@ func (r *Result) Mask(m plain.Mask) {
 // masked returns a copy of v with secrets masked.
 func (v Verdict) masked(m plain.Mask) Verdict {
 	v.Reason = m.String(v.Reason)
-	v.Tried = slices.Clone(v.Tried)
-	for i := range v.Tried {
-		trial := &v.Tried[i]
+	v.Trials = slices.Clone(v.Trials)
+	for i := range v.Trials {
+		trial := &v.Trials[i]
 		trial.What, trial.Reason, trial.Command = m.String(trial.What), m.String(trial.Reason), m.String(trial.Command)
 	}
 	v.Commits = slices.Clone(v.Commits)

@@ -28,14 +28,14 @@ const (
 // Trend is how the result of a step compares with those of earlier runs. It ignores results that prove
 // nothing.
 type Trend struct {
-	Change    Change    `json:"change,omitempty"`
-	Was       Outcome   `json:"was,omitempty"`           // the outcome in the last earlier run that had the step
-	Since     time.Time `json:"since,omitzero"`          // the launch of the first run that had the failure, also if it is fixed now
-	Runs      int       `json:"runs,omitempty"`          // how many runs in a row have failed; the run that fixed it does not count
-	Announced string    `json:"announced,omitempty"`     // the Message-ID of the mail that first reported the failure
-	Passed    string    `json:"passed,omitempty"`        // the ID of the last earlier run in which the step passed
-	Usual     Duration  `json:"usual_seconds,omitempty"` // the median of its last ten passes; 0 if there are less than five
-	Pace      Pace      `json:"pace,omitempty"`          // for a step that passed, if its duration is beyond the usual spread
+	Change     Change    `json:"change,omitempty"`
+	Previous   Outcome   `json:"was,omitempty"`           // the outcome in the last earlier run that had the step
+	Since      time.Time `json:"since,omitzero"`          // the launch of the first run that had the failure, also if it is fixed now
+	Runs       int       `json:"runs,omitempty"`          // how many runs in a row have failed; the run that fixed it does not count
+	Announced  string    `json:"announced,omitempty"`     // the Message-ID of the mail that first reported the failure
+	LastPassed string    `json:"passed,omitempty"`        // the ID of the last earlier run in which the step passed
+	Usual      Duration  `json:"usual_seconds,omitempty"` // the median of its last ten passes; 0 if there are less than five
+	Pace       Pace      `json:"pace,omitempty"`          // for a step that passed, if its duration is beyond the usual spread
 }
 
 // Proves reports whether the outcome proves that the step works or that it does not.

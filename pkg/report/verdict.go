@@ -15,9 +15,9 @@ const (
 
 // Verdict is why a test fails that passed before. A diagnosis finds it by running the test again.
 type Verdict struct {
-	Word     Cause           `json:"word,omitempty"`     // empty: no cause was found, and Reason says why
+	Cause    Cause           `json:"word,omitempty"`     // empty: no cause was found, and Reason says why
 	Reason   string          `json:"reason,omitempty"`   // in words, what led to the cause, or why none was found
-	Tried    []Trial         `json:"tried,omitempty"`    // the experiments, in their order
+	Trials   []Trial         `json:"tried,omitempty"`    // the experiments, in their order
 	Packages []PackageChange `json:"packages,omitempty"` // that differ between the two images, those that the tail of the failure names first
 	Commits  []Commit        `json:"commits,omitempty"`  // between the two states of the files, the newest first
 }

@@ -106,7 +106,7 @@ func TestConclude(t *testing.T) {
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
 	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
 	r.saver.save = r.save
-	if err := r.Conclude(0, report.Verdict{Word: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
+	if err := r.Conclude(0, report.Verdict{Cause: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
 	saved, err := history.Open(filepath.Dir(folder.Path), folder.ID)
@@ -114,7 +114,7 @@ func TestConclude(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := saved.Steps[0]
-	if step.Verdict == nil || step.Verdict.Word != report.Code || step.Verdict.Commits[0].Subject != "the *** commit" || step.Outcome != report.Failed {
+	if step.Verdict == nil || step.Verdict.Cause != report.Code || step.Verdict.Commits[0].Subject != "the *** commit" || step.Outcome != report.Failed {
 		t.Errorf("%+v, %+v", step, step.Verdict)
 	}
 }

@@ -203,7 +203,7 @@ func Changed() *report.Run {
 		return s
 	}
 	failing := func(change report.Change, runs int) *report.Trend {
-		return &report.Trend{Change: change, Was: report.Passed, Since: Launch.AddDate(0, 0, 1-runs), Runs: runs, Announced: "<a@example.org>", Passed: "2026-11-21T03-00-00"}
+		return &report.Trend{Change: change, Previous: report.Passed, Since: Launch.AddDate(0, 0, 1-runs), Runs: runs, Announced: "<a@example.org>", LastPassed: "2026-11-21T03-00-00"}
 	}
 	trial := func(what string, outcome report.Outcome, log string) report.Trial {
 		t := report.Trial{What: what, Outcome: outcome, Duration: report.Duration(3 * time.Second), Log: log, Command: "docker run --rm sha256:4f8c0d /test/test.sh"}
@@ -215,20 +215,20 @@ func Changed() *report.Run {
 	again := trial("again, as it was", report.Failed, "again.log")
 	blocked := step("blocked@debian", report.Blocked, failing(report.NewlyFailing, 1), nil)
 	blocked.Reason, blocked.ExitStatus, blocked.Log, blocked.BlockedBy = "its image debian failed", nil, report.Log{}, "debian"
-	slower := step("slower@debian", report.Passed, &report.Trend{Was: report.Passed, Usual: report.Duration(4 * time.Second), Pace: report.Slower}, nil)
+	slower := step("slower@debian", report.Passed, &report.Trend{Previous: report.Passed, Usual: report.Duration(4 * time.Second), Pace: report.Slower}, nil)
 	slower.Log = report.Log{File: "slower@debian.log", Bytes: 10, Lines: 1, Tail: plain.Tail{Lines: []string{"done"}}}
-	dirty := step("environment@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Word: report.Environment, Tried: []report.Trial{again, trial("on the image of 2026-11-21", report.Failed, "image.log")}})
+	dirty := step("environment@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Cause: report.Environment, Trials: []report.Trial{again, trial("on the image of 2026-11-21", report.Failed, "image.log")}})
 	dirty.Dirty = true
 	r.Gone = []string{"old@debian", "older@debian"}
 	r.Message = "<b@example.org>"
 	r.Steps = []report.Result{
-		step("passed@debian", report.Passed, &report.Trend{Was: report.Passed, Usual: report.Duration(11 * time.Second)}, nil),
+		step("passed@debian", report.Passed, &report.Trend{Previous: report.Passed, Usual: report.Duration(11 * time.Second)}, nil),
 		step("still@debian", report.Failed, failing(report.StillFailing, 3), nil),
 		blocked,
-		step("flaky@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Word: report.Flaky, Tried: []report.Trial{trial("again, as it was", report.Passed, "again.log")}}),
+		step("flaky@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Cause: report.Flaky, Trials: []report.Trial{trial("again, as it was", report.Passed, "again.log")}}),
 		step("dependencies@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{
-			Word:  report.Dependencies,
-			Tried: []report.Trial{again, trial("on the image of 2026-11-21", report.Passed, "image.log")},
+			Cause:  report.Dependencies,
+			Trials: []report.Trial{again, trial("on the image of 2026-11-21", report.Passed, "image.log")},
 			Packages: []report.PackageChange{
 				{Manager: "dpkg", Name: "libgmp10", From: "6.2.1", To: "6.3.0"},
 				{Manager: "dpkg", Name: "m4", To: "1.4.19"},
@@ -236,13 +236,13 @@ func Changed() *report.Run {
 			},
 		}),
 		step("code@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{
-			Word:    report.Code,
-			Tried:   []report.Trial{again, trial("with the files of 0a1b2c3d4e5f", report.Passed, "")},
+			Cause:   report.Code,
+			Trials:  []report.Trial{again, trial("with the files of 0a1b2c3d4e5f", report.Passed, "")},
 			Commits: []report.Commit{{ID: "4f8c0d12ab3456789abcdef0123456789abcdef0", Date: Launch, Author: "René", Subject: "count: faster"}},
 		}),
 		dirty,
-		step("undecided@debian", report.Timeout, failing(report.NewlyFailing, 1), &report.Verdict{Reason: "diagnose_timeout was over", Tried: []report.Trial{again}}),
-		step("fixed@debian", report.Passed, &report.Trend{Change: report.Fixed, Was: report.Failed, Since: Launch.AddDate(0, 0, -2), Runs: 2, Announced: "<a@example.org>"}, nil),
+		step("undecided@debian", report.Timeout, failing(report.NewlyFailing, 1), &report.Verdict{Reason: "diagnose_timeout was over", Trials: []report.Trial{again}}),
+		step("fixed@debian", report.Passed, &report.Trend{Change: report.Fixed, Previous: report.Failed, Since: Launch.AddDate(0, 0, -2), Runs: 2, Announced: "<a@example.org>"}, nil),
 		step("new@debian", report.Passed, &report.Trend{Change: report.New}, nil),
 		step("new-bad@debian", report.Failed, &report.Trend{Change: report.New, Since: Launch, Runs: 1}, nil),
 		slower,
