@@ -36,14 +36,16 @@ check: ## before each commit: run the linters, and the tests that need no engine
 	@scripts/packages test lint
 	@scripts/check $(STATICCHECK) $(GOLANGCILINT) -- $(SCRIPTS)
 
-# The stories take longest: ./tests comes first, and the other packages beside it.
+# The stories take longest: ./tests comes first, and the other packages beside it. The conformance suite runs 200 containers
+# at once: it comes last, alone.
 test: ## run every test, on a real engine
 	@scripts/packages test
 	@export DOCKER_HOST=$$(scripts/engine) && [[ $$DOCKER_HOST ]] && scripts/base-images busybox && \
 	{ scripts/base-images bookworm || [[ $$EUID -ne 0 ]]; } && \
 	export RUNTESTS_TEST_IMAGE=runtests-busybox && \
 	export RUNTESTS_NOT_RUN=$$(mktemp) && trap 'rm -f "$$RUNTESTS_NOT_RUN"' EXIT && \
-	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) -parallel $(PARALLEL) ./tests ./...) && \
+	(set -x && go vet ./... && go test -race -count=1 -timeout $(TESTTIME) -parallel $(PARALLEL) ./tests $$(go list ./... | grep -v /conformance$$) && \
+	go test -race -count=1 -timeout $(TESTTIME) ./pkg/runner/conformance) && \
 	if [[ -s $$RUNTESTS_NOT_RUN ]]; then echo 'make test: NOT RUN:'; sort "$$RUNTESTS_NOT_RUN"; fi
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck, shellcheck, go.mod and notices up to date
