@@ -508,7 +508,7 @@ func TestDockerfileEditedMeanwhile(t *testing.T) {
 		t.Error(o.err)
 	}
 	o := w.update(t.Context(), u, chain.Images[1])
-	if o.err == nil || !strings.Contains(o.err.Error(), "stands on other images now") {
+	if o.err == nil || !strings.Contains(o.err.Error(), "is built on other images now") {
 		t.Error(o.err)
 	}
 }
