@@ -17,7 +17,7 @@ import (
 
 // storyLimit is how long a story may take. The longest takes two minutes on a machine that
 // does nothing else.
-const storyLimit = 10 * time.Minute
+const storyLimit = 20 * time.Minute
 
 // dumpTime is what a program has to print where it hangs before it is killed.
 const dumpTime = 5 * time.Second

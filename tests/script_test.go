@@ -29,7 +29,7 @@ import (
 const baseImage = "runtests-busybox"
 
 // storyBound is how long the engine may take to answer the questions of a story itself.
-const storyBound = time.Minute
+const storyBound = 3 * time.Minute
 
 var binDir, rootDir string
 
