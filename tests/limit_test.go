@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// storyLimit is how long a story may take. The longest takes two minutes on a machine that
+// storyLimit is how long a story may take. The longest takes three minutes on a machine that
 // does nothing else.
 const storyLimit = 20 * time.Minute
 
