@@ -85,17 +85,17 @@ func runOn(t *testing.T, e *engine.Engine, fault func() error) (*report.Run, tim
 		steps[i] = suite.Step{Name: "step@" + baseImage, Test: "step", Image: baseImage, Timeout: time.Hour}
 		steps[i].Container = container.Container{Image: baseImage, Command: []string{"sh", "-c", "echo started; sleep 300"}, StopGrace: time.Second}
 	}
-	r := &runner.Runner{
-		Executor: e, Keeper: e, Images: e, Folder: folder, Now: time.Now, Machine: "here", CLI: "docker", Jobs: 1, Patience: 5 * time.Second,
+	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Started: time.Now()}
+	r := runner.New(runner.Config{
+		Executor: e, Keeper: e, Images: e, Machine: "here", Run: run, Folder: folder, CLI: "docker", Patience: 5 * time.Second,
 		Observer: &during{do: func() {
 			if err := fault(); err != nil {
 				t.Error(err)
 			}
 		}},
-	}
-	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Started: time.Now()}
+	})
 	started := time.Now()
-	if err := r.Run(t.Context(), run, nil, steps); err != nil {
+	if err := r.Run(t.Context(), nil, steps); err != nil {
 		t.Fatal(err)
 	}
 	return run, time.Since(started)

@@ -5,7 +5,6 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/diagnose"
-	"runtests/pkg/engine"
 	"runtests/pkg/inventory"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
@@ -15,23 +14,24 @@ import (
 
 // diagnose diagnoses the new failures of run, whose steps have ended, and records the verdicts. The
 // error says that the record on disk is not up to date.
-func (p *Pipeline) diagnose(ctx context.Context, steps *runner.Runner, run *report.Run) error {
+func (p *Pipeline) diagnose(ctx context.Context, steps *runner.Runner, run *report.Run, trees map[string]worktree.State) error {
 	if !p.Diagnose {
 		return nil
 	}
-	cases := p.cases(run, steps.Commits)
+	cases := p.cases(run, trees)
 	if len(cases) == 0 {
 		return nil
 	}
 	limit := p.Suite.DiagnoseTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, &diagnose.TimeoutError{Limit: limit})
 	defer cancel()
-	finder := &diagnose.Finder{Lab: &lab{steps, p.engine, p.Suite, run}, CLI: steps.CLI, Remote: steps.Remote}
+	info := p.engine.Info()
+	finder := &diagnose.Finder{Lab: &lab{p, steps, run}, CLI: info.CLI(), Remote: !info.Local}
 	return finder.Find(ctx, cases)
 }
 
 // cases returns the failures of run that are to be diagnosed.
-func (p *Pipeline) cases(run *report.Run, commits map[string]worktree.State) []diagnose.Case {
+func (p *Pipeline) cases(run *report.Run, trees map[string]worktree.State) []diagnose.Case {
 	steps := map[string]suite.Step{}
 	for _, step := range p.Steps {
 		steps[step.Name] = step
@@ -41,7 +41,7 @@ func (p *Pipeline) cases(run *report.Run, commits map[string]worktree.State) []d
 	for i, result := range run.Steps {
 		if diagnose.Wanted(result) {
 			step := steps[result.Name]
-			cases = append(cases, diagnose.Case{Index: i, Step: step, Failed: result, Tree: commits[step.Dir]})
+			cases = append(cases, diagnose.Case{Index: i, Step: step, Failed: result, Tree: trees[step.Dir]})
 			names = append(names, step.Name)
 		}
 	}
@@ -60,10 +60,9 @@ func (p *Pipeline) cases(run *report.Run, commits map[string]worktree.State) []d
 
 // A lab carries out the experiments of a diagnosis with what the run has.
 type lab struct {
-	steps  *runner.Runner
-	engine *engine.Engine
-	suite  *suite.Suite
-	run    *report.Run
+	pipeline *Pipeline
+	steps    *runner.Runner
+	run      *report.Run
 }
 
 // Try implements diagnose.Lab.
@@ -78,11 +77,11 @@ func (l *lab) Conclude(index int, verdict report.Verdict) error {
 
 // Image implements diagnose.Lab: it returns the name that the suite keeps the image by.
 func (l *lab) Image(ctx context.Context, id string) (string, error) {
-	found, err := l.engine.Image(ctx, id)
+	found, err := l.pipeline.engine.Image(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	return PassedImages(l.suite).NameOf(found), nil
+	return PassedImages(l.pipeline.Suite).NameOf(found), nil
 }
 
 // Packages implements diagnose.Lab: it compares the inventories of two images, and takes those that
@@ -91,7 +90,7 @@ func (l *lab) Packages(ctx context.Context, before, after string) ([]report.Pack
 	var inventories [2]inventory.Inventory
 	for i, id := range []string{before, after} {
 		var err error
-		inventories[i], err = inventory.Of(ctx, l.engine, l.suite.Logs, container.Container{Image: id, Labels: labelsOf(l.run)})
+		inventories[i], err = inventory.Of(ctx, l.pipeline.engine, l.pipeline.Suite.Logs, container.Container{Image: id, Labels: labelsOf(l.run)})
 		if err != nil {
 			return nil, err
 		}
@@ -100,4 +99,4 @@ func (l *lab) Packages(ctx context.Context, before, after string) ([]report.Pack
 }
 
 // Work implements diagnose.Lab: the folder lies in the run's.
-func (l *lab) Work() (string, error) { return l.steps.Folder.MakeWork() }
+func (l *lab) Work() (string, error) { return l.pipeline.folder.MakeWork() }

@@ -164,12 +164,13 @@ func (p *Pipeline) run(ctx context.Context, launched time.Time) *Conclusion {
 	p.history = p.readHistory()
 	run := p.newRecord(ctx, launched)
 	observer := p.Console.Observe(len(p.chain.Images), len(p.Steps))
-	steps := p.newRunner(observer, commits())
+	trees := commits()
+	steps := p.newRunner(run, observer, trees)
 
 	limited, stop := withRunTimeout(ctx, p.Suite.RunTimeout)
 	stopped := context.AfterFunc(limited, func() { p.Console.Stopping(context.Cause(limited)) })
-	saveErr := steps.Run(limited, run, p.builds(run), p.Steps)
-	saveErr = errors.Join(saveErr, p.diagnose(limited, steps, run))
+	saveErr := steps.Run(limited, p.builds(run), p.Steps)
+	saveErr = errors.Join(saveErr, p.diagnose(limited, steps, run, trees))
 	stopped()
 	observer.End()
 	p.promote(limited, run)
@@ -198,27 +199,30 @@ func (p *Pipeline) newRecord(ctx context.Context, launched time.Time) *report.Ru
 	}
 }
 
-func (p *Pipeline) newRunner(observer Observer, commits map[string]worktree.State) *runner.Runner {
+func (p *Pipeline) newRunner(run *report.Run, observer Observer, trees map[string]worktree.State) *runner.Runner {
 	info := p.engine.Info()
-	return &runner.Runner{
-		Executor:   p.engine,
-		Keeper:     p.engine,
-		Images:     p.engine,
-		Folder:     p.folder,
-		Observer:   observer,
-		Now:        time.Now,
-		Machine:    MachineID(),
-		CLI:        info.CLI(),
-		Remote:     !info.Local,
+	return runner.New(runner.Config{
+		Executor: p.engine,
+		Keeper:   p.engine,
+		Images:   p.engine,
+		Machine:  MachineID(),
+		Remote:   !info.Local,
+
+		Run:      run,
+		Folder:   p.folder,
+		Observer: observer,
+		History:  p.history,
+		MaxLog:   p.Suite.MaxLog,
+
 		Jobs:       p.Suite.Jobs,
-		Mask:       p.Mask,
-		MaxLog:     p.Suite.MaxLog,
-		History:    p.history,
-		Commits:    commits,
 		UseStale:   p.UseStale,
 		Keep:       p.Keep,
 		KeepPassed: p.keepPassed,
-	}
+
+		CLI:     info.CLI(),
+		Mask:    p.Mask,
+		Commits: trees,
+	})
 }
 
 // PlannedSteps returns the steps of the plan, images first, as they are before they run. It asks no
@@ -233,8 +237,8 @@ func (p *Pipeline) PlannedSteps() ([]report.Result, error) {
 	for _, image := range chain.Images {
 		builds = append(builds, runner.Build{Name: image.Name, Command: image.CommandLine(cli, p.Rebuild)})
 	}
-	planner := runner.Runner{CLI: cli, Keep: p.Keep, Mask: p.Mask}
-	return planner.Plan(builds, p.Steps), nil
+	config := runner.Config{CLI: cli, Keep: p.Keep, Mask: p.Mask}
+	return config.Plan(builds, p.Steps), nil
 }
 
 // OnEngine returns a function that reports whether the engine has an image. On error it assumes

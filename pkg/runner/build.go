@@ -32,18 +32,9 @@ type Built struct {
 	Notes   []string
 }
 
-func (r *Runner) plannedBuild(build Build) report.Result {
-	return report.Result{
-		Name:    build.Name,
-		Kind:    report.Image,
-		Image:   build.Name,
-		Command: r.Mask.String(build.Command),
-	}
-}
-
 // build brings an image up to date, and returns the result of the step.
 func (r *Runner) build(ctx context.Context, index int, build Build) report.Result {
-	result := r.plannedBuild(build)
+	result := r.config.plannedBuild(build)
 	if blocker := r.blocker(index); blocker != nil {
 		setBlocked(&result, *blocker)
 		return result
@@ -52,10 +43,10 @@ func (r *Runner) build(ctx context.Context, index int, build Build) report.Resul
 		setBroken(ctx, &result, err)
 		return result
 	}
-	result.Started = r.Now()
-	r.record(index, result)
+	result.Started = r.config.Now()
+	r.record.set(index, result) // without waiting for the save
 	r.update(ctx, index, build, &result)
-	result.Duration = report.Duration(r.Now().Sub(result.Started))
+	result.Duration = report.Duration(r.config.Now().Sub(result.Started))
 	return result
 }
 
@@ -67,7 +58,7 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 		if log, err = r.createLog(build.Name, 1); err != nil {
 			return nil, err
 		}
-		r.Observer.Started(index, *result, log)
+		r.config.Observer.Started(index, *result, log)
 		return log, nil
 	}
 	buildCtx, cancel := ctx, context.CancelFunc(func() {})
@@ -84,9 +75,9 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 	}
 	defer log.close()
 	if err := log.end(); err != nil {
-		result.Notes = append(result.Notes, err.Error())
+		addNote(result, "%v", err)
 	}
-	describeLog(log, r.run.Lines, result)
+	describeLog(log, r.config.Run.Lines, result)
 }
 
 // judgeBuild sets the outcome of a build from its error.
@@ -103,9 +94,9 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 		if failed.Code != 0 {
 			result.ExitStatus = &failed.Code
 		}
-	case cause != nil && errors.Is(cause, errTimeout):
+	case errors.Is(cause, errTimeout):
 		result.Outcome, result.Reason = report.Timeout, "not built within its timeout of "+report.Duration(build.Timeout).String()
-	case cause != nil && errors.As(cause, &runTimeout):
+	case errors.As(cause, &runTimeout):
 		result.Outcome, result.Reason = report.Timeout, runTimeout.Error()+", the build was stopped"
 	case cause != nil:
 		result.Outcome, result.Reason = report.Interrupted, "the run was interrupted, the build was stopped"
@@ -154,10 +145,8 @@ func indexNeeds(builds []Build, steps []suite.Step) [][]int {
 
 // blocker returns the first build that did not pass of those that the step needs, or nil.
 func (r *Runner) blocker(index int) *report.Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, need := range r.needs[index] {
-		if result := r.run.Steps[need]; result.Outcome != report.Passed {
+		if result := r.record.step(need); result.Outcome != report.Passed {
 			return &result
 		}
 	}
@@ -197,20 +186,20 @@ func (r *Runner) imagePassed(ctx context.Context, index int, step suite.Step, re
 		return true
 	}
 	setBlocked(result, *blocker)
-	if !r.UseStale || r.Images == nil || result.Outcome != report.Blocked {
+	if !r.config.UseStale || r.config.Images == nil || result.Outcome != report.Blocked {
 		return false
 	}
-	image, err := r.Images.Image(ctx, step.Container.Image)
+	image, err := r.config.Images.Image(ctx, step.Container.Image)
 	if err != nil {
 		if errors.Is(err, container.ErrNoImage) {
-			result.Notes = append(result.Notes, "there is no previous image to run it on (--use-stale)")
+			addNote(result, "there is no previous image to run it on (--use-stale)")
 		} else {
 			r.noteOutage(step.Name, err)
-			result.Notes = append(result.Notes, fmt.Sprintf("could not run it on the previous image: %v", err))
+			addNote(result, "could not run it on the previous image: %v", err)
 		}
 		return false
 	}
-	result.Notes = append(result.Notes, fmt.Sprintf("ran on the previous image, of %s, as %s (--use-stale)", image.Created.Local().Format(time.DateTime), result.Reason))
+	addNote(result, "ran on the previous image, of %s, as %s (--use-stale)", image.Created.Local().Format(time.DateTime), result.Reason)
 	result.Outcome, result.Reason, result.BlockedBy, result.Stale = "", "", "", true
 	return true
 }

@@ -57,8 +57,8 @@ func carryOut(ctx context.Context, t *testing.T, builds ...Build) (*report.Run, 
 	t.Cleanup(func() { _ = folder.Close() })
 	seen := &watched{}
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Lines: 5}
-	r := &Runner{Executor: executortest.New(), Folder: folder, Observer: seen, Now: time.Now, Jobs: 1}
-	if err := r.Run(ctx, run, builds, nil); err != nil {
+	r := New(Config{Executor: executortest.New(), Machine: "m", Run: run, Folder: folder, Observer: seen})
+	if err := r.Run(ctx, builds, nil); err != nil {
 		t.Fatal(err)
 	}
 	return run, seen

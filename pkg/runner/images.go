@@ -17,8 +17,7 @@ const pullTimeout = time.Hour
 
 // presentImages looks for each image, and pulls it, once per run, however many steps need it.
 type presentImages struct {
-	mu      sync.Mutex
-	lookups map[string]func() error // by imageKey
+	lookups sync.Map // of func() error, by imageKey
 }
 
 // imageKey returns the key that steps share if they need the same image in the same way.
@@ -27,36 +26,19 @@ func imageKey(step suite.Step) string {
 }
 
 // forget makes the next step that needs the image look for it again.
-func (s *presentImages) forget(step suite.Step) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.lookups, imageKey(step))
-}
+func (s *presentImages) forget(step suite.Step) { s.lookups.Delete(imageKey(step)) }
 
 // ensure returns when the step's image is on the engine, or with the reason why it is not. It does
 // not remember that the engine did not answer: that says nothing about the image.
 func (s *presentImages) ensure(ctx context.Context, store ImageStore, step suite.Step) error {
-	err := s.lookup(ctx, store, step)()
+	lookup, _ := s.lookups.LoadOrStore(imageKey(step), sync.OnceValue(func() error {
+		return provide(ctx, store, step.Container.Image, step.Container.Platform, step.PullPolicy)
+	}))
+	err := lookup.(func() error)()
 	if errors.Is(err, container.ErrGone) {
 		s.forget(step)
 	}
 	return err
-}
-
-// lookup returns the function that looks for the step's image, once for all steps with its key.
-func (s *presentImages) lookup(ctx context.Context, store ImageStore, step suite.Step) func() error {
-	ref, platform, key := step.Container.Image, step.Container.Platform, imageKey(step)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lookups == nil {
-		s.lookups = map[string]func() error{}
-	}
-	find, ok := s.lookups[key]
-	if !ok {
-		find = sync.OnceValue(func() error { return provide(ctx, store, ref, platform, step.PullPolicy) })
-		s.lookups[key] = find
-	}
-	return find
 }
 
 // provide pulls the image if the policy says so.

@@ -8,7 +8,6 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
 	"runtests/pkg/report"
-	"runtests/pkg/suite"
 )
 
 // A kept container is CID when its test passed and CID-failed when it did not.
@@ -62,14 +61,6 @@ func nameTaken(name, why, remedy string) error {
 	return hint.Errorf(remedy, "keep the container as %q: a container of that name exists, and it %s", name, why)
 }
 
-// keepAs returns the name under which to keep the container of a step, or "".
-func (r *Runner) keepAs(step suite.Step) string {
-	if r.Keep == "" && r.KeepPassed != nil {
-		return r.KeepPassed(step)
-	}
-	return r.Keep
-}
-
 // LastKept returns the newest container that was kept after the step of a suite passed in it; ok is
 // false if there is none.
 func LastKept(ctx context.Context, e Executor, machine, suite, step string) (last container.Summary, ok bool, err error) {
@@ -91,7 +82,7 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	if result.Outcome != report.Passed {
 		name += failedSuffix
 	}
-	err := takeName(ctx, r.Executor, r.Keeper, id, name)
+	err := takeName(ctx, r.config.Executor, r.config.Keeper, id, name)
 	if err == nil {
 		result.Container = name
 		return
@@ -99,10 +90,10 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	if result.Outcome == report.Passed {
 		setBroken(ctx, result, fmt.Errorf("the test passed, but its container could not be kept: %w", err))
 	} else {
-		result.Notes = append(result.Notes, fmt.Sprintf("its container could not be kept: %v", err))
+		addNote(result, "its container could not be kept: %v", err)
 	}
-	if err := r.Executor.Remove(ctx, id); err != nil {
-		result.Notes = append(result.Notes, fmt.Sprintf("its container is still there, the next run removes it: %v", err))
+	if err := r.config.Executor.Remove(ctx, id); err != nil {
+		addNote(result, "its container is still there, the next run removes it: %v", err)
 	}
 }
 

@@ -23,9 +23,10 @@ const (
 
 // outages keeps steps from starting on an engine that is away.
 type outages struct {
+	active sync.Map // names of the containers of running steps
+
 	mu      sync.Mutex
-	current *outage         // nil: as far as is known, the engine is there
-	active  map[string]bool // names of the containers of running steps
+	current *outage // nil: as far as is known, the engine is there
 }
 
 // outage is a time in which the engine does not answer.
@@ -54,30 +55,6 @@ func (e *goneError) Hint() string {
 	return "find out why the engine stopped (journalctl -u docker), start it, and run the suite again"
 }
 
-// begin records that the container of that name belongs to a running step.
-func (o *outages) begin(name string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.active == nil {
-		o.active = map[string]bool{}
-	}
-	o.active[name] = true
-}
-
-// end records that the step of that container has ended: a container that is still there is a
-// leftover.
-func (o *outages) end(name string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.active, name)
-}
-
-func (o *outages) isActive(name string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.active[name]
-}
-
 // noteOutage records an outage if err says that the engine is away.
 func (r *Runner) noteOutage(step string, err error) {
 	if !errors.Is(err, container.ErrGone) {
@@ -87,7 +64,7 @@ func (r *Runner) noteOutage(step string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.current == nil {
-		o.current = &outage{during: step, since: r.Now()}
+		o.current = &outage{during: step, since: r.config.Now()}
 	}
 }
 
@@ -116,10 +93,7 @@ func (r *Runner) awaitEngine(ctx context.Context) error {
 // awaitEnd waits until the engine answers, at most for the run's Patience, and then removes the
 // containers of the steps that broke: they may disturb the next steps.
 func (r *Runner) awaitEnd(ctx context.Context, o *outage) error {
-	patience := r.Patience
-	if patience <= 0 {
-		patience = defaultPatience
-	}
+	patience := r.config.Patience
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tries, err := r.pingUntilAnswer(bounded)
@@ -130,12 +104,12 @@ func (r *Runner) awaitEnd(ctx context.Context, o *outage) error {
 		return &goneError{o.during, patience, err}
 	}
 	if tries > 1 {
-		r.note(fmt.Sprintf("the engine went away during %s and was back %s later", o.during, report.Duration(r.Now().Sub(o.since))))
+		r.record.note("the engine went away during %s and was back %s later", o.during, report.Duration(r.config.Now().Sub(o.since)))
 	}
 	bounded, cancel = context.WithTimeout(ctx, cleanUpTimeout)
 	defer cancel()
 	if err := r.removeLeftovers(bounded); err != nil {
-		r.note(fmt.Sprintf("containers that %s left when the engine went away are still there, the next run removes them: %v", o.during, err))
+		r.record.note("containers that %s left when the engine went away are still there, the next run removes them: %v", o.during, err)
 	}
 	return nil
 }
@@ -145,7 +119,7 @@ func (r *Runner) pingUntilAnswer(ctx context.Context) (tries int, err error) {
 	pause := firstPause
 	for {
 		tries++
-		pingErr := r.Executor.Ping(ctx)
+		pingErr := r.config.Executor.Ping(ctx)
 		if pingErr == nil {
 			return tries, nil
 		}
@@ -163,26 +137,19 @@ func (r *Runner) pingUntilAnswer(ctx context.Context) (tries int, err error) {
 
 // removeLeftovers removes the containers of this run that belong to no running step.
 func (r *Runner) removeLeftovers(ctx context.Context) error {
-	ours, err := r.Executor.Containers(ctx, map[string]string{LabelMachine: r.Machine, LabelRun: r.Folder.Path})
+	ours, err := r.config.Executor.Containers(ctx, map[string]string{LabelMachine: r.config.Machine, LabelRun: r.config.Folder.Path})
 	if err != nil {
 		return err
 	}
 	dead := func(string) (alive bool, err error) { return false, nil }
 	var errs []error
 	for _, c := range ours {
-		if r.outages.isActive(c.Name) {
+		if _, active := r.outages.active.Load(c.Name); active {
 			continue
 		}
-		if _, err := sweepOne(ctx, r.Executor, r.Keeper, c, dead); err != nil {
+		if _, err := sweepOne(ctx, r.config.Executor, r.config.Keeper, c, dead); err != nil {
 			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// note adds a sentence to the report of the run.
-func (r *Runner) note(sentence string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.run.Notes = append(r.run.Notes, sentence)
 }

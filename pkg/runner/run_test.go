@@ -49,7 +49,7 @@ func stepsOf(programs ...string) []suite.Step {
 }
 
 // runSteps runs steps one at a time, as change has it, and returns what came of each.
-func runSteps(ctx context.Context, t *testing.T, e *executortest.Executor, steps []suite.Step, change func(*Runner)) (*report.Run, []string) {
+func runSteps(ctx context.Context, t *testing.T, e *executortest.Executor, steps []suite.Step, change func(*Config)) (*report.Run, []string) {
 	t.Helper()
 	folder, err := history.Create(t.TempDir(), time.Now())
 	if err != nil {
@@ -57,11 +57,11 @@ func runSteps(ctx context.Context, t *testing.T, e *executortest.Executor, steps
 	}
 	t.Cleanup(func() { _ = folder.Close() })
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Lines: 5}
-	r := &Runner{Executor: e, Keeper: e, Images: e, Folder: folder, Observer: &watched{}, Now: time.Now, Machine: "m", Jobs: 1, Patience: time.Second}
+	config := Config{Executor: e, Keeper: e, Images: e, Machine: "m", Run: run, Folder: folder, Observer: &watched{}, Patience: time.Second}
 	if change != nil {
-		change(r)
+		change(&config)
 	}
-	if err := r.Run(ctx, run, nil, steps); err != nil {
+	if err := New(config).Run(ctx, nil, steps); err != nil {
 		t.Fatal(err)
 	}
 	var outcomes []string
@@ -169,10 +169,10 @@ func TestKeptContainer(t *testing.T) {
 		{"fail", false, "failed", nil},
 	} {
 		e := inMemory()
-		_, got := runSteps(t.Context(), t, e, stepsOf(test.program), func(r *Runner) {
-			r.Keep = "prod"
+		_, got := runSteps(t.Context(), t, e, stepsOf(test.program), func(c *Config) {
+			c.Keep = "prod"
 			if !test.keeper {
-				r.Keeper = nil
+				c.Keeper = nil
 			}
 		})
 		var names []string
@@ -222,8 +222,36 @@ func TestPullPolicies(t *testing.T) {
 
 // An executor that sees to its images itself is not asked for any.
 func TestRunWithoutAnImageStore(t *testing.T) {
-	_, got := runSteps(t.Context(), t, inMemory(), stepsOf("pass"), func(r *Runner) { r.Images = nil })
+	_, got := runSteps(t.Context(), t, inMemory(), stepsOf("pass"), func(c *Config) { c.Images = nil })
 	if diff := cmp.Diff([]string{"passed"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A Config without one of its required fields makes no Runner.
+func TestNewNeeds(t *testing.T) {
+	whole := func() Config {
+		return Config{Executor: executortest.New(), Machine: "m", Run: &report.Run{}, Folder: &history.Folder{}, Observer: &watched{}}
+	}
+	for name, forget := range map[string]func(*Config){
+		"nothing":  func(*Config) {},
+		"Executor": func(c *Config) { c.Executor = nil },
+		"Machine":  func(c *Config) { c.Machine = "" },
+		"Run":      func(c *Config) { c.Run = nil },
+		"Folder":   func(c *Config) { c.Folder = nil },
+		"Observer": func(c *Config) { c.Observer = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if panicked := recover() != nil; panicked != (name != "nothing") {
+					t.Errorf("panicked: %v", panicked)
+				}
+			}()
+			c := whole()
+			forget(&c)
+			if r := New(c); r.config.Now == nil || r.config.Jobs != 1 || r.config.Patience != defaultPatience {
+				t.Errorf("without defaults: %+v", r.config)
+			}
+		})
 	}
 }

@@ -11,7 +11,6 @@ type saver struct {
 	mu      sync.Mutex
 	running bool
 	next    *saving // the save that serves new requests; nil: none is due
-	last    *saving // the newest save that was started
 }
 
 // saving is a save; done is closed after it.
@@ -52,23 +51,8 @@ func (s *saver) work() {
 			s.mu.Unlock()
 			return
 		}
-		s.last = due
 		s.mu.Unlock()
 		due.err = s.save()
 		close(due.done)
 	}
-}
-
-// flush waits for the newest save that was requested, and returns its error.
-func (s *saver) flush() error {
-	s.mu.Lock()
-	last := s.last
-	if s.next != nil {
-		last = s.next
-	}
-	s.mu.Unlock()
-	if last == nil {
-		return nil
-	}
-	return last.wait()
 }

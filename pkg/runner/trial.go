@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
@@ -41,32 +40,21 @@ func (r *Runner) Try(ctx context.Context, t Trial) (report.Trial, error) {
 
 // try runs the container, and records the outcome in trial.
 func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
-	name := r.Folder.TrialFile(t.Step.Name, t.Number)
-	log, err := newLog(r.Folder, name, r.MaxLog)
+	name := r.config.Folder.TrialFile(t.Step.Name, t.Number)
+	log, err := newLog(r.config.Folder, name, r.config.MaxLog)
 	if err != nil {
 		return err
 	}
 	defer log.close()
 	trial.Log = name
-	r.Observer.Trying(t.Index, r.result(t.Index), t.How, log)
+	r.config.Observer.Trying(t.Index, r.record.step(t.Index), t.How, log)
 
-	c := r.labelled(t.Step)
-	r.outages.begin(c.Name)
-	defer r.outages.end(c.Name)
-	stepCtx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, errTimeout)
-	defer cancel()
-	started := r.Now()
-	exit, err := r.Executor.Run(stepCtx, c, log)
-	trial.Duration = report.Duration(r.Now().Sub(started))
-	trial.ImageID = exit.ImageID
-	var result report.Result
-	judge(stepCtx, t.Step, exit, err, &result)
-	trial.Outcome, trial.Reason = result.Outcome, result.Reason
-	r.noteOutage(t.Step.Name, err)
-	if err := log.end(); err != nil {
-		r.note(fmt.Sprintf("the log %s: %v", name, err))
+	result := report.Result{Name: t.Step.Name}
+	exit := r.runContainer(ctx, t.Step, r.labelled(t.Step), log, &result)
+	trial.Outcome, trial.Reason, trial.Duration, trial.ImageID = result.Outcome, result.Reason, result.Duration, result.ImageID
+	for _, note := range result.Notes {
+		r.record.note("the trial of %s (%s): %s", t.Step.Name, t.How, note)
 	}
-	r.discard(ctx, exit.ID, t)
 	switch {
 	case exit.Stopped && ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -88,31 +76,13 @@ func Ran(result report.Result) bool {
 	return false
 }
 
-// discard removes the container of a trial, also after the end of ctx.
-func (r *Runner) discard(ctx context.Context, id string, t Trial) {
-	if id == "" {
-		return
-	}
-	err := r.awaitEngine(ctx)
-	if err == nil || ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
-		defer cancel()
-		err = r.Executor.Remove(ctx, id)
-	}
-	if err != nil {
-		r.noteOutage(t.Step.Name, err)
-		r.note(fmt.Sprintf("the container of the trial of %s (%s) could not be removed, the next run removes it: %v", t.Step.Name, t.How, err))
-	}
-}
-
 // Conclude records the verdict of a step on disk, and then notifies the observer. An error means
 // that the record on disk is not up to date.
 func (r *Runner) Conclude(index int, verdict report.Verdict) error {
-	result := r.result(index)
+	result := r.record.step(index)
 	result.Verdict = &verdict
-	result.Mask(r.Mask)
-	err := r.record(index, result).wait()
-	r.Observer.Diagnosed(index, result)
+	result.Mask(r.config.Mask)
+	err := r.record.set(index, result).wait()
+	r.config.Observer.Diagnosed(index, result)
 	return err
 }

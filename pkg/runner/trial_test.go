@@ -64,7 +64,7 @@ func TestTry(t *testing.T) {
 				return test.program(p)
 			})
 			run := &report.Run{ID: folder.ID, Folder: folder.Path, Suite: "s", Steps: []report.Result{{Name: "t@i", Outcome: report.Failed}}}
-			r := &Runner{Executor: e, Keeper: e, Images: e, Folder: folder, Observer: &watched{}, Now: time.Now, Machine: "m", Keep: "kept", run: run}
+			r := New(Config{Executor: e, Keeper: e, Images: e, Machine: "m", Run: run, Folder: folder, Observer: &watched{}, Keep: "kept"})
 			trial, err := r.Try(ctx, Trial{Number: 2, How: "again", Command: "docker run x", Step: suite.Step{
 				Name: "t@i", Test: "t", Timeout: time.Minute, Container: container.Container{Image: test.image, Command: []string{"test"}, Memory: limit},
 			}})
@@ -90,7 +90,7 @@ func TestTryTooLate(t *testing.T) {
 	cancel(errors.New("the time is over"))
 	e := executortest.New("image")
 	e.Program("test", func(*executortest.Process) int { t.Error("it was run"); return 0 })
-	r := &Runner{Executor: e, Observer: &watched{}, Now: time.Now, run: &report.Run{}}
+	r := New(Config{Executor: e, Machine: "m", Run: &report.Run{}, Folder: &history.Folder{}, Observer: &watched{}})
 	if trial, err := r.Try(ctx, Trial{Step: suite.Step{Container: container.Container{Image: "image", Command: []string{"test"}}}}); err == nil || trial.Outcome != report.Interrupted {
 		t.Errorf("%+v, %v", trial, err)
 	}
@@ -104,8 +104,7 @@ func TestConclude(t *testing.T) {
 	}
 	defer folder.Close()
 	run := &report.Run{Version: report.Version, ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed, Reason: "exit status 1"}}}
-	r := &Runner{Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"}), run: run}
-	r.saver.save = r.save
+	r := New(Config{Executor: executortest.New(), Machine: "m", Run: run, Folder: folder, Observer: &watched{}, Mask: plain.NewMask([]string{"swordfish"})})
 	if err := r.Conclude(0, report.Verdict{Cause: report.Code, Commits: []report.Commit{{ID: "1", Subject: "the swordfish commit"}}}); err != nil {
 		t.Fatal(err)
 	}
