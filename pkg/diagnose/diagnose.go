@@ -117,7 +117,7 @@ func (i *inquiry) inquire(ctx context.Context) {
 const together = "code and dependencies together: it passes on the last image and with the last files it passed with, but not with only one of them"
 
 // again names the first experiment.
-const again = "again, as it was"
+const again = "again, unchanged"
 
 func (i *inquiry) experiment(ctx context.Context) error {
 	switch first, err := i.try(ctx, again, i.unchanged()); {
@@ -240,16 +240,16 @@ func (i *inquiry) onOld() string {
 	return "on the image of " + i.Passed.Started.Local().Format(time.DateTime)
 }
 
-// assurance names the last experiment. That a test passes under other circumstances proves nothing if
-// it then passes under the present ones, too.
-const assurance = "once more as it was, to be sure"
+// control names the last experiment, which is made if another passed: that a test passes under other
+// circumstances proves nothing if it then passes under the present ones, too.
+const control = "in a control run, unchanged"
 
 // confirm sets the verdict after an experiment that passed. If the test then passes unchanged, too,
 // the verdict is flaky and confirm returns false.
 func (i *inquiry) confirm(ctx context.Context, word report.Cause, reason string) bool {
 	how := i.verdict.Trials[len(i.verdict.Trials)-1].What
-	if found, _ := i.try(ctx, assurance, i.unchanged()); found == passes {
-		i.verdict.Cause, i.verdict.Reason = report.Flaky, "it passed "+how+", and then as it was, too"
+	if found, _ := i.try(ctx, control, i.unchanged()); found == passes {
+		i.verdict.Cause, i.verdict.Reason = report.Flaky, "it passed "+how+", and then in the control run, too"
 		return false
 	}
 	i.verdict.Cause, i.verdict.Reason = word, reason

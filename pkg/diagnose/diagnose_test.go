@@ -156,11 +156,11 @@ func TestFind(t *testing.T) {
 		commits  int
 	}{
 		{name: "flaky", passes: func(_, _ string, n int) bool { return n == 1 }, word: report.Flaky, tried: []string{again}},
-		{name: "dependencies", passes: oldImage, word: report.Dependencies, tried: []string{again, onOld, assurance}, packages: 2},
-		{name: "code", passes: oldFiles, word: report.Code, tried: []string{again, onOld, withOld, assurance}, commits: 1},
+		{name: "dependencies", passes: oldImage, word: report.Dependencies, tried: []string{again, onOld, control}, packages: 2},
+		{name: "code", passes: oldFiles, word: report.Code, tried: []string{again, onOld, withOld, control}, commits: 1},
 		{
 			name: "both", passes: func(image, files string, n int) bool { return oldImage(image, files, n) && oldFiles(image, files, n) },
-			word: report.Code, reason: "code and dependencies together", tried: []string{again, onOld, withOld, onOld + " " + withOld, assurance}, packages: 2, commits: 1,
+			word: report.Code, reason: "code and dependencies together", tried: []string{again, onOld, withOld, onOld + " " + withOld, control}, packages: 2, commits: 1,
 		},
 		{name: "neither", passes: never, word: report.Environment, tried: []string{again, onOld, withOld, onOld + " " + withOld}},
 		{
@@ -173,7 +173,7 @@ func TestFind(t *testing.T) {
 		},
 		{
 			name: "the same image", change: func(c *Case, _ *world, _ *Finder) { c.Passed.ImageID = c.Failed.ImageID }, passes: oldFiles,
-			word: report.Code, tried: []string{again, withOld, assurance}, commits: 1,
+			word: report.Code, tried: []string{again, withOld, control}, commits: 1,
 		},
 		{
 			name: "commits of something else", change: func(c *Case, _ *world, _ *Finder) { c.Passed.Commit = git(t, c.Tree.Root, "rev-parse", "HEAD~1") }, passes: never,
@@ -186,11 +186,11 @@ func TestFind(t *testing.T) {
 				write(t, filepath.Join(c.Step.Dir, "version"), "newer")
 			},
 			passes: func(_, files string, _ int) bool { return files == "new" },
-			word:   report.Code, reason: "uncommitted changes", tried: []string{again, withOld, assurance},
+			word:   report.Code, reason: "uncommitted changes", tried: []string{again, withOld, control},
 		},
 		{
 			name: "by chance", passes: func(image, _ string, n int) bool { return image == "sha256:old" || n == 3 },
-			word: report.Flaky, reason: "it passed " + onOld + ", and then as it was, too", tried: []string{again, onOld, assurance},
+			word: report.Flaky, reason: "it passed " + onOld + ", and then in the control run, too", tried: []string{again, onOld, control},
 		},
 		{
 			name: "the image is gone", change: func(_ *Case, w *world, _ *Finder) { w.gone = true }, passes: never,
@@ -198,7 +198,7 @@ func TestFind(t *testing.T) {
 		},
 		{
 			name: "the image is gone, and it is the code", change: func(_ *Case, w *world, _ *Finder) { w.gone = true }, passes: oldFiles,
-			word: report.Code, tried: []string{again, withOld, assurance}, commits: 1,
+			word: report.Code, tried: []string{again, withOld, control}, commits: 1,
 		},
 		{
 			name: "an old record", change: func(c *Case, _ *world, _ *Finder) { c.Passed = history.LastPass{} }, passes: never,
@@ -235,7 +235,7 @@ func TestFind(t *testing.T) {
 		},
 		{
 			name: "it cannot be confirmed", change: func(_ *Case, w *world, _ *Finder) { w.broken = 3 }, passes: oldImage,
-			word: report.Dependencies, tried: []string{again, onOld, assurance}, packages: 2,
+			word: report.Dependencies, tried: []string{again, onOld, control}, packages: 2,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -212,7 +212,7 @@ func Changed() *report.Run {
 		}
 		return t
 	}
-	again := trial("again, as it was", report.Failed, "again.log")
+	again := trial("again, unchanged", report.Failed, "again.log")
 	blocked := step("blocked@debian", report.Blocked, failing(report.NewlyFailing, 1), nil)
 	blocked.Reason, blocked.ExitStatus, blocked.Log, blocked.BlockedBy = "its image debian failed", nil, report.Log{}, "debian"
 	slower := step("slower@debian", report.Passed, &report.Trend{Previous: report.Passed, Usual: report.Duration(4 * time.Second), Pace: report.Slower}, nil)
@@ -225,7 +225,7 @@ func Changed() *report.Run {
 		step("passed@debian", report.Passed, &report.Trend{Previous: report.Passed, Usual: report.Duration(11 * time.Second)}, nil),
 		step("still@debian", report.Failed, failing(report.StillFailing, 3), nil),
 		blocked,
-		step("flaky@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Cause: report.Flaky, Trials: []report.Trial{trial("again, as it was", report.Passed, "again.log")}}),
+		step("flaky@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Cause: report.Flaky, Trials: []report.Trial{trial("again, unchanged", report.Passed, "again.log")}}),
 		step("dependencies@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{
 			Cause:  report.Dependencies,
 			Trials: []report.Trial{again, trial("on the image of 2026-11-21", report.Passed, "image.log")},
