@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,13 +83,10 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	for _, image := range f.chain(s, pipeline.OnEngine(ctx, e)) {
 		f.built(ctx, e, image)
 	}
-	seen := map[string]bool{}
-	for _, name := range s.Built() {
-		seen[name] = true
-	}
+	seen := s.Built()
 	for _, step := range s.Steps {
-		if !seen[step.Image] {
-			seen[step.Image] = true
+		if !slices.Contains(seen, step.Image) {
+			seen = append(seen, step.Image)
 			f.image(ctx, e, step)
 		}
 	}

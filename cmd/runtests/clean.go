@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"runtests/pkg/container"
@@ -52,16 +50,12 @@ func (c *cleanCommand) Run(ctx context.Context, w *world) error {
 	return err
 }
 
-// suite returns the suite with the flags applied. Without a suite file it stands for the runs of
-// this directory.
+// suite returns the suite, or what stands for it, with the flags applied.
 func (c *cleanCommand) suite(w *world) (*suite.Suite, error) {
 	if c.KeepRuns != nil && *c.KeepRuns < 1 || c.KeepImages != nil && *c.KeepImages < 0 {
 		return nil, errors.New("--keep-runs must be at least 1, as the latest run always stays, and --keep-images at least 0")
 	}
-	s, err := w.loadSuite(suite.Overrides{})
-	if errors.Is(err, fs.ErrNotExist) && w.suiteFile == "" {
-		s, err = &suite.Suite{Logs: filepath.Join(workingDir(), defaultLogs), KeepRuns: 30}, nil
-	}
+	s, err := w.loadSuiteOrRuns()
 	if err != nil {
 		return nil, err
 	}

@@ -50,12 +50,11 @@ func colours() bool {
 // silent shows nothing.
 type silent struct{}
 
-func (silent) Started(int, report.Result, *runner.Log) {}
-func (silent) Finished(int, report.Result)             {}
-func (silent) End()                                    {}
-
+func (silent) Started(int, report.Result, *runner.Log)        {}
+func (silent) Finished(int, report.Result)                    {}
 func (silent) Trying(int, report.Result, string, *runner.Log) {}
 func (silent) Diagnosed(int, report.Result)                   {}
+func (silent) End()                                           {}
 
 // diagnosing returns the line of a trial that is under way.
 func diagnosing(result report.Result, how string) string {
@@ -64,12 +63,11 @@ func diagnosing(result report.Result, how string) string {
 
 // lines prints a line per finished step.
 type lines struct {
+	silent
 	mu          sync.Mutex
 	out         io.Writer
 	done, total int
 }
-
-func (l *lines) Started(int, report.Result, *runner.Log) {}
 
 func (l *lines) Finished(_ int, result report.Result) {
 	l.mu.Lock()
@@ -86,12 +84,11 @@ func (l *lines) Diagnosed(_ int, result report.Result) {
 	fmt.Fprintln(l.out, render.VerdictLine(result))
 }
 
-func (l *lines) End() {}
-
 // follower shows the output of a single test and of its builds, cleaned for a terminal: one log
 // after the other, in the order in which they began. It reads the log files, so that a terminal
 // that is slow or stopped never holds up the test.
 type follower struct {
+	silent
 	out   *plain.Cleaner
 	shown sync.WaitGroup
 
@@ -108,8 +105,6 @@ func (f *follower) Started(_ int, _ report.Result, log *runner.Log) { f.show("",
 func (f *follower) Trying(_ int, result report.Result, how string, log *runner.Log) {
 	f.show(diagnosing(result, how)+"\n", log)
 }
-
-func (f *follower) Diagnosed(int, report.Result) {}
 
 // show shows title and then a log to its end.
 func (f *follower) show(title string, log *runner.Log) {
@@ -147,8 +142,6 @@ func (f *follower) follow(file *os.File, log *runner.Log) {
 		<-changed
 	}
 }
-
-func (f *follower) Finished(int, report.Result) {}
 
 // End waits until all logs have been shown.
 func (f *follower) End() {

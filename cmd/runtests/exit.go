@@ -28,23 +28,23 @@ func (exitStatus) Error() string { return "exit" }
 
 // fail prints err, unless it is an exitStatus, and returns the exit status for it.
 func (w *world) fail(err error) int {
+	if err == nil {
+		return exitPassed
+	}
 	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	w.printError(err)
 	var held *history.HeldError
 	var elsewhere *deploy.HeldError
 	var interrupted *signalError
 	switch {
-	case err == nil:
-		return exitPassed
-	case errors.As(err, &status):
-		return int(status)
 	case errors.As(err, &held), errors.As(err, &elsewhere):
-		w.printError(err)
 		return exitHeld
 	case errors.As(err, &interrupted):
-		w.printError(err)
 		return interrupted.status()
 	}
-	w.printError(err)
 	return exitNothingRun
 }
 
@@ -52,21 +52,18 @@ func (w *world) fail(err error) int {
 // are printed on lines of their own, where editors find them.
 func (w *world) printError(err error) {
 	var faults *suite.Errors
-	if errors.As(err, &faults) {
-		w.log.Errorf("the suite file is wrong in %d %s:\n%v", len(faults.Problems), plural(len(faults.Problems), "place"), err)
-		return
-	}
 	var chain images.Faults
-	if errors.As(err, &chain) {
-		w.log.Errorf("the images cannot be built:\n%v", err)
-		return
-	}
 	var unsupported runner.UnsupportedError
-	if errors.As(err, &unsupported) {
+	switch {
+	case errors.As(err, &faults):
+		w.log.Errorf("the suite file is wrong in %d %s:\n%v", len(faults.Problems), plural(len(faults.Problems), "place"), err)
+	case errors.As(err, &chain):
+		w.log.Errorf("the images cannot be built:\n%v", err)
+	case errors.As(err, &unsupported):
 		w.log.Errorf("nothing was run, as the engine cannot honour these settings:\n%v", err)
-		return
+	default:
+		w.log.WithError(err).Error(err)
 	}
-	w.log.WithError(err).Error(err)
 }
 
 // statusOf returns the exit status of a run.

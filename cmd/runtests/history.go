@@ -11,16 +11,16 @@ type historyCommand struct {
 
 // Run implements the command.
 func (c *historyCommand) Run(w *world) error {
-	logs, err := w.logsFolder()
+	s, err := w.loadSuiteOrRuns()
 	if err != nil {
 		return err
 	}
-	runs, err := history.ReadHistory(logs, "")
+	runs, err := history.ReadHistory(s.Logs, "")
 	if err != nil {
 		return err
 	}
 	for _, fault := range runs.Errors {
 		w.log.WithError(fault).Warn(fault)
 	}
-	return render.WriteHistory(w.stdout, logs, runs, c.Step)
+	return render.WriteHistory(w.stdout, s.Logs, runs, c.Step)
 }

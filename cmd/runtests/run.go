@@ -3,22 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
 	"time"
 
 	"runtests/pkg/hint"
 	"runtests/pkg/history"
 	"runtests/pkg/pipeline"
-	"runtests/pkg/plain"
 	"runtests/pkg/suite"
 )
-
-// defaultSuiteFile is read when no suite file is named, if it is there.
-const defaultSuiteFile = "runtests.yaml"
-
-// defaultLogs is where runs without a suite file keep their folders.
-const defaultLogs = "logs"
 
 type runCommand struct {
 	Targets []string `arg:"" optional:"" name:"target" help:"Tests, globs over their names, directories (default: all)."`
@@ -102,47 +94,4 @@ func builtFor(s *suite.Suite, steps []suite.Step) []string {
 	return slices.DeleteFunc(s.Built(), func(name string) bool {
 		return !slices.ContainsFunc(steps, func(step suite.Step) bool { return step.Image == name })
 	})
-}
-
-// load reads the suite file, or makes a suite of the directories when there is
-// none, and selects the targets.
-func (w *world) load(o suite.Overrides, targets []string) (*suite.Suite, []suite.Step, error) {
-	s, err := w.loadSuite(o)
-	if errors.Is(err, fs.ErrNotExist) && w.suiteFile == "" {
-		if o.Image == "" || len(targets) == 0 {
-			return nil, nil, hint.Errorf("write one, name it with --file, or run one directory on its own: runtests run DIR --image IMAGE",
-				"no suite file %s in this directory", defaultSuiteFile)
-		}
-		s, err = suite.FromDirs(targets, suiteEnv(), o)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Steps, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(targets) == 0 && len(s.Steps) == 0 && len(s.Built()) > 0 {
-		return s, nil, nil // a suite of images without tests
-	}
-	steps, err := s.Select(targets, workingDir())
-	return s, steps, err
-}
-
-// loadSuite reads the suite file. The error is fs.ErrNotExist when there is none.
-func (w *world) loadSuite(o suite.Overrides) (*suite.Suite, error) {
-	file := w.suiteFile
-	if file == "" {
-		file = defaultSuiteFile
-	}
-	s, err := suite.Load(file, suiteEnv(), o)
-	if err != nil {
-		return nil, err
-	}
-	w.mask = plain.NewMask(s.Secrets)
-	w.log.SetFormatter(formatter{w.mask})
-	for _, warning := range s.Warnings {
-		w.log.Warn(warning)
-	}
-	return s, nil
 }

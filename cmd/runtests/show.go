@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,11 +24,11 @@ func (c *showCommand) Run(ctx context.Context, w *world) error {
 	if c.Mail {
 		return c.resend(ctx, w)
 	}
-	logs, err := w.logsFolder()
+	s, err := w.loadSuiteOrRuns()
 	if err != nil {
 		return err
 	}
-	run, err := history.Open(logs, c.ID)
+	run, err := history.Open(s.Logs, c.ID)
 	if err != nil {
 		return err
 	}
@@ -71,16 +69,4 @@ func (c *showCommand) resend(ctx context.Context, w *world) error {
 	}
 	w.log.Infof("mailed the report of the run %s again, as a new message, to %s", run.ID, strings.Join(delivery.Accepted, ", "))
 	return nil
-}
-
-// logsFolder returns the folder of the suite's runs or, without a suite file, of this directory's.
-func (w *world) logsFolder() (string, error) {
-	s, err := w.loadSuite(suite.Overrides{})
-	switch {
-	case err == nil:
-		return s.Logs, nil
-	case errors.Is(err, fs.ErrNotExist) && w.suiteFile == "":
-		return filepath.Join(workingDir(), defaultLogs), nil
-	}
-	return "", err
 }

@@ -119,22 +119,28 @@ func (i *inquiry) relocated(work string) (step suite.Step, ok bool) {
 		}
 		return to, true
 	}
-	step = i.Step
-	if step.Dir, ok = moved(step.Dir); !ok {
-		return step, false
-	}
+	step = withSources(i.Step, func(source string) string {
+		source, _ = moved(source)
+		return source
+	})
+	step.Dir, ok = moved(step.Dir)
+	return step, ok
+}
+
+// withSources returns a step with other sources of what it mounts and copies from this machine.
+func withSources(step suite.Step, other func(source string) string) suite.Step {
 	step.Container.Mounts = slices.Clone(step.Container.Mounts)
 	for n := range step.Container.Mounts {
 		if m := &step.Container.Mounts[n]; m.Bind() {
-			m.Source, _ = moved(m.Source)
+			m.Source = other(m.Source)
 		}
 	}
 	step.Container.Copies = slices.Clone(step.Container.Copies)
 	for n := range step.Container.Copies {
 		c := &step.Container.Copies[n]
-		c.Source, _ = moved(c.Source)
+		c.Source = other(c.Source)
 	}
-	return step, true
+	return step
 }
 
 // onFiles returns a step with the files in work, on an image. As work is temporary, the command for a
@@ -142,16 +148,8 @@ func (i *inquiry) relocated(work string) (step suite.Step, ok bool) {
 func (i *inquiry) onFiles(step suite.Step, work, id, name string) attempt {
 	a := i.onImage(step, id, name)
 	byHand := path.Join("/tmp", filepath.Base(i.Tree.Root)+"-"+short(i.Passed.Commit))
-	shown := step
+	shown := withSources(step, func(source string) string { return replaceRoot(source, work, byHand) })
 	shown.Container.Image = name
-	shown.Container.Mounts = slices.Clone(step.Container.Mounts)
-	shown.Container.Copies = slices.Clone(step.Container.Copies)
-	for n := range shown.Container.Mounts {
-		shown.Container.Mounts[n].Source = replaceRoot(shown.Container.Mounts[n].Source, work, byHand)
-	}
-	for n := range shown.Container.Copies {
-		shown.Container.Copies[n].Source = replaceRoot(shown.Container.Copies[n].Source, work, byHand)
-	}
 	a.command = shellescape.QuoteCommand([]string{"git", "-C", i.Tree.Root, "worktree", "add", "--detach", byHand, i.Passed.Commit}) +
 		" && " + shown.Container.CommandLine(i.CLI, "")
 	a.commit = i.Passed.Commit

@@ -11,11 +11,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"al.essio.dev/pkg/shellescape"
 
 	"runtests/pkg/container"
 	"runtests/pkg/runner"
@@ -178,7 +181,7 @@ func (b *bench) checkNotRunning(t *testing.T, id string) {
 // prints is a program that prints text and ends with a status.
 func prints(text string, status int) Program {
 	return Program{
-		Script: "printf %s " + quoted(text) + "; exit " + itoa(status),
+		Script: fmt.Sprintf("printf %%s %s; exit %d", shellescape.Quote(text), status),
 		Func: func(p *executortest.Process) int {
 			_, _ = io.WriteString(p.Stdout, text)
 			return status

@@ -8,7 +8,6 @@ import (
 	"hash"
 	"io"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,11 +15,6 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/runner/executortest"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// quoted returns text as one word of the shell.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // parallel calls do(0) to do(n-1), so many at a time.
 func parallel(n, jobs int, do func(i int)) {

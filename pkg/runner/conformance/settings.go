@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"runtests/pkg/container"
 	"runtests/pkg/runner/executortest"
 )
@@ -201,7 +203,7 @@ func mountSettings(t *testing.T) []setting {
 		var script strings.Builder
 		var want []string
 		for i, m := range list {
-			fmt.Fprintf(&script, "touch %s/new 2>/dev/null || cat %[1]s/data\n", quoted(m.Target))
+			fmt.Fprintf(&script, "touch %s/new 2>/dev/null || cat %[1]s/data\n", shellescape.Quote(m.Target))
 			want = append(want, hex.EncodeToString([]byte(names[i])))
 		}
 		return setting{name, "volumes", func(c *of) { c.Mounts = list }, script.String(), show, strings.Join(want, " ")}
