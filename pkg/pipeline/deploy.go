@@ -122,27 +122,37 @@ func (p *Pipeline) promoteOne(ctx context.Context, d suite.Deployment, run *repo
 	log := newDeployLog(p.folder, d.Name)
 	promoted, err := p.exchange(ctx, d, log)
 	result.Duration = report.Duration(time.Since(result.Started))
-	result.Deployment = &report.Deployment{Host: promoted.Host, Outage: report.Duration(promoted.Outage), Bytes: promoted.Sent.Bytes}
 	if promoted.Mended != "" {
 		result.Notes = append(result.Notes, promoted.Mended)
 	}
 	result.Notes = append(result.Notes, promoted.Warnings...)
 	judgeDeployment(ctx, err, result)
+	result.Deployment = p.deploymentFacts(promoted, err)
 	if err == nil {
-		facts := result.Deployment
-		facts.Release, facts.Run, facts.Commit, facts.Previous = promoted.Current.Tag, promoted.Current.Run, promoted.Current.Commit, promoted.Previous.Tag
-		facts.Handover, facts.RolledBack = promoted.Handover, p.Rollback
 		result.Image = deploy.Repository(d.Name) + ":" + promoted.Current.Tag
 	}
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {
-		result.Deployment.Outage = report.Duration(failed.Outage)
 		log.writeVersion(failed.Log)
 	}
 	log.end(p.Suite.Lines, result)
 	result.Mask(p.Mask)
 	p.history.Judge(run, result)
 	p.Console.Deployed(*result)
+}
+
+// deploymentFacts returns what the report says of a deployment that ended with err.
+func (p *Pipeline) deploymentFacts(promoted deploy.Promoted, err error) *report.Deployment {
+	facts := &report.Deployment{Host: promoted.Host, Outage: report.Duration(promoted.Outage), Bytes: promoted.Sent.Bytes}
+	if err == nil {
+		facts.Release, facts.Run, facts.Commit, facts.Previous = promoted.Current.Tag, promoted.Current.Run, promoted.Current.Commit, promoted.Previous.Tag
+		facts.Handover, facts.RolledBack = promoted.Handover, p.Rollback
+	}
+	var failed *deploy.FailedError
+	if errors.As(err, &failed) {
+		facts.Outage = report.Duration(failed.Outage)
+	}
+	return facts
 }
 
 // exchange promotes the container that passed, or rolls back.

@@ -83,8 +83,6 @@ func (r *Runner) update(ctx context.Context, index int, build Build, result *rep
 // judgeBuild sets the outcome of a build from its error.
 func judgeBuild(ctx context.Context, build Build, err error, result *report.Result) {
 	var failed *container.BuildError
-	var runTimeout *RunTimeoutError
-	cause := context.Cause(ctx)
 	switch {
 	case err == nil:
 		result.Outcome = report.Passed
@@ -94,12 +92,11 @@ func judgeBuild(ctx context.Context, build Build, err error, result *report.Resu
 		if failed.Code != 0 {
 			result.ExitStatus = &failed.Code
 		}
-	case errors.Is(cause, errTimeout):
+	case errors.Is(context.Cause(ctx), errTimeout):
 		result.Outcome, result.Reason = report.Timeout, "not built within its timeout of "+report.Duration(build.Timeout).String()
-	case errors.As(cause, &runTimeout):
-		result.Outcome, result.Reason = report.Timeout, runTimeout.Error()+", the build was stopped"
-	case cause != nil:
-		result.Outcome, result.Reason = report.Interrupted, "the run was interrupted, the build was stopped"
+	case ctx.Err() != nil:
+		outcome, why := endOfRun(context.Cause(ctx))
+		result.Outcome, result.Reason = outcome, why+", the build was stopped"
 	default:
 		setBroken(ctx, result, err)
 	}

@@ -27,22 +27,16 @@ func judge(ctx context.Context, step suite.Step, exit container.Exit, err error,
 	case err != nil:
 		setBroken(ctx, result, nameInterpreter(step, err))
 		return
+	case exit.Stopped && errors.Is(context.Cause(ctx), errTimeout):
+		result.Outcome, result.Reason = report.Timeout, late+", "+describeStop(step, exit)
+		return
+	case exit.Stopped:
+		outcome, why := endOfRun(context.Cause(ctx))
+		result.Outcome, result.Reason = outcome, why+", "+describeStop(step, exit)
+		return
 	}
 	result.ExitStatus = &exit.Code
-	var runTimeout *RunTimeoutError
 	switch {
-	case exit.Stopped && errors.Is(context.Cause(ctx), errTimeout):
-		result.Outcome = report.Timeout
-		result.Reason = late + ", " + describeStop(step, exit)
-		result.ExitStatus = nil
-	case exit.Stopped && errors.As(context.Cause(ctx), &runTimeout):
-		result.Outcome = report.Timeout
-		result.Reason = runTimeout.Error() + ", " + describeStop(step, exit)
-		result.ExitStatus = nil
-	case exit.Stopped:
-		result.Outcome = report.Interrupted
-		result.Reason = "the run was interrupted, " + describeStop(step, exit)
-		result.ExitStatus = nil
 	case exit.OOMKilled:
 		result.Outcome = report.Broken
 		result.Reason, result.Hint = outOfMemory(step, exit)
@@ -55,6 +49,15 @@ func judge(ctx context.Context, step suite.Step, exit container.Exit, err error,
 	default:
 		result.Outcome = report.Passed
 	}
+}
+
+// endOfRun returns the outcome of a step that was stopped because the run ended, and why it did.
+func endOfRun(cause error) (outcome report.Outcome, why string) {
+	var runTimeout *RunTimeoutError
+	if errors.As(cause, &runTimeout) {
+		return report.Timeout, runTimeout.Error()
+	}
+	return report.Interrupted, "the run was interrupted"
 }
 
 // setBroken marks a step that could not be carried out because of err or, if err is the end of ctx
@@ -72,11 +75,8 @@ func setBroken(ctx context.Context, result *report.Result, err error) {
 
 // notStarted returns why a step was not started in a run that ended because of cause.
 func notStarted(cause error) string {
-	var runTimeout *RunTimeoutError
-	if errors.As(cause, &runTimeout) {
-		return "not started: " + runTimeout.Error()
-	}
-	return "not started: the run was interrupted"
+	_, why := endOfRun(cause)
+	return "not started: " + why
 }
 
 // describeStop returns how a container that was stopped came to its end.

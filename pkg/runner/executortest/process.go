@@ -1,6 +1,7 @@
 package executortest
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -138,16 +139,15 @@ func (o *output) hangUp() {
 	o.w = nil
 }
 
-// failure returns the writer's error.
+// failure returns why some of the output did not arrive.
 func (o *output) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err
-}
-
-// lost reports whether some of the output did not arrive.
-func (o *output) lost() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.broken
+	switch {
+	case o.broken:
+		return container.ErrTruncated
+	case o.err != nil:
+		return fmt.Errorf("%w: %w", container.ErrOutput, o.err)
+	}
+	return nil
 }

@@ -178,15 +178,10 @@ func (r *running) conclude() error {
 		return fmt.Errorf("look at the container: %w", err)
 	}
 	r.note()
-	switch err := r.output.failure(); {
-	case r.process.ending.removed:
+	if r.process.ending.removed {
 		return fmt.Errorf("look at the container: %w", container.ErrNoContainer)
-	case r.output.lost():
-		return container.ErrTruncated
-	case err != nil:
-		return fmt.Errorf("%w: %w", container.ErrOutput, err)
 	}
-	return nil
+	return r.output.failure()
 }
 
 // note keeps how the container ended.
