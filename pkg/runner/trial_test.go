@@ -117,3 +117,27 @@ func TestConclude(t *testing.T) {
 		t.Errorf("%+v, %+v", step, step.Verdict)
 	}
 }
+
+// A trial whose container cannot be removed counts, and the report says what is left.
+func TestTryLeavesItsContainer(t *testing.T) {
+	folder, err := history.Create(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	e := executortest.New("image")
+	e.Program("test", func(*executortest.Process) int { return 3 })
+	e.Ended = func(string) { e.DieAfter(1, errDead) } // it still answers how the container ended
+	run := &report.Run{ID: folder.ID, Folder: folder.Path, Steps: []report.Result{{Name: "t@i", Outcome: report.Failed}}}
+	r := New(Config{Executor: e, Machine: "m", Run: run, Folder: folder, Observer: &watched{}})
+	trial, err := r.Try(t.Context(), Trial{Number: 1, How: "again", Step: suite.Step{
+		Name: "t@i", Timeout: time.Minute, Container: container.Container{Image: "image", Command: []string{"test"}},
+	}})
+	if err != nil || trial.Outcome != report.Failed {
+		t.Errorf("%+v, %v", trial, err)
+	}
+	const want = "the trial of t@i (again): its container could not be removed, the next run removes it: "
+	if len(run.Notes) != 1 || !strings.HasPrefix(run.Notes[0], want) || len(e.All()) != 1 {
+		t.Errorf("%q, left: %+v", run.Notes, e.All())
+	}
+}
