@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -25,15 +26,15 @@ func Clean(s string) string {
 
 // isPlain reports whether s has only printable ASCII and tabs, as most lines do.
 func isPlain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !plainByte(s[i]) {
+	for i := range len(s) {
+		if !printable(s[i]) && s[i] != '\t' {
 			return false
 		}
 	}
 	return true
 }
 
-func plainByte(c byte) bool { return c >= ' ' && c < 0x7f || c == '\t' }
+func printable(c byte) bool { return c >= ' ' && c < 0x7f }
 
 // oneLine is the screen of Clean: a single line on which the cursor does not move back.
 type oneLine struct{ *strings.Builder }
@@ -116,10 +117,8 @@ type screen interface {
 type decoder struct {
 	out   screen
 	state state
-	first rune // the first parameter of the CSI sequence being read; 0: none yet
-
-	part    [utf8.UTFMax]byte // an unfinished character
-	partLen int
+	first rune   // the first parameter of the CSI sequence being read; 0: none yet
+	part  []byte // an unfinished character
 }
 
 // state is the state of a decoder: what it is in the middle of.
@@ -144,14 +143,14 @@ const (
 
 // write reads p. An unfinished character waits for more bytes.
 func (d *decoder) write(p []byte) {
+	if len(d.part) > 0 {
+		p = append(d.part, p...)
+		d.part = nil
+	}
 	for len(p) > 0 {
-		if d.partLen > 0 {
-			p = d.complete(p)
-			continue
-		}
 		if d.state == ground {
 			n := 0
-			for n < len(p) && p[n] >= ' ' && p[n] < 0x7f {
+			for n < len(p) && printable(p[n]) {
 				n++
 			}
 			if n > 0 {
@@ -161,7 +160,7 @@ func (d *decoder) write(p []byte) {
 			}
 		}
 		if !utf8.FullRune(p) {
-			d.partLen = copy(d.part[:], p)
+			d.part = bytes.Clone(p)
 			return
 		}
 		r, n := utf8.DecodeRune(p)
@@ -170,33 +169,12 @@ func (d *decoder) write(p []byte) {
 	}
 }
 
-// complete adds the first byte of p to the character in d.part and returns the rest of p.
-func (d *decoder) complete(p []byte) []byte {
-	d.part[d.partLen] = p[0]
-	d.partLen++
-	if part := d.part[:d.partLen]; utf8.FullRune(part) {
-		d.release(part)
-	}
-	return p[1:]
-}
-
-// release reads the characters in part, including invalid ones, and keeps an unfinished last one.
-func (d *decoder) release(part []byte) {
-	for len(part) > 0 && utf8.FullRune(part) {
-		r, n := utf8.DecodeRune(part)
-		d.next(r)
-		part = part[n:]
-	}
-	d.partLen = copy(d.part[:], part)
-}
-
 // end ends the text: the bytes of an unfinished character are invalid.
 func (d *decoder) end() {
-	for range d.partLen {
+	for range d.part {
 		d.next(utf8.RuneError)
 	}
-	d.partLen = 0
-	d.state = ground
+	d.part, d.state = nil, ground
 }
 
 // next reads one character.
