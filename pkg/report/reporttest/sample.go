@@ -3,7 +3,6 @@ package reporttest
 
 import (
 	"fmt"
-	"testing"
 	"time"
 
 	"runtests/pkg/plain"
@@ -173,16 +172,6 @@ func Many(n int) *report.Run {
 		r.Steps = append(r.Steps, step)
 	}
 	return r
-}
-
-// ParseDuration returns the duration that s stands for.
-func ParseDuration(t testing.TB, s string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 // Changed returns a run with every kind of change and every verdict.
