@@ -57,24 +57,29 @@ func rendered(t testing.TB, format func(io.Writer, *report.Run) error, r *report
 	return out.String()
 }
 
+// compareGolden compares got with a file of testdata, or writes that with -update.
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("-%s +got:\n%s", golden, diff)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, run := range runs {
 		for extension, format := range extensions {
 			t.Run(name+extension, func(t *testing.T) {
-				got := rendered(t, format, run)
-				golden := filepath.Join("testdata", name+extension)
-				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("-%s +got:\n%s", golden, diff)
-				}
+				compareGolden(t, name+extension, rendered(t, format, run))
 			})
 		}
 	}

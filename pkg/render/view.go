@@ -10,28 +10,32 @@ import (
 	"runtests/pkg/report"
 )
 
-// view is a run in words, cleaned: what the text and the pages show.
+// view is a run in words, cleaned. Each format only lays it out.
 type view struct {
-	Subject  string
+	runView
+
+	steps []stepView // in the suite's order
+	// The sections. Each has its steps by urgency, then in the suite's order.
+	Failed []*stepView // did not pass
+	Flaky  []*stepView // failed, then passed when run again
+	Going  []*stepView // have not ended, in a run that goes on
+	Passed []*stepView
+}
+
+// runView is a run without its steps.
+type runView struct {
+	ID       string
 	Suite    string
+	Subject  string
 	Headline string // "ecs on ci-slave, 2026-11-22 03:00:04, took 41m12s (Docker 28.5.2)"
 	Where    string // "ci-slave"
-	When     string // "2026-11-22 03:00:04"
-	State    string // "took 41m12s"
-	Engine   string // "Docker 28.5.2"; empty when unknown
+	Engine   string // "Docker 28.5.2"
 	Program  string
 	Folder   string
 	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
-
-	Changes string   // what changed since the earlier runs: "2 newly failing, 1 fixed"; may be empty
-	Gone    []string // steps that the suite no longer has
-
-	Success, Failures int
-	Failed            []stepView // did not pass, by urgency, then in the suite's order
-	Flaky             []stepView // failed, then passed when run again
-	Going             []stepView // have not ended, in a run that goes on
-	Passed            []stepView
+	Changes  string   // what changed since the earlier runs: "2 newly failing, 1 fixed"; may be empty
+	Gone     []string // steps that the suite no longer has
 }
 
 // stepView is a step in words, cleaned.
@@ -61,25 +65,43 @@ type stepView struct {
 	LogLines  string   // "18,204 lines"
 	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: there is no log
 	Tail      []lineView
-}
 
-// blocked reports whether the step is blocked.
-func (v stepView) blocked() bool { return v.Outcome == string(report.Blocked) }
-
-// lineView is a line of a tail.
-type lineView struct {
-	Cut  string // "[1,048,576 bytes left out] ", or empty
-	Text string
+	result *report.Result // for conditions and numbers: its texts are not cleaned
 }
 
 // newView returns r in words.
 func newView(r *report.Run) view {
-	v := view{
-		Subject: r.Subject(),
+	v := view{runView: newRunView(r), steps: make([]stepView, len(r.Steps))}
+	order := make([]int, len(r.Steps))
+	for i := range order {
+		order[i] = i
+	}
+	r.SortByUrgency(order)
+	for _, i := range order {
+		result, step := &r.Steps[i], &v.steps[i]
+		*step = newStepView(r, result)
+		step.Anchor = anchor(i)
+		section := &v.Failed
+		switch {
+		case result.Outcome == report.Passed:
+			section = &v.Passed
+		case result.Outcome == "" && r.Running:
+			section = &v.Going
+		case result.Verdict != nil && result.Verdict.Cause == report.Flaky:
+			section = &v.Flaky
+		}
+		*section = append(*section, step)
+	}
+	return v
+}
+
+func newRunView(r *report.Run) runView {
+	v := runView{
+		ID:      plain.Clean(r.ID),
 		Suite:   plain.Clean(r.Suite),
+		Subject: r.Subject(),
 		Where:   plain.Clean(r.Host),
-		When:    r.Started.Format(report.TimeLayout),
-		State:   ending(r),
+		Engine:  plain.Clean(r.Engine.String()),
 		Program: plain.Clean(r.Program),
 		Folder:  plain.Clean(r.Folder),
 		Disk:    diskLine(r.Disk),
@@ -87,50 +109,15 @@ func newView(r *report.Run) view {
 		Changes: r.Changes(),
 		Gone:    cleanAll(r.Gone),
 	}
-	if r.Engine.Name != "" {
-		v.Engine = plain.Clean(r.Engine.String())
-	}
-	v.Headline = headline(v)
-	v.Success, v.Failures = r.Counts()
-	v.addSteps(r)
-	return v
-}
-
-// addSteps adds the steps by urgency, each to its section.
-func (v *view) addSteps(r *report.Run) {
-	order := make([]int, len(r.Steps))
-	for i := range order {
-		order[i] = i
-	}
-	byUrgency(r, order)
-	for _, i := range order {
-		step := &r.Steps[i]
-		shown := newStepView(r, step)
-		shown.Anchor = anchor(i)
-		switch {
-		case step.Outcome == report.Passed:
-			v.Passed = append(v.Passed, shown)
-		case step.Outcome == "" && r.Running:
-			v.Going = append(v.Going, shown)
-		case step.Verdict != nil && step.Verdict.Cause == report.Flaky:
-			v.Flaky = append(v.Flaky, shown)
-		default:
-			v.Failed = append(v.Failed, shown)
-		}
-	}
-}
-
-func headline(v view) string {
-	var s strings.Builder
-	s.WriteString(v.Suite)
+	v.Headline = v.Suite
 	if v.Where != "" {
-		s.WriteString(" on " + v.Where)
+		v.Headline += " on " + v.Where
 	}
-	s.WriteString(", " + v.When + ", " + v.State)
-	if v.Engine != "" {
-		s.WriteString(" (" + v.Engine + ")")
+	v.Headline += ", " + r.Started.Format(report.TimeLayout) + ", " + ending(r)
+	if r.Engine.Name != "" {
+		v.Headline += " (" + v.Engine + ")"
 	}
-	return s.String()
+	return v
 }
 
 // ending returns how a run ended, or that it goes on.
@@ -169,6 +156,8 @@ func newStepView(r *report.Run, step *report.Result) stepView {
 		Why:       whyLine(step),
 		Deployed:  deployedLine(step),
 		TailTitle: tailTitle(step.Log),
+		Tail:      newLines(step.Log.Tail),
+		result:    step,
 	}
 	if step.Build != nil {
 		v.Packages = step.Build.PackagesLine()
@@ -184,9 +173,6 @@ func newStepView(r *report.Run, step *report.Result) stepView {
 		v.LogLines = report.Count(step.Log.Lines, "line")
 		v.LogLink = relative(step.Log.File)
 		v.PageLink = relative(step.Log.Page)
-	}
-	for i, line := range step.Log.Tail.Lines {
-		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), plain.Clean(line)})
 	}
 	return v
 }
@@ -259,12 +245,25 @@ func tailTitle(log report.Log) string {
 	return "the last " + report.Count(int64(kept), "line") + ":"
 }
 
-// cutMark returns the mark for bytes left out at the start of a line.
-func cutMark(bytes int64) string {
-	if bytes == 0 {
-		return ""
+// lineView is a line of a tail.
+type lineView struct {
+	Cut  string // "[1,048,576 bytes left out] ", or empty
+	Text string
+}
+
+func (l lineView) String() string { return l.Cut + l.Text }
+
+// newLines returns the lines of a tail.
+func newLines(tail plain.Tail) []lineView {
+	var lines []lineView
+	for i, text := range tail.Lines {
+		line := lineView{Text: plain.Clean(text)}
+		if cut := tail.Cut[i]; cut != 0 {
+			line.Cut = "[" + report.Count(cut, "byte") + " left out] "
+		}
+		lines = append(lines, line)
 	}
-	return "[" + report.Count(bytes, "byte") + " left out] "
+	return lines
 }
 
 // commandLine returns a command as one line. A line feed in it, which can only be inside single quotes,
