@@ -60,7 +60,7 @@ func (h *History) LastPassedImages(logs string, run *report.Run) (map[string]boo
 	for i := range run.Steps {
 		step := &run.Steps[i]
 		switch {
-		case step.Kind != report.Test:
+		case step.Kind != report.KindTest:
 			continue
 		case step.Outcome == report.Passed && step.ImageID != "":
 			images[step.ImageID] = true
@@ -71,7 +71,7 @@ func (h *History) LastPassedImages(logs string, run *report.Run) (map[string]boo
 	}
 	if run.Partial && h != nil {
 		for _, row := range h.Rows(h.CurrentSteps(), 0) {
-			if step := row.Last.Step(); step.Kind != report.Image && step.Kind != report.Deploy && !seen[step.Name] {
+			if step := row.Last.Step(); step.Kind != report.KindImage && step.Kind != report.KindDeploy && !seen[step.Name] {
 				earlier = append(earlier, step.Name)
 			}
 		}

@@ -90,7 +90,7 @@ func (h *History) Judge(run *report.Run, step *report.Result) {
 	past := h.Step(step.Name)
 	t := past.trend(run, step)
 	if past.Last == "" && len(h.Runs) > 0 && step.Outcome.Proves() {
-		t.Change = report.New
+		t.Change = report.Added
 	}
 	step.Trend = nil
 	if t != (report.Trend{}) {

@@ -79,7 +79,7 @@ func (v *indexView) addColumns(runs []history.PastRun) {
 func newRowView(row history.Row, passes []time.Duration) rowView {
 	step := row.Last.Step()
 	v := rowView{Name: step.Title(), Link: stepLink(row.Last)}
-	if test, image, found := strings.Cut(v.Name, "@"); found && step.Kind == report.Test {
+	if test, image, found := strings.Cut(v.Name, "@"); found && step.Kind == report.KindTest {
 		v.Name, v.On = test, "@"+image
 	}
 	if len(passes) > 0 {

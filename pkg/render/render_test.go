@@ -92,7 +92,7 @@ func TestTextIsAsTheContractDrawsIt(t *testing.T) {
 	r.Notes = nil
 	r.Lines = 2
 	r.Steps = []report.Result{r.Steps[0], {
-		Name: "ecs@specfun-ubuntu-deps", Kind: report.Test, Outcome: report.Failed, Reason: "exit status 2", ExitStatus: &two, Duration: r.Steps[3].Duration,
+		Name: "ecs@specfun-ubuntu-deps", Kind: report.KindTest, Outcome: report.Failed, Reason: "exit status 2", ExitStatus: &two, Duration: r.Steps[3].Duration,
 		Command: "docker run --rm --mac-address aa:bb:cc:dd:ee:ff -v /srv/ci/tests/ecs:/test -v /maple:/maple:ro specfun-ubuntu-deps /test/test.sh",
 		Log: report.Log{File: "ecs@specfun-ubuntu-deps.2026-11-22T03-00-04.log", Bytes: 910_034, Lines: 18_204,
 			Tail: plain.Tail{Lines: []string{"ocamlfind: Package `zarith' not found", "make: *** [ecs.native] Error 2"}}},

@@ -24,7 +24,7 @@ func trendText(r *report.Run, step *report.Result) string {
 		return fmt.Sprintf("%s since %s (%s)", report.StillFailing, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.Fixed:
 		return fmt.Sprintf("%s: it had been failing since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
-	case report.New:
+	case report.Added:
 		return "new: no earlier run had it"
 	}
 	return plain.Clean(string(t.Change))

@@ -221,7 +221,7 @@ func reason(r *report.Run, step *report.Result) string {
 		return ""
 	case why == "":
 		return "after " + took
-	case step.Outcome == report.Timeout || step.Kind == report.Deploy || step.Log.File == "": // why has the duration, or there is none
+	case step.Outcome == report.Timeout || step.Kind == report.KindDeploy || step.Log.File == "": // why has the duration, or there is none
 		return why
 	}
 	return why + " after " + took

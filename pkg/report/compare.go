@@ -33,8 +33,8 @@ func (s *Result) failureKind() string {
 	return ""
 }
 
-// failingNew is how Changes counts a step that is new and fails.
-const failingNew Change = "new and failing"
+// failingAdded is how Changes counts a step that is new and fails.
+const failingAdded Change = "new and failing"
 
 // Changes returns what changed since the earlier runs, in words: "2 newly failing (dependencies: 1,
 // code: 1), 1 fixed, 3 still failing". It returns "" if nothing changed and nothing fails.
@@ -47,13 +47,13 @@ func (r *Run) Changes() string {
 		switch {
 		case change == NewlyFailing:
 			kinds[step.failureKind()]++
-		case change == New && step.Outcome != Passed:
-			change = failingNew
+		case change == Added && step.Outcome != Passed:
+			change = failingAdded
 		}
 		counts[change]++
 	}
 	var parts []string
-	for _, change := range []Change{NewlyFailing, failingNew, Fixed, StillFailing, New, "gone"} {
+	for _, change := range []Change{NewlyFailing, failingAdded, Fixed, StillFailing, Added, "gone"} {
 		n := counts[change]
 		if n == 0 {
 			continue

@@ -35,9 +35,9 @@ type Kind string
 
 // The kinds of step.
 const (
-	Test   Kind = "test"
-	Image  Kind = "image"  // the build of an image
-	Deploy Kind = "deploy" // the promotion to production of a container that passed
+	KindTest   Kind = "test"
+	KindImage  Kind = "image"  // the build of an image
+	KindDeploy Kind = "deploy" // the promotion to production of a container that passed
 )
 
 // Run is the record of one execution of a suite.

@@ -35,7 +35,7 @@ type Built struct {
 func (r *Runner) plannedBuild(build Build) report.Result {
 	return report.Result{
 		Name:    build.Name,
-		Kind:    report.Image,
+		Kind:    report.KindImage,
 		Image:   build.Name,
 		Command: r.Mask.String(build.Command),
 	}

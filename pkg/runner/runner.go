@@ -122,7 +122,7 @@ func (r *Runner) planned(step suite.Step) report.Result {
 		Commit:  tree.Commit,
 		Dirty:   tree.Dirty,
 		Name:    step.Name,
-		Kind:    report.Test,
+		Kind:    report.KindTest,
 		Test:    step.Test,
 		Image:   step.Image,
 		Command: r.Mask.String(step.Container.CommandLine(r.CLI, r.keepAs(step))),
