@@ -16,12 +16,11 @@ func Clean(s string) string {
 	if isPlain(s) {
 		return s
 	}
-	var line strings.Builder
-	line.Grow(len(s))
-	d := decoder{out: oneLine{&line}}
+	line := flatScreen{shown: make([]byte, 0, len(s)), from: "\t\n\v\f", to: "\t   "}
+	d := decoder{out: &line}
 	d.write([]byte(s))
 	d.end()
-	return line.String()
+	return string(line.shown)
 }
 
 // isPlain reports whether s has only printable ASCII and tabs, as most lines do.
@@ -36,17 +35,18 @@ func isPlain(s string) bool {
 
 func printable(c byte) bool { return c >= ' ' && c < 0x7f }
 
-// oneLine is the screen of Clean: a single line on which the cursor does not move back.
-type oneLine struct{ *strings.Builder }
+// flatScreen is a screen on which the cursor does not move back. It ignores control characters other
+// than those in from.
+type flatScreen struct {
+	shown    []byte
+	from, to string // the control characters, and how each is shown
+}
 
-func (l oneLine) text(s []byte) { l.Write(s) }
-func (l oneLine) erase(int)     {}
-func (l oneLine) control(c rune) {
-	switch c {
-	case '\t':
-		l.WriteByte('\t')
-	case '\n', '\v', '\f':
-		l.WriteByte(' ')
+func (f *flatScreen) text(s []byte) { f.shown = append(f.shown, s...) }
+func (f *flatScreen) erase(int)     {}
+func (f *flatScreen) control(c rune) {
+	if i := strings.IndexRune(f.from, c); i >= 0 {
+		f.shown = append(f.shown, f.to[i])
 	}
 }
 
@@ -54,15 +54,15 @@ func (l oneLine) control(c rune) {
 // and carriage returns. It keeps at most a few bytes between two writes. An unfinished escape sequence
 // hides at most its line.
 type Cleaner struct {
-	w   io.Writer
-	buf []byte // the cleaned text of the current Write
+	w     io.Writer
+	clean flatScreen // what the current Write shows
 	decoder
 }
 
 // NewCleaner returns a Cleaner that writes to w.
 func NewCleaner(w io.Writer) *Cleaner {
-	c := &Cleaner{w: w}
-	c.out = (*liveScreen)(c)
+	c := &Cleaner{w: w, clean: flatScreen{from: "\t\n\r", to: "\t\n\r"}}
+	c.out = &c.clean
 	return c
 }
 
@@ -84,24 +84,12 @@ func (c *Cleaner) Flush() error {
 
 // flush writes the cleaned text to the underlying writer.
 func (c *Cleaner) flush() error {
-	if len(c.buf) == 0 {
+	if len(c.clean.shown) == 0 {
 		return nil
 	}
-	_, err := c.w.Write(c.buf)
-	c.buf = c.buf[:0]
+	_, err := c.w.Write(c.clean.shown)
+	c.clean.shown = c.clean.shown[:0]
 	return err
-}
-
-// liveScreen is the screen of a Cleaner.
-type liveScreen Cleaner
-
-func (l *liveScreen) text(s []byte) { l.buf = append(l.buf, s...) }
-func (l *liveScreen) erase(int)     {}
-func (l *liveScreen) control(c rune) {
-	switch c {
-	case '\t', '\n', '\r':
-		l.buf = append(l.buf, byte(c))
-	}
 }
 
 // screen receives what a terminal would do with a text.
