@@ -59,7 +59,7 @@ func (e *TimeoutError) Error() string {
 // Wanted reports whether to look for the cause of a result: it is a new failure of a test, which ran
 // to an end that is evidence about the test.
 func Wanted(result report.Result) bool {
-	return result.Kind == report.Test && result.Outcome != report.Passed && runner.Ran(result) &&
+	return result.Kind == report.KindTest && result.Outcome != report.Passed && runner.Ran(result) &&
 		result.Trend != nil && result.Trend.Change == report.NewlyFailing && result.Trend.LastPassed != ""
 }
 

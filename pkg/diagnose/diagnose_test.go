@@ -343,18 +343,18 @@ func TestWanted(t *testing.T) {
 		result report.Result
 		want   bool
 	}{
-		{"failed", report.Result{Kind: report.Test, Outcome: report.Failed, ExitStatus: &one, Trend: newly}, true},
-		{"timeout", report.Result{Kind: report.Test, Outcome: report.Timeout, Trend: newly}, true},
-		{"out of memory", report.Result{Kind: report.Test, Outcome: report.Broken, ExitStatus: &one, Trend: newly}, true},
-		{"no such image", report.Result{Kind: report.Test, Outcome: report.Broken, Trend: newly}, false},
-		{"blocked", report.Result{Kind: report.Test, Outcome: report.Blocked, Trend: newly}, false},
-		{"interrupted", report.Result{Kind: report.Test, Outcome: report.Interrupted, Trend: newly}, false},
-		{"passed", report.Result{Kind: report.Test, Outcome: report.Passed, Trend: newly}, false},
-		{"an image", report.Result{Kind: report.Image, Outcome: report.Failed, Trend: newly}, false},
-		{"still failing", report.Result{Kind: report.Test, Outcome: report.Failed, Trend: &report.Trend{Change: report.StillFailing}}, false},
-		{"new", report.Result{Kind: report.Test, Outcome: report.Failed, Trend: &report.Trend{Change: report.New}}, false},
-		{"no history", report.Result{Kind: report.Test, Outcome: report.Failed}, false},
-		{"never passed", report.Result{Kind: report.Test, Outcome: report.Failed, Trend: &report.Trend{Change: report.NewlyFailing}}, false},
+		{"failed", report.Result{Kind: report.KindTest, Outcome: report.Failed, ExitStatus: &one, Trend: newly}, true},
+		{"timeout", report.Result{Kind: report.KindTest, Outcome: report.Timeout, Trend: newly}, true},
+		{"out of memory", report.Result{Kind: report.KindTest, Outcome: report.Broken, ExitStatus: &one, Trend: newly}, true},
+		{"no such image", report.Result{Kind: report.KindTest, Outcome: report.Broken, Trend: newly}, false},
+		{"blocked", report.Result{Kind: report.KindTest, Outcome: report.Blocked, Trend: newly}, false},
+		{"interrupted", report.Result{Kind: report.KindTest, Outcome: report.Interrupted, Trend: newly}, false},
+		{"passed", report.Result{Kind: report.KindTest, Outcome: report.Passed, Trend: newly}, false},
+		{"an image", report.Result{Kind: report.KindImage, Outcome: report.Failed, Trend: newly}, false},
+		{"still failing", report.Result{Kind: report.KindTest, Outcome: report.Failed, Trend: &report.Trend{Change: report.StillFailing}}, false},
+		{"new", report.Result{Kind: report.KindTest, Outcome: report.Failed, Trend: &report.Trend{Change: report.Added}}, false},
+		{"no history", report.Result{Kind: report.KindTest, Outcome: report.Failed}, false},
+		{"never passed", report.Result{Kind: report.KindTest, Outcome: report.Failed, Trend: &report.Trend{Change: report.NewlyFailing}}, false},
 	} {
 		if got := Wanted(test.result); got != test.want {
 			t.Errorf("%s: %v", test.name, got)

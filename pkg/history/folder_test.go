@@ -202,7 +202,7 @@ func FuzzLogFile(f *testing.F) {
 	f.Add("..", "/")
 	folder := &Folder{ID: "2026-11-22T03-00-04"}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		folder.logs, folder.stems = map[string]string{}, map[string]bool{}
+		folder.stems = map[string]string{}
 		x, y := folder.LogFile(a), folder.LogFile(b)
 		if (x == y) != (a == b) {
 			t.Errorf("%q and %q have the logs %q and %q", a, b, x, y)

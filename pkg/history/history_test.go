@@ -153,7 +153,7 @@ func TestAnnouncements(t *testing.T) {
 func TestPaceOfImages(t *testing.T) {
 	logs, runs := reporttest.Nights(t, "a:p", "a:p", "a:p", "a:p", "a:p", "a:p", "a:p")
 	for i, run := range runs {
-		run.Steps[0].Kind = report.Image
+		run.Steps[0].Kind = report.KindImage
 		if i >= 5 {
 			run.Steps[0].Build = &report.Build{Current: true}
 			run.Steps[0].Duration = report.Duration(time.Millisecond)

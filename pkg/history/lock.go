@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -157,4 +158,23 @@ func readHolder(path string) Holder {
 		}
 	}
 	return h
+}
+
+// Alive reports whether the run of a folder is still going on. It is not if the folder or its lock is
+// missing. An error means that the lock cannot be opened, so that is not known.
+func Alive(folder string) (bool, error) {
+	lock := newLock(filepath.Join(folder, lockFile), os.O_RDONLY|syscall.O_NONBLOCK) // it creates no lock and waits for no pipe
+	free, err := lock.TryRLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("see whether the run %s is going on: %w", folder, err)
+	}
+	return !free, lock.Close()
+}
+
+// newLock returns an unlocked lock on a file, which it opens without following a link.
+func newLock(path string, flags int) *flock.Flock {
+	return flock.New(path, flock.SetFlag(flags|syscall.O_NOFOLLOW), flock.SetPermissions(FileMode))
 }

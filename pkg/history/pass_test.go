@@ -28,16 +28,16 @@ func saveRun(t *testing.T, logs string, started time.Time, partial bool, steps .
 }
 
 func passOn(name, image, commit string) report.Result {
-	return report.Result{Name: name, Kind: report.Test, Outcome: report.Passed, ImageID: image, Commit: commit}
+	return report.Result{Name: name, Kind: report.KindTest, Outcome: report.Passed, ImageID: image, Commit: commit}
 }
 
 func TestPasses(t *testing.T) {
 	logs := t.TempDir()
 	day := func(n int) time.Time { return time.Date(2026, 11, n, 3, 0, 0, 0, time.UTC) }
 	failed := func(name string) report.Result {
-		return report.Result{Name: name, Kind: report.Test, Outcome: report.Failed, ImageID: "i9"}
+		return report.Result{Name: name, Kind: report.KindTest, Outcome: report.Failed, ImageID: "i9"}
 	}
-	build := report.Result{Name: "deps", Kind: report.Image, Outcome: report.Passed, ImageID: "i0"}
+	build := report.Result{Name: "deps", Kind: report.KindImage, Outcome: report.Passed, ImageID: "i0"}
 	saveRun(t, logs, day(1), false, build, passOn("a", "i1", "c1"), passOn("gone", "i2", "c1"), failed("b"))
 	saveRun(t, logs, day(2), false, build, passOn("a", "i3", "c2"), failed("b"), passOn("c", "i4", ""))
 	saveRun(t, logs, day(3), true, failed("a"), passOn("extra", "i5", ""))
@@ -78,7 +78,7 @@ func TestPasses(t *testing.T) {
 		{"no run is going on", nil, []string{"i3", "i4", "i5"}},
 		{"all of the suite", &report.Run{Steps: []report.Result{build, failed("a"), passOn("c", "i6", "")}}, []string{"i3", "i6"}},
 		{"a part of it", &report.Run{Partial: true, Steps: []report.Result{passOn("a", "i6", "")}}, []string{"i4", "i5", "i6"}},
-		{"an interrupted one", &report.Run{Steps: []report.Result{{Name: "a", Kind: report.Test, Outcome: report.Interrupted}, {Name: "c", Kind: report.Test}}}, []string{"i3", "i4"}},
+		{"an interrupted one", &report.Run{Steps: []report.Result{{Name: "a", Kind: report.KindTest, Outcome: report.Interrupted}, {Name: "c", Kind: report.KindTest}}}, []string{"i3", "i4"}},
 	} {
 		if diff := cmp.Diff(test.want, images(test.run)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)

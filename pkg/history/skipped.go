@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,12 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
 	"runtests/pkg/regular"
-	"runtests/pkg/report"
 )
 
 // skippedFile is the file in a suite's logs folder that lists runs that did not take place, until a
@@ -67,15 +64,13 @@ func ListSkipped(logs string) (list []Skipped, size int64, err error) {
 			return err
 		}
 		size = int64(len(data))
-		lines := bufio.NewScanner(bytes.NewReader(data))
-		lines.Buffer(nil, maxSkippedFile)
-		for lines.Scan() {
+		for line := range bytes.Lines(data) {
 			var s Skipped
-			if json.Unmarshal(lines.Bytes(), &s) == nil && !s.Launched.IsZero() {
+			if json.Unmarshal(line, &s) == nil && !s.Launched.IsZero() {
 				list = append(list, s)
 			}
 		}
-		return lines.Err()
+		return nil
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -116,13 +111,6 @@ func withSkipped(logs string, flag int, f func(file *os.File, size int64) error)
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w", path, regular.ErrNot)
-	}
 	lock := newLock(path, os.O_RDONLY|syscall.O_NONBLOCK)
 	ctx, cancel := context.WithTimeout(context.Background(), skippedBound)
 	defer cancel()
@@ -130,44 +118,12 @@ func withSkipped(logs string, flag int, f func(file *os.File, size int64) error)
 		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if info, err = file.Stat(); err != nil { // again: another process may have changed it
+	info, err := file.Stat() // now that no other process changes it
+	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", path, regular.ErrNot)
+	}
 	return f(file, info.Size())
-}
-
-// SkippedNotes returns sentences for the report of the run that took the suite's lock at since: one for
-// each run that made others skip.
-func SkippedNotes(list []Skipped, since time.Time) []string {
-	var notes []string
-	for len(list) > 0 {
-		held := list[0].Since
-		others := slices.IndexFunc(list, func(s Skipped) bool { return !s.Since.Equal(held) })
-		if others < 0 {
-			others = len(list)
-		}
-		notes = append(notes, skippedText(list[:others])+": "+holderText(held, since))
-		list = list[others:]
-	}
-	return notes
-}
-
-func skippedText(list []Skipped) string {
-	first, last := list[0].Launched.Local(), list[len(list)-1].Launched.Local()
-	if len(list) == 1 {
-		return "the run of " + first.Format(report.TimeLayout) + " was skipped"
-	}
-	return fmt.Sprintf("%s runs were skipped, the first at %s, the last at %s",
-		report.Thousands(int64(len(list))), first.Format(report.TimeLayout), last.Format(report.TimeLayout))
-}
-
-// holderText returns which run held the suite's lock since held.
-func holderText(held, since time.Time) string {
-	switch {
-	case held.IsZero():
-		return "another run was still going on"
-	case held.Equal(since):
-		return "this run was still going on"
-	}
-	return "the run of " + held.Local().Format(report.TimeLayout) + " was still going on"
 }

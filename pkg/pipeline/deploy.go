@@ -110,7 +110,7 @@ func (p *Pipeline) plannedDeployment(d suite.Deployment) report.Result {
 	if p.Suite.File != "" {
 		file = " -f " + p.Suite.File
 	}
-	return report.Result{Name: d.Name, Kind: report.Deploy, Image: deploy.Repository(d.Name), Command: p.Mask.String("runtests" + file + " deploy " + d.Name + how)}
+	return report.Result{Name: d.Name, Kind: report.KindDeploy, Image: deploy.Repository(d.Name), Command: p.Mask.String("runtests" + file + " deploy " + d.Name + how)}
 }
 
 // promoteOne carries out a deployment, and records its result in run.

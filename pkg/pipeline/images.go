@@ -90,7 +90,7 @@ func (p *Pipeline) tidy(ctx context.Context, run *report.Run, before engine.Disk
 // hasBuilt reports whether an image was built in run.
 func hasBuilt(run *report.Run) bool {
 	return slices.ContainsFunc(run.Steps, func(step report.Result) bool {
-		return step.Kind == report.Image && step.Outcome == report.Passed && !step.Build.Current
+		return step.Kind == report.KindImage && step.Outcome == report.Passed && !step.Build.Current
 	})
 }
 

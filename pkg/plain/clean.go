@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -15,37 +16,37 @@ func Clean(s string) string {
 	if isPlain(s) {
 		return s
 	}
-	var line strings.Builder
-	line.Grow(len(s))
-	d := decoder{out: oneLine{&line}}
+	line := flatScreen{shown: make([]byte, 0, len(s)), from: "\t\n\v\f", to: "\t   "}
+	d := decoder{out: &line}
 	d.write([]byte(s))
 	d.end()
-	return line.String()
+	return string(line.shown)
 }
 
 // isPlain reports whether s has only printable ASCII and tabs, as most lines do.
 func isPlain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !plainByte(s[i]) {
+	for i := range len(s) {
+		if !printable(s[i]) && s[i] != '\t' {
 			return false
 		}
 	}
 	return true
 }
 
-func plainByte(c byte) bool { return c >= ' ' && c < 0x7f || c == '\t' }
+func printable(c byte) bool { return c >= ' ' && c < 0x7f }
 
-// oneLine is the screen of Clean: a single line on which the cursor does not move back.
-type oneLine struct{ *strings.Builder }
+// flatScreen is a screen on which the cursor does not move back. It ignores control characters other
+// than those in from.
+type flatScreen struct {
+	shown    []byte
+	from, to string // the control characters, and how each is shown
+}
 
-func (l oneLine) text(s []byte) { l.Write(s) }
-func (l oneLine) erase(int)     {}
-func (l oneLine) control(c rune) {
-	switch c {
-	case '\t':
-		l.WriteByte('\t')
-	case '\n', '\v', '\f':
-		l.WriteByte(' ')
+func (f *flatScreen) text(s []byte) { f.shown = append(f.shown, s...) }
+func (f *flatScreen) erase(int)     {}
+func (f *flatScreen) control(c rune) {
+	if i := strings.IndexRune(f.from, c); i >= 0 {
+		f.shown = append(f.shown, f.to[i])
 	}
 }
 
@@ -53,15 +54,15 @@ func (l oneLine) control(c rune) {
 // and carriage returns. It keeps at most a few bytes between two writes. An unfinished escape sequence
 // hides at most its line.
 type Cleaner struct {
-	w   io.Writer
-	buf []byte // the cleaned text of the current Write
+	w     io.Writer
+	clean flatScreen // what the current Write shows
 	decoder
 }
 
 // NewCleaner returns a Cleaner that writes to w.
 func NewCleaner(w io.Writer) *Cleaner {
-	c := &Cleaner{w: w}
-	c.out = (*liveScreen)(c)
+	c := &Cleaner{w: w, clean: flatScreen{from: "\t\n\r", to: "\t\n\r"}}
+	c.out = &c.clean
 	return c
 }
 
@@ -83,24 +84,12 @@ func (c *Cleaner) Flush() error {
 
 // flush writes the cleaned text to the underlying writer.
 func (c *Cleaner) flush() error {
-	if len(c.buf) == 0 {
+	if len(c.clean.shown) == 0 {
 		return nil
 	}
-	_, err := c.w.Write(c.buf)
-	c.buf = c.buf[:0]
+	_, err := c.w.Write(c.clean.shown)
+	c.clean.shown = c.clean.shown[:0]
 	return err
-}
-
-// liveScreen is the screen of a Cleaner.
-type liveScreen Cleaner
-
-func (l *liveScreen) text(s []byte) { l.buf = append(l.buf, s...) }
-func (l *liveScreen) erase(int)     {}
-func (l *liveScreen) control(c rune) {
-	switch c {
-	case '\t', '\n', '\r':
-		l.buf = append(l.buf, byte(c))
-	}
 }
 
 // screen receives what a terminal would do with a text.
@@ -116,10 +105,8 @@ type screen interface {
 type decoder struct {
 	out   screen
 	state state
-	first rune // the first parameter of the CSI sequence being read; 0: none yet
-
-	part    [utf8.UTFMax]byte // an unfinished character
-	partLen int
+	first rune   // the first parameter of the CSI sequence being read; 0: none yet
+	part  []byte // an unfinished character
 }
 
 // state is the state of a decoder: what it is in the middle of.
@@ -144,14 +131,14 @@ const (
 
 // write reads p. An unfinished character waits for more bytes.
 func (d *decoder) write(p []byte) {
+	if len(d.part) > 0 {
+		p = append(d.part, p...)
+		d.part = nil
+	}
 	for len(p) > 0 {
-		if d.partLen > 0 {
-			p = d.complete(p)
-			continue
-		}
 		if d.state == ground {
 			n := 0
-			for n < len(p) && p[n] >= ' ' && p[n] < 0x7f {
+			for n < len(p) && printable(p[n]) {
 				n++
 			}
 			if n > 0 {
@@ -161,7 +148,7 @@ func (d *decoder) write(p []byte) {
 			}
 		}
 		if !utf8.FullRune(p) {
-			d.partLen = copy(d.part[:], p)
+			d.part = bytes.Clone(p)
 			return
 		}
 		r, n := utf8.DecodeRune(p)
@@ -170,33 +157,12 @@ func (d *decoder) write(p []byte) {
 	}
 }
 
-// complete adds the first byte of p to the character in d.part and returns the rest of p.
-func (d *decoder) complete(p []byte) []byte {
-	d.part[d.partLen] = p[0]
-	d.partLen++
-	if part := d.part[:d.partLen]; utf8.FullRune(part) {
-		d.release(part)
-	}
-	return p[1:]
-}
-
-// release reads the characters in part, including invalid ones, and keeps an unfinished last one.
-func (d *decoder) release(part []byte) {
-	for len(part) > 0 && utf8.FullRune(part) {
-		r, n := utf8.DecodeRune(part)
-		d.next(r)
-		part = part[n:]
-	}
-	d.partLen = copy(d.part[:], part)
-}
-
 // end ends the text: the bytes of an unfinished character are invalid.
 func (d *decoder) end() {
-	for range d.partLen {
+	for range d.part {
 		d.next(utf8.RuneError)
 	}
-	d.partLen = 0
-	d.state = ground
+	d.part, d.state = nil, ground
 }
 
 // next reads one character.

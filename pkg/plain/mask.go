@@ -3,6 +3,7 @@ package plain
 import (
 	"encoding/base64"
 	"encoding/json"
+	"iter"
 	"net/url"
 	"slices"
 	"strconv"
@@ -105,27 +106,42 @@ func encodedForms(secret string) []string {
 // String returns s with secrets masked. Secrets that overlap are masked together.
 func (m Mask) String(s string) string {
 	var out strings.Builder
-	shown, end := 0, 0 // how much of s is written; the end of the secrets found so far
-	for i := 0; i+minSecret <= len(s); i++ {
-		n := m.match(s[i:])
-		if n == 0 {
-			continue
+	shown := 0 // how much of s is written
+	for start, end := range m.find(s, len(s)) {
+		if start > shown || shown == 0 { // secrets side by side are masked together too
+			out.WriteString(s[shown:start] + masked)
 		}
-		if i > end || end == 0 {
-			if end > 0 {
-				out.WriteString(masked)
-			}
-			out.WriteString(s[shown:i])
-		}
-		end = max(end, i+n)
 		shown = end
 	}
-	if end == 0 {
+	if shown == 0 {
 		return s
 	}
-	out.WriteString(masked)
 	out.WriteString(s[shown:])
 	return out.String()
+}
+
+// find yields the start and the end of each secret in s that starts before limit. Secrets that overlap
+// count as one.
+func (m Mask) find(s string, limit int) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		start, end := 0, 0
+		for i := 0; i < limit && i+minSecret <= len(s); i++ {
+			n := m.match(s[i:])
+			if n == 0 {
+				continue
+			}
+			if i >= end {
+				if end > 0 && !yield(start, end) {
+					return
+				}
+				start = i
+			}
+			end = max(end, i+n)
+		}
+		if end > 0 {
+			yield(start, end)
+		}
+	}
 }
 
 // match returns the length of the longest secret at the start of s.
@@ -146,16 +162,8 @@ func (m Mask) Longest() int { return m.longest }
 // hide where another begins. If s is shorter than the longest secret, the cut is at 0.
 func (m Mask) Cut(s string) int {
 	limit := max(0, len(s)-max(0, m.longest-1)) // a secret that begins later may end after s
-	start, end := 0, 0                          // of the last secrets that overlap each other
-	for i := 0; i < limit && i+minSecret <= len(s); i++ {
-		n := m.match(s[i:])
-		if n == 0 {
-			continue
-		}
-		if i >= end {
-			start = i
-		}
-		end = max(end, i+n)
+	start, end := 0, 0                          // of the last secret
+	for start, end = range m.find(s, limit) {
 	}
 	switch {
 	case end <= limit:

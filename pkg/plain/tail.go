@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"unicode/utf8"
 )
@@ -54,6 +55,18 @@ func (t Tail) LastBytes(n int) Tail {
 		lines++
 	}
 	return t.Last(lines)
+}
+
+// ShortLines returns t with each line cut at its start to at most n bytes.
+func (t Tail) ShortLines(n int) Tail {
+	short := Tail{Lines: slices.Clone(t.Lines), Cut: maps.Clone(t.Cut)}
+	for i, line := range t.Lines {
+		if len(line) > n {
+			short.Lines[i] = wholeCharacters(line[len(line)-n:])
+			short.SetCut(i, t.Cut[i]+int64(len(line)-len(short.Lines[i])))
+		}
+	}
+	return short
 }
 
 // SetCut records the number of bytes of the log left out at the start of a line.
@@ -176,19 +189,19 @@ func readFull(f io.ReaderAt, p []byte, off int64) error {
 	return err
 }
 
-// wholeCharacters returns raw without the rest of a character that was cut at its start.
-func wholeCharacters(raw []byte) []byte {
+// wholeCharacters returns text without the rest of a character that was cut at its start.
+func wholeCharacters[T string | []byte](text T) T {
 	i := 0
-	for i < min(utf8.UTFMax-1, len(raw)) && !utf8.RuneStart(raw[i]) {
+	for i < min(utf8.UTFMax-1, len(text)) && !utf8.RuneStart(text[i]) {
 		i++
 	}
-	return raw[i:]
+	return text[i:]
 }
 
 // asShown returns a line of a log as a terminal would leave it.
 func asShown(raw []byte) string {
 	raw = bytes.TrimRight(raw, "\r")
-	if bytes.IndexByte(raw, '\r') < 0 && bytes.IndexByte(raw, '\b') < 0 {
+	if !bytes.ContainsAny(raw, "\r\b") {
 		return Clean(string(raw))
 	}
 	var line cells
@@ -237,15 +250,16 @@ func (c *cells) erase(mode int) {
 	case 0:
 		c.shown = c.shown[:c.cursor]
 	case 1:
-		blank(c.shown[:min(c.cursor+1, len(c.shown))])
+		c.blank(c.cursor + 1)
 	case 2:
 		c.shown = c.shown[:c.cursor]
-		blank(c.shown)
+		c.blank(c.cursor)
 	}
 }
 
-func blank(line []rune) {
-	for i := range line {
-		line[i] = ' '
+// blank erases the first columns.
+func (c *cells) blank(columns int) {
+	for i := range min(columns, len(c.shown)) {
+		c.shown[i] = ' '
 	}
 }

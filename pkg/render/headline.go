@@ -21,8 +21,8 @@ func VerdictLine(s report.Result) string {
 func Headline(s report.Result) string {
 	var line strings.Builder
 	step := newStepView(&report.Run{}, &s)
-	out := textWriter{bufio.NewWriter(&line), outcomeColumn(view{Passed: []stepView{step}})}
-	out.title(step)
+	out := textWriter{Writer: bufio.NewWriter(&line), column: outcomeColumn([]stepView{step})}
+	out.title(&step)
 	_ = out.Flush() // a strings.Builder returns no error
 	return strings.TrimSuffix(line.String(), "\n")
 }

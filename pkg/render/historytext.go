@@ -34,11 +34,10 @@ func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) 
 	if err != nil {
 		return err
 	}
-	last := lastOf(h, names)
 	out := textWriter{Writer: bufio.NewWriter(w)}
-	out.historyLines(h, last)
-	if pattern != "" && len(last) == 1 {
-		out.historyOfStep(logs, h, last[0].name)
+	out.historyLines(h, h.Rows(names, historyRuns))
+	if pattern != "" && len(names) == 1 {
+		out.historyOfStep(logs, h.Rows(names, len(h.Runs))[0])
 	}
 	return out.Flush()
 }
@@ -46,12 +45,12 @@ func WriteHistory(w io.Writer, logs string, h *history.History, pattern string) 
 // historyLine is the history of a step, in columns.
 type historyLine struct{ name, letters, failure, usual string }
 
-func (t textWriter) historyLines(h *history.History, steps []lastStep) {
+func (t textWriter) historyLines(h *history.History, rows []history.Row) {
 	runs := h.Runs[:min(len(h.Runs), historyRuns)]
 	var lines []historyLine
 	var names, failures int
-	for _, row := range newRows(runs, steps) {
-		line := newHistoryLine(h, runs, row)
+	for _, row := range rows {
+		line := newHistoryLine(h, row)
 		names = max(names, runewidth.StringWidth(line.name))
 		failures = max(failures, runewidth.StringWidth(line.failure))
 		lines = append(lines, line)
@@ -79,18 +78,12 @@ func legendText() string {
 	return strings.Join(keys, ", ")
 }
 
-func newHistoryLine(h *history.History, runs []history.PastRun, r row) historyLine {
-	step := stepAt(h, r.last)
-	line := historyLine{name: pastName(step)}
-	shown := make([]byte, 0, len(runs))
-	for i, in := range slices.Backward(r.in) {
-		letter := report.Outcome("").Letter()
-		if in >= 0 {
-			letter = runs[i].Ended(&runs[i].Steps[in]).Letter()
-		}
-		shown = append(shown, letter)
+func newHistoryLine(h *history.History, row history.Row) historyLine {
+	step := row.Last.Step()
+	line := historyLine{name: step.Title()}
+	for _, entry := range slices.Backward(row.Entries) {
+		line.letters += string(entry.Outcome().Letter())
 	}
-	line.letters = string(shown)
 	past := h.Step(step.Name)
 	switch {
 	case past.Failing != nil:
@@ -110,39 +103,36 @@ func newHistoryLine(h *history.History, runs []history.PastRun, r row) historyLi
 
 // historyOfStep writes a line for each of the last runs of one step, the newest first, with the reason
 // and the log if the step did not pass.
-func (t textWriter) historyOfStep(logs string, h *history.History, name string) {
+func (t textWriter) historyOfStep(logs string, row history.Row) {
 	t.lines("")
-	shown := 0
-	for i := range h.Runs {
-		if shown == historyRuns {
-			return
-		}
-		j := slices.IndexFunc(h.Runs[i].Steps, func(step history.PastStep) bool { return step.Name == name })
-		if j < 0 {
-			continue
-		}
-		shown++
-		t.pastLine(logs, h, i, j)
+	entries := slices.DeleteFunc(row.Entries, func(e history.Entry) bool { return e.Run == nil })
+	for _, entry := range entries[:min(len(entries), historyRuns)] {
+		t.pastLine(logs, entry)
 	}
 }
 
-func (t textWriter) pastLine(logs string, h *history.History, i, j int) {
-	past := &h.Runs[i].Steps[j]
-	outcome := h.Runs[i].Ended(past)
-	text := h.Runs[i].Started.Format(report.TimeLayout) + "  " + pad(plain.Clean(string(outcome)), len("interrupted")) + "  "
+func (t textWriter) pastLine(logs string, entry history.Entry) {
+	outcome := entry.Outcome()
+	text := entry.Run.Started.Format(report.TimeLayout) + "  " + pad(plain.Clean(string(outcome)), len("interrupted")) + "  "
 	if outcome == report.Passed {
-		t.lines(text + past.Duration.String())
+		t.lines(text + entry.Step().Duration.String())
 		return
 	}
-	folder := filepath.Join(logs, h.Runs[i].ID)
-	run, err := history.OpenFolder(folder)
-	if err != nil || j >= len(run.Steps) || run.Steps[j].Name != past.Name {
-		t.lines(strings.TrimRight(text, " "))
-		return
+	var step stepView
+	folder := filepath.Join(logs, entry.Run.ID)
+	run, _ := history.OpenFolder(folder) // nil on error: the reason and the log are left out
+	if result := recorded(run, entry); result != nil {
+		run.Folder = folder
+		step = newStepView(run, result)
 	}
-	step := &run.Steps[j]
-	t.lines(strings.TrimRight(text+reason(run, step), " "))
-	if step.Log.File != "" {
-		t.lines("  log: " + plain.Clean(filepath.Join(folder, step.Log.File)))
+	t.lines(strings.TrimRight(text+step.Reason, " "))
+	t.fact("  log: ", step.Log)
+}
+
+// recorded returns the step of an entry in the record of its run, or nil if the record lacks it.
+func recorded(run *report.Run, entry history.Entry) *report.Result {
+	if run == nil || entry.Index >= len(run.Steps) || run.Steps[entry.Index].Name != entry.Step().Name {
+		return nil
 	}
+	return &run.Steps[entry.Index]
 }

@@ -1,13 +1,13 @@
 package render
 
 import (
+	"bufio"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
-	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
@@ -69,30 +69,30 @@ func (s seconds) MarshalText() ([]byte, error) {
 // JUnit writes r as JUnit's XML: one testsuite with a testcase for each step. A step that failed or
 // timed out is a failure. Any other that did not pass is an error.
 func JUnit(w io.Writer, r *report.Run) error {
+	v := newView(r)
 	suite := junitSuite{
-		Name:      plain.Clean(r.Suite),
-		Tests:     len(r.Steps),
+		Name:      v.Suite,
+		Tests:     len(v.steps),
 		Time:      seconds(elapsed(r)),
 		Timestamp: r.Started.Format("2006-01-02T15:04:05"),
-		Hostname:  plain.Clean(r.Host),
-		ID:        plain.Clean(r.ID),
-		Properties: []junitProperty{
-			{"engine", plain.Clean(r.Engine.String())},
-			{"program", plain.Clean(r.Program)},
-			{"folder", plain.Clean(r.Folder)},
-		},
+		Hostname:  v.Where,
+		ID:        v.ID,
 	}
-	if changes := r.Changes(); changes != "" {
-		suite.Properties = append(suite.Properties, junitProperty{"changes", changes})
+	add := func(name string, values ...string) {
+		for _, value := range values {
+			suite.Properties = append(suite.Properties, junitProperty{name, value})
+		}
 	}
-	for _, name := range cleanAll(r.Gone) {
-		suite.Properties = append(suite.Properties, junitProperty{"gone", name})
+	add("engine", v.Engine)
+	add("program", v.Program)
+	add("folder", v.Folder)
+	if v.Changes != "" {
+		add("changes", v.Changes)
 	}
-	for _, note := range cleanAll(r.Notes) {
-		suite.Properties = append(suite.Properties, junitProperty{"note", note})
-	}
-	for i := range r.Steps {
-		step := newJUnitCase(r, &r.Steps[i])
+	add("gone", v.Gone...)
+	add("note", v.Notes...)
+	for i := range v.steps {
+		step := newJUnitCase(v.Suite, &v.steps[i])
 		if step.Failure != nil {
 			suite.Failures++
 		}
@@ -128,19 +128,15 @@ func elapsed(r *report.Run) time.Duration {
 	return sum
 }
 
-func newJUnitCase(r *report.Run, step *report.Result) junitCase {
-	v := newStepView(r, step)
-	c := junitCase{
-		Name:      v.Name,
-		Classname: plain.Clean(r.Suite),
-		Time:      seconds(step.Duration),
-		SystemOut: tailText(v),
+func newJUnitCase(suite string, v *stepView) junitCase {
+	var output strings.Builder
+	for _, line := range v.Tail {
+		output.WriteString(line.String() + "\n")
 	}
-	if step.Outcome == report.Passed {
-		return c
-	}
+	c := junitCase{Name: v.Name, Classname: suite, Time: seconds(v.result.Duration), SystemOut: output.String()}
 	fault := &junitFault{Type: v.Outcome, Message: v.Reason, Text: details(v)}
-	switch step.Outcome {
+	switch v.result.Outcome {
+	case report.Passed:
 	case report.Failed, report.Timeout:
 		fault.XMLName.Local = "failure"
 		c.Failure = fault
@@ -152,40 +148,17 @@ func newJUnitCase(r *report.Run, step *report.Result) junitCase {
 }
 
 // details returns the facts about a step other than its output, a line each.
-func details(v stepView) string {
-	var s strings.Builder
-	if v.Trend != "" {
-		s.WriteString(v.Trend + "\n")
-	}
-	for _, line := range verdictLines(v.Verdict) {
-		s.WriteString(line + "\n")
-	}
-	if v.Hint != "" {
-		s.WriteString("hint: " + v.Hint + "\n")
-	}
-	for _, note := range v.Notes {
-		s.WriteString("note: " + note + "\n")
-	}
-	if v.Commit != "" {
-		s.WriteString("commit: " + v.Commit + "\n")
-	}
-	if v.Command != "" {
-		s.WriteString("$ " + v.Command + "\n")
-	}
-	if v.Container != "" {
-		s.WriteString("container: " + v.Container + " (kept)\n")
-	}
-	if v.Log != "" {
-		s.WriteString("log: " + v.Log + " (" + v.LogLines + ")\n")
-	}
-	return s.String()
-}
-
-// tailText returns the end of a step's output.
-func tailText(v stepView) string {
-	var s strings.Builder
-	for _, line := range v.Tail {
-		s.WriteString(line.Cut + line.Text + "\n")
-	}
-	return s.String()
+func details(v *stepView) string {
+	var text strings.Builder
+	out := textWriter{Writer: bufio.NewWriter(&text)}
+	out.fact("", v.Trend)
+	out.verdict(v)
+	out.fact("hint: ", v.Hint)
+	out.notes(v)
+	out.fact("commit: ", v.Commit)
+	out.fact("$ ", v.Command)
+	out.fact("container: ", noted(v.Container, "kept"))
+	out.log(v)
+	_ = out.Flush() // a strings.Builder returns no error
+	return text.String()
 }

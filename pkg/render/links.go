@@ -3,8 +3,6 @@ package render
 import (
 	"net/url"
 	"strconv"
-
-	"runtests/pkg/report"
 )
 
 // relative returns a link to a file in the folder of the page, or "" if name is empty. No name leads
@@ -18,14 +16,3 @@ func relative(name string) string {
 
 // anchor returns the anchor, in a run's page, of the step of that index.
 func anchor(step int) string { return "s" + strconv.Itoa(step) }
-
-// stepCommit returns the commit of a test's directory in words.
-func stepCommit(step *report.Result) string {
-	switch {
-	case step.Commit == "":
-		return ""
-	case step.Dirty:
-		return shortID(step.Commit) + ", with uncommitted changes"
-	}
-	return shortID(step.Commit)
-}

@@ -19,13 +19,11 @@ const (
 
 // logView is the end of a log in words, cleaned.
 type logView struct {
-	Step, When, Outcome, Reason string
-
-	Anchor string // the step's anchor in the run's report
-	Title  string // "the last 1,000 of 18,204 lines"
-	Whole  string // a link to the log
-	Size   string // of the log
-	Lines  []numberedLine
+	stepView
+	When  string // of the run
+	Title string // "the last 1,000 of 18,204 lines"
+	Size  string // of the log
+	Lines []numberedLine
 }
 
 type numberedLine struct {
@@ -43,7 +41,7 @@ func WriteLogPages(f *history.Folder, r *report.Run, mask plain.Mask) error {
 			steps = append(steps, i)
 		}
 	}
-	byUrgency(r, steps)
+	r.SortByUrgency(steps)
 	var errs []error
 	for _, i := range steps[:min(len(steps), maxLogPages)] {
 		if err := writeLogPage(f, r, i, mask); err != nil {
@@ -90,18 +88,15 @@ func endOf(f *history.Folder, log string) (plain.Tail, int64, error) {
 func newLogView(r *report.Run, i int, tail plain.Tail, size int64) logView {
 	step := &r.Steps[i]
 	v := logView{
-		Step:    step.Title(),
-		When:    r.Started.Format(report.TimeLayout),
-		Outcome: plain.Clean(string(outcome(r, step))),
-		Reason:  reason(r, step),
-		Anchor:  anchor(i),
-		Title:   fmt.Sprintf("the last %s of %s lines", report.Thousands(int64(len(tail.Lines))), report.Thousands(step.Log.Lines)),
-		Whole:   relative(step.Log.File),
-		Size:    report.Size(size),
+		stepView: newStepView(r, step),
+		When:     r.Started.Format(report.TimeLayout),
+		Title:    fmt.Sprintf("the last %s of %s lines", report.Thousands(int64(len(tail.Lines))), report.Thousands(step.Log.Lines)),
+		Size:     report.Size(size),
 	}
+	v.Anchor = anchor(i)
 	first := step.Log.Lines - int64(len(tail.Lines)) + 1
-	for i, line := range tail.Lines {
-		v.Lines = append(v.Lines, numberedLine{first + int64(i), lineView{cutMark(tail.Cut[i]), plain.Clean(line)}})
+	for i, line := range newLines(tail) {
+		v.Lines = append(v.Lines, numberedLine{first + int64(i), line})
 	}
 	return v
 }

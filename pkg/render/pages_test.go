@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"runtests/pkg/hint"
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
@@ -39,24 +37,6 @@ func runsPage(t testing.TB, logs string) string {
 		t.Fatal(err)
 	}
 	return strings.ReplaceAll(page.String(), logs, "/logs")
-}
-
-// compareGolden compares got with a file of testdata, or writes that with -update.
-func compareGolden(t *testing.T, name, got string) {
-	t.Helper()
-	golden := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("-%s +got:\n%s", golden, diff)
-	}
 }
 
 // concluded returns the logs of reporttest.Nights, each run compared with those before it.

@@ -57,24 +57,29 @@ func rendered(t testing.TB, format func(io.Writer, *report.Run) error, r *report
 	return out.String()
 }
 
+// compareGolden compares got with a file of testdata, or writes that with -update.
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("-%s +got:\n%s", golden, diff)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, run := range runs {
 		for extension, format := range extensions {
 			t.Run(name+extension, func(t *testing.T) {
-				got := rendered(t, format, run)
-				golden := filepath.Join("testdata", name+extension)
-				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("-%s +got:\n%s", golden, diff)
-				}
+				compareGolden(t, name+extension, rendered(t, format, run))
 			})
 		}
 	}
@@ -87,7 +92,7 @@ func TestTextIsAsTheContractDrawsIt(t *testing.T) {
 	r.Notes = nil
 	r.Lines = 2
 	r.Steps = []report.Result{r.Steps[0], {
-		Name: "ecs@specfun-ubuntu-deps", Kind: report.Test, Outcome: report.Failed, Reason: "exit status 2", ExitStatus: &two, Duration: r.Steps[3].Duration,
+		Name: "ecs@specfun-ubuntu-deps", Kind: report.KindTest, Outcome: report.Failed, Reason: "exit status 2", ExitStatus: &two, Duration: r.Steps[3].Duration,
 		Command: "docker run --rm --mac-address aa:bb:cc:dd:ee:ff -v /srv/ci/tests/ecs:/test -v /maple:/maple:ro specfun-ubuntu-deps /test/test.sh",
 		Log: report.Log{File: "ecs@specfun-ubuntu-deps.2026-11-22T03-00-04.log", Bytes: 910_034, Lines: 18_204,
 			Tail: plain.Tail{Lines: []string{"ocamlfind: Package `zarith' not found", "make: *** [ecs.native] Error 2"}}},

@@ -2,7 +2,6 @@ package render
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,19 +20,18 @@ const tapVersion = "TAP version 13"
 // YAML block of its facts. Perl reads only a small part of YAML, so a string is written as JSON, and
 // lines as a literal block whose first line is not indented.
 func TAP(w io.Writer, r *report.Run) error {
+	v := newView(r)
 	out := textWriter{Writer: bufio.NewWriter(w)}
-	out.lines(tapVersion, fmt.Sprintf("1..%d", len(r.Steps)))
-	if changes := r.Changes(); changes != "" {
-		out.lines("# " + changes)
-	}
-	for _, name := range cleanAll(r.Gone) {
+	out.lines(tapVersion, fmt.Sprintf("1..%d", len(v.steps)))
+	out.fact("# ", v.Changes)
+	for _, name := range v.Gone {
 		out.lines("# gone: " + name)
 	}
-	for _, note := range cleanAll(r.Notes) {
+	for _, note := range v.Notes {
 		out.lines("# " + note)
 	}
-	for i := range r.Steps {
-		out.testPoint(i+1, r, &r.Steps[i])
+	for i := range v.steps {
+		out.testPoint(i+1, &v.steps[i])
 	}
 	return out.Flush()
 }
@@ -41,74 +39,66 @@ func TAP(w io.Writer, r *report.Run) error {
 // tapEscaper escapes the description of a test point: an unescaped # begins a directive.
 var tapEscaper = strings.NewReplacer(`\`, `\\`, `#`, `\#`)
 
-func (t textWriter) testPoint(number int, r *report.Run, step *report.Result) {
-	v := newStepView(r, step)
+func (t textWriter) testPoint(number int, v *stepView) {
 	result := "not ok"
-	if step.Outcome == report.Passed {
+	if v.result.Outcome == report.Passed {
 		result = "ok"
 	}
 	t.lines(fmt.Sprintf("%s %d - %s", result, number, tapEscaper.Replace(v.Name)), "  ---")
-	for _, fact := range tapFacts(step, v) {
-		t.lines("  " + fact.name + ":" + yamlValue(fact.value))
+	t.yaml("outcome", v.Outcome)
+	t.yaml("duration_ms", time.Duration(v.result.Duration).Milliseconds())
+	t.yaml("command", v.Command)
+	t.yamlText("trend", v.Trend)
+	t.yamlText("pace", v.Pace)
+	t.yamlText("commit", v.Commit)
+	if v.result.Outcome != report.Passed {
+		t.fault(v)
 	}
 	t.lines("  ...")
 }
 
-// fact is an entry of a YAML block. Its value is a string, a number or lines.
-type fact struct {
-	name  string
-	value any
-}
-
-// tapFacts returns the facts of a step for a consumer of TAP.
-func tapFacts(step *report.Result, v stepView) []fact {
-	facts := []fact{
-		{"outcome", v.Outcome},
-		{"duration_ms", time.Duration(step.Duration).Milliseconds()},
-		{"command", v.Command},
+// fault writes the facts about a step that did not pass.
+func (t textWriter) fault(v *stepView) {
+	t.yaml("message", v.Reason)
+	if v.result.ExitStatus != nil {
+		t.yaml("exit_status", *v.result.ExitStatus)
 	}
-	for _, f := range []fact{{"trend", v.Trend}, {"pace", v.Pace}, {"commit", v.Commit}} {
-		if f.value != "" {
-			facts = append(facts, f)
-		}
-	}
-	if step.Outcome == report.Passed {
-		return facts
-	}
-	facts = append(facts, fact{"message", v.Reason})
-	if step.ExitStatus != nil {
-		facts = append(facts, fact{"exit_status", *step.ExitStatus})
-	}
-	for _, f := range []fact{{"hint", v.Hint}, {"container", v.Container}, {"log", v.Log}} {
-		if f.value != "" {
-			facts = append(facts, f)
-		}
-	}
-	if v.Verdict != nil {
-		facts = append(facts, fact{"verdict", verdictLines(v.Verdict)})
-	}
-	if len(v.Notes) > 0 {
-		facts = append(facts, fact{"notes", v.Notes})
-	}
+	t.yamlText("hint", v.Hint)
+	t.yamlText("container", v.Container)
+	t.yamlText("log", v.Log)
+	t.yamlLines("verdict", verdictLines(v.Verdict))
+	t.yamlLines("notes", v.Notes)
 	if len(v.Tail) > 0 {
 		output := []string{v.TailTitle}
 		for _, line := range v.Tail {
-			output = append(output, line.Cut+line.Text)
+			output = append(output, line.String())
 		}
-		facts = append(facts, fact{"output", output})
+		t.yamlLines("output", output)
 	}
-	return facts
 }
 
-// yamlValue returns what follows the colon after a key.
-func yamlValue(value any) string {
-	if lines, ok := value.([]string); ok {
-		lines[0] = strings.TrimLeft(lines[0], " \t") // a parser would take its indentation for the block's
-		return " |\n    " + strings.Join(lines, "\n    ")
-	}
-	var data bytes.Buffer
-	enc := json.NewEncoder(&data)
+// yaml writes an entry whose value is a string or a number.
+func (t textWriter) yaml(name string, value any) {
+	t.write("  ", name, ": ")
+	enc := json.NewEncoder(t)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(value) // a string or a number has no error
-	return " " + strings.TrimSuffix(data.String(), "\n")
+	_ = enc.Encode(value) // it ends the line; Flush returns the writer's error
+}
+
+// yamlText writes an entry, unless its value is empty.
+func (t textWriter) yamlText(name, value string) {
+	if value != "" {
+		t.yaml(name, value)
+	}
+}
+
+// yamlLines writes an entry whose value is a literal block, unless there are no lines.
+func (t textWriter) yamlLines(name string, lines []string) {
+	for i, line := range lines {
+		if i == 0 {
+			t.write("  ", name, ": |\n")
+			line = strings.TrimLeft(line, " \t") // a parser would take its indentation for the block's
+		}
+		t.lines("    " + line)
+	}
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"bufio"
 	"io"
+	"strings"
 
 	"runtests/pkg/report"
 )
@@ -19,7 +20,7 @@ func Text(w io.Writer, r *report.Run) error {
 // failures with all that is needed to act, then the rest.
 func TextBody(w io.Writer, r *report.Run) error {
 	v := newView(r)
-	out := textWriter{bufio.NewWriter(w), outcomeColumn(v)}
+	out := textWriter{bufio.NewWriter(w), outcomeColumn(v.steps), "  "}
 	if v.Changes != "" {
 		out.lines(v.Changes, "")
 	}
@@ -29,7 +30,7 @@ func TextBody(w io.Writer, r *report.Run) error {
 		out.lines(v.Notes...)
 	}
 	for i, step := range v.Failed {
-		if !step.blocked() || i == 0 || !v.Failed[i-1].blocked() { // no empty lines between steps that are blocked
+		if i == 0 || !blocked(step) || !blocked(v.Failed[i-1]) { // no empty lines between steps that are blocked
 			out.lines("")
 		}
 		out.failure(step)
@@ -48,7 +49,7 @@ func TextBody(w io.Writer, r *report.Run) error {
 		out.lines("")
 	}
 	for _, step := range v.Passed {
-		out.passed(step)
+		out.step(step)
 	}
 	out.gone(v.Gone)
 	return out.Flush()
@@ -56,20 +57,21 @@ func TextBody(w io.Writer, r *report.Run) error {
 
 // outcomeColumn returns the width of the column of outcomes: 9, three more than "failed" and "passed"
 // have, or more if an outcome needs it.
-func outcomeColumn(v view) int {
+func outcomeColumn(steps []stepView) int {
 	width := 9
-	for _, steps := range [][]stepView{v.Failed, v.Flaky, v.Going, v.Passed} {
-		for _, step := range steps {
-			width = max(width, len(step.Outcome)+2)
-		}
+	for i := range steps {
+		width = max(width, len(steps[i].Outcome)+2)
 	}
 	return width
 }
 
+func blocked(step *stepView) bool { return step.result.Outcome == report.Blocked }
+
 // textWriter writes text. Flush returns its errors.
 type textWriter struct {
 	*bufio.Writer
-	column int // the width of the column of outcomes
+	column int    // the width of the column of outcomes
+	indent string // before each line about a step other than its first
 }
 
 func (t textWriter) write(parts ...string) {
@@ -84,82 +86,79 @@ func (t textWriter) lines(lines ...string) {
 	}
 }
 
-// title writes a step's first line: "failed   ecs@debian   exit status 2 after 12m3s".
-func (t textWriter) title(step stepView) {
-	t.write(step.Outcome)
-	for range t.column - len(step.Outcome) {
-		t.write(" ")
+// fact writes a line about a step, unless text is empty.
+func (t textWriter) fact(label, text string) {
+	if text != "" {
+		t.lines(t.indent + label + text)
 	}
-	t.write(step.Name)
+}
+
+// noted returns text with a note in brackets, or "" if text is empty.
+func noted(text, note string) string {
+	if text == "" {
+		return ""
+	}
+	return text + " (" + note + ")"
+}
+
+// title writes a step's first line: "failed   ecs@debian   exit status 2 after 12m3s".
+func (t textWriter) title(step *stepView) {
+	t.write(step.Outcome, strings.Repeat(" ", t.column-len(step.Outcome)), step.Name)
 	if step.Reason != "" {
 		t.write("   ", step.Reason)
 	}
-	t.write("\n")
-}
-
-// trend writes how the step compares with earlier runs, and its verdict.
-func (t textWriter) trend(step stepView) {
-	for _, text := range []string{step.Trend, step.Pace} {
-		if text != "" {
-			t.lines("  " + text)
-		}
-	}
-	for _, line := range verdictLines(step.Verdict) {
-		t.lines("  " + line)
-	}
+	t.lines("")
 }
 
 // gone writes the names of steps that the suite no longer has.
 func (t textWriter) gone(names []string) {
-	if len(names) == 0 {
-		return
+	if len(names) > 0 {
+		t.lines("")
 	}
-	t.lines("")
 	for _, name := range names {
-		t.title(stepView{Outcome: "gone", Name: name})
+		t.title(&stepView{Outcome: "gone", Name: name})
 	}
 }
 
-func (t textWriter) notes(step stepView) {
+func (t textWriter) verdict(step *stepView) {
+	for _, line := range verdictLines(step.Verdict) {
+		t.lines(t.indent + line)
+	}
+}
+
+func (t textWriter) notes(step *stepView) {
 	for _, note := range step.Notes {
-		t.lines("  note: " + note)
-	}
-	if step.Command != "" {
-		t.lines("  $ " + step.Command)
-	}
-	for _, fact := range [][2]string{{"image", step.Built}, {"why", step.Why}, {"packages", step.Packages}, {"production", step.Deployed}} {
-		if fact[1] != "" {
-			t.lines("  " + fact[0] + ": " + fact[1])
-		}
-	}
-	if step.Container != "" {
-		t.lines("  container: " + step.Container + " (kept)")
+		t.lines(t.indent + "note: " + note)
 	}
 }
 
-func (t textWriter) passed(step stepView) {
+// log writes where the whole log is.
+func (t textWriter) log(step *stepView) { t.fact("log: ", noted(step.Log, step.LogLines)) }
+
+// step writes what there is to know about a step other than its output.
+func (t textWriter) step(step *stepView) {
 	t.title(step)
-	t.trend(step)
+	t.fact("", step.Trend)
+	t.fact("", step.Pace)
+	t.verdict(step)
+	if step.result.Outcome != report.Passed {
+		t.fact("hint: ", step.Hint)
+	}
 	t.notes(step)
+	t.fact("$ ", step.Command)
+	t.fact("image: ", step.Built)
+	t.fact("why: ", step.Why)
+	t.fact("packages: ", step.Packages)
+	t.fact("production: ", step.Deployed)
+	t.fact("container: ", noted(step.Container, "kept"))
 }
 
-func (t textWriter) failure(step stepView) {
-	t.title(step)
-	t.trend(step)
-	if step.Hint != "" {
-		t.lines("  hint: " + step.Hint)
-	}
-	t.notes(step)
-	if step.Commit != "" {
-		t.lines("  commit: " + step.Commit)
-	}
-	if step.Log != "" {
-		t.lines("  log: " + step.Log + " (" + step.LogLines + ")")
-	}
-	if step.TailTitle != "" {
-		t.lines("  " + step.TailTitle)
-	}
+func (t textWriter) failure(step *stepView) {
+	t.step(step)
+	t.fact("commit: ", step.Commit)
+	t.log(step)
+	t.fact("", step.TailTitle)
 	for _, line := range step.Tail {
-		t.write("  | ", line.Cut, line.Text, "\n")
+		t.lines("  | " + line.String())
 	}
 }

@@ -1,35 +1,12 @@
 package render
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
-
-// urgency returns the rank of a failure in a report: new failures come first, those that go on last. A
-// blocked step comes after its cause.
-func urgency(step *report.Result) int {
-	rank := 0
-	switch step.Change() {
-	case "":
-		rank = 2
-	case report.StillFailing:
-		rank = 4
-	}
-	if step.Outcome == report.Blocked {
-		rank++
-	}
-	return rank
-}
-
-// byUrgency sorts the indices of steps by urgency. Equally urgent steps stay in the suite's order.
-func byUrgency(r *report.Run, steps []int) {
-	slices.SortStableFunc(steps, func(a, b int) int { return cmp.Compare(urgency(&r.Steps[a]), urgency(&r.Steps[b])) })
-}
 
 // trendText returns how the step changed, in words, or "" if it did not.
 func trendText(r *report.Run, step *report.Result) string {
@@ -47,7 +24,7 @@ func trendText(r *report.Run, step *report.Result) string {
 		return fmt.Sprintf("%s since %s (%s)", report.StillFailing, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
 	case report.Fixed:
 		return fmt.Sprintf("%s: it had been failing since %s (%s)", report.Fixed, day(t.Since, r.Started), report.Count(int64(t.Runs), "run"))
-	case report.New:
+	case report.Added:
 		return "new: no earlier run had it"
 	}
 	return plain.Clean(string(t.Change))

@@ -1,85 +1,71 @@
 package render
 
 import (
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
-
 	"runtests/pkg/plain"
 	"runtests/pkg/report"
 )
 
-// view is a run in words, cleaned: what the text and the pages show.
+// view is a run in words, cleaned. Each format only lays it out.
 type view struct {
-	Subject  string
+	runView
+
+	steps []stepView // in the suite's order
+	// The sections. Each has its steps by urgency, then in the suite's order.
+	Failed []*stepView // did not pass
+	Flaky  []*stepView // failed, then passed when run again
+	Going  []*stepView // have not ended, in a run that goes on
+	Passed []*stepView
+}
+
+// runView is a run without its steps.
+type runView struct {
+	ID       string
 	Suite    string
+	Subject  string
 	Headline string // "ecs on ci-slave, 2026-11-22 03:00:04, took 41m12s (Docker 28.5.2)"
 	Where    string // "ci-slave"
-	When     string // "2026-11-22 03:00:04"
-	State    string // "took 41m12s"
-	Engine   string // "Docker 28.5.2"; empty when unknown
+	Engine   string // "Docker 28.5.2"
 	Program  string
 	Folder   string
 	Disk     string // "74GB free of 252GB where the engine keeps images"; empty when not known
 	Notes    []string
-
-	Changes string   // what changed since the earlier runs: "2 newly failing, 1 fixed"; may be empty
-	Gone    []string // steps that the suite no longer has
-
-	Success, Failures int
-	Failed            []stepView // did not pass, by urgency, then in the suite's order
-	Flaky             []stepView // failed, then passed when run again
-	Going             []stepView // have not ended, in a run that goes on
-	Passed            []stepView
-}
-
-// stepView is a step in words, cleaned.
-type stepView struct {
-	Outcome   string
-	Name      string // "image NAME" for an image's build, "deploy NAME" for a deployment
-	Reason    string // "exit status 2 after 12m3s", or the duration if the step passed
-	Hint      string
-	Trend     string // "still failing since 2026-11-20 (3 runs)"; empty: as before
-	Badge     string // "still failing"; may be empty
-	PaceWord  string // "slower"; may be empty
-	Pace      string // "slower than usual: 12m3s, usually 3m10s"; may be empty
-	Verdict   *verdictView
-	Commit    string // of the test's directory: "4f8c0d12ab34, with uncommitted changes"; may be empty
-	Notes     []string
-	Command   string
-	Container string
-	Built     string   // the built image: "4f8c0d12ab34, 1.03GB, 12.4MB larger than before"
-	Why       string   // why the image was built
-	Packages  string   // "412, 3 changed: libgmp10 6.2.1 → 6.3.0, …"
-	Changes   []string // each changed package
-	Deployed  string   // what runs in production now
-	Anchor    string   // of the step in the run's page
-	Log       string   // the path of its log
-	LogLink   string   // to the log, from the run's folder
-	PageLink  string   // to the page with more lines of the log, from the run's folder; may be empty
-	LogLines  string   // "18,204 lines"
-	TailTitle string   // "the last 40 lines:", "the whole log:", "no output"; empty: there is no log
-	Tail      []lineView
-}
-
-// blocked reports whether the step is blocked.
-func (v stepView) blocked() bool { return v.Outcome == string(report.Blocked) }
-
-// lineView is a line of a tail.
-type lineView struct {
-	Cut  string // "[1,048,576 bytes left out] ", or empty
-	Text string
+	Changes  string   // what changed since the earlier runs: "2 newly failing, 1 fixed"; may be empty
+	Gone     []string // steps that the suite no longer has
 }
 
 // newView returns r in words.
 func newView(r *report.Run) view {
-	v := view{
-		Subject: r.Subject(),
+	v := view{runView: newRunView(r), steps: make([]stepView, len(r.Steps))}
+	order := make([]int, len(r.Steps))
+	for i := range order {
+		order[i] = i
+	}
+	r.SortByUrgency(order)
+	for _, i := range order {
+		result, step := &r.Steps[i], &v.steps[i]
+		*step = newStepView(r, result)
+		step.Anchor = anchor(i)
+		section := &v.Failed
+		switch {
+		case result.Outcome == report.Passed:
+			section = &v.Passed
+		case result.Outcome == "" && r.Running:
+			section = &v.Going
+		case result.Verdict != nil && result.Verdict.Cause == report.Flaky:
+			section = &v.Flaky
+		}
+		*section = append(*section, step)
+	}
+	return v
+}
+
+func newRunView(r *report.Run) runView {
+	v := runView{
+		ID:      plain.Clean(r.ID),
 		Suite:   plain.Clean(r.Suite),
+		Subject: r.Subject(),
 		Where:   plain.Clean(r.Host),
-		When:    r.Started.Format(report.TimeLayout),
-		State:   ending(r),
+		Engine:  plain.Clean(r.Engine.String()),
 		Program: plain.Clean(r.Program),
 		Folder:  plain.Clean(r.Folder),
 		Disk:    diskLine(r.Disk),
@@ -87,50 +73,15 @@ func newView(r *report.Run) view {
 		Changes: r.Changes(),
 		Gone:    cleanAll(r.Gone),
 	}
-	if r.Engine.Name != "" {
-		v.Engine = plain.Clean(r.Engine.String())
-	}
-	v.Headline = headline(v)
-	v.Success, v.Failures = r.Counts()
-	v.addSteps(r)
-	return v
-}
-
-// addSteps adds the steps by urgency, each to its section.
-func (v *view) addSteps(r *report.Run) {
-	order := make([]int, len(r.Steps))
-	for i := range order {
-		order[i] = i
-	}
-	byUrgency(r, order)
-	for _, i := range order {
-		step := &r.Steps[i]
-		shown := newStepView(r, step)
-		shown.Anchor = anchor(i)
-		switch {
-		case step.Outcome == report.Passed:
-			v.Passed = append(v.Passed, shown)
-		case step.Outcome == "" && r.Running:
-			v.Going = append(v.Going, shown)
-		case step.Verdict != nil && step.Verdict.Cause == report.Flaky:
-			v.Flaky = append(v.Flaky, shown)
-		default:
-			v.Failed = append(v.Failed, shown)
-		}
-	}
-}
-
-func headline(v view) string {
-	var s strings.Builder
-	s.WriteString(v.Suite)
+	v.Headline = v.Suite
 	if v.Where != "" {
-		s.WriteString(" on " + v.Where)
+		v.Headline += " on " + v.Where
 	}
-	s.WriteString(", " + v.When + ", " + v.State)
-	if v.Engine != "" {
-		s.WriteString(" (" + v.Engine + ")")
+	v.Headline += ", " + r.Started.Format(report.TimeLayout) + ", " + ending(r)
+	if r.Engine.Name != "" {
+		v.Headline += " (" + v.Engine + ")"
 	}
-	return s.String()
+	return v
 }
 
 // ending returns how a run ended, or that it goes on.
@@ -148,129 +99,6 @@ func ending(r *report.Run) string {
 		return "interrupted by " + signal + " after " + took
 	}
 	return "took " + took
-}
-
-func newStepView(r *report.Run, step *report.Result) stepView {
-	v := stepView{
-		Outcome:   plain.Clean(string(outcome(r, step))),
-		Name:      step.Title(),
-		Reason:    reason(r, step),
-		Hint:      plain.Clean(step.Hint),
-		Trend:     trendText(r, step),
-		Badge:     plain.Clean(string(step.Change())),
-		PaceWord:  paceWord(step),
-		Pace:      paceText(step),
-		Verdict:   newVerdictView(r, step.Verdict),
-		Commit:    stepCommit(step),
-		Notes:     cleanAll(step.Notes),
-		Command:   commandLine(step.Command),
-		Container: plain.Clean(step.Container),
-		Built:     imageLine(step),
-		Why:       whyLine(step),
-		Deployed:  deployedLine(step),
-		TailTitle: tailTitle(step.Log),
-	}
-	if step.Build != nil {
-		v.Packages = step.Build.PackagesLine()
-		for _, change := range step.Build.Changes {
-			v.Changes = append(v.Changes, plain.Clean(change.Manager)+": "+change.String())
-		}
-	}
-	if step.Outcome == report.Blocked { // the remedy stands with the image
-		v.Command = ""
-	}
-	if step.Log.File != "" {
-		v.Log = plain.Clean(filepath.Join(r.Folder, step.Log.File))
-		v.LogLines = report.Count(step.Log.Lines, "line")
-		v.LogLink = relative(step.Log.File)
-		v.PageLink = relative(step.Log.Page)
-	}
-	for i, line := range step.Log.Tail.Lines {
-		v.Tail = append(v.Tail, lineView{cutMark(step.Log.Tail.Cut[i]), plain.Clean(line)})
-	}
-	return v
-}
-
-// What a report shows as the outcome of a step that has not ended.
-const (
-	running report.Outcome = "running"
-	waiting report.Outcome = "waiting"
-)
-
-// outcome returns the step's outcome. If the run has ended and the step has not, it is Interrupted.
-func outcome(r *report.Run, step *report.Result) report.Outcome {
-	switch {
-	case step.Outcome != "":
-		return step.Outcome
-	case !r.Running:
-		return report.Interrupted
-	case !step.Started.IsZero():
-		return running
-	}
-	return waiting
-}
-
-// reason returns why a step did not pass, and after how long; or the duration if it passed. The reason
-// of a timeout has the duration already, and a step that never ran has none.
-func reason(r *report.Run, step *report.Result) string {
-	took := step.Duration.String()
-	why := plain.Clean(step.Reason)
-	if why == "" && step.Outcome == report.Failed && step.ExitStatus != nil {
-		why = "exit status " + strconv.Itoa(*step.ExitStatus)
-	}
-	switch {
-	case step.Outcome == report.Passed && currentSince(step) != "":
-		return currentSince(step)
-	case step.Outcome == report.Passed:
-		return took
-	case step.Outcome == "" && r.Running && step.Started.IsZero():
-		return "not started yet"
-	case step.Outcome == "" && r.Running:
-		return "since " + step.Started.Format(time.TimeOnly)
-	case step.Outcome == "" && step.Started.IsZero():
-		return "the run was cut off before this step started"
-	case step.Outcome == "":
-		return "the run was cut off during this step"
-	case why == "" && step.Duration == 0:
-		return ""
-	case why == "":
-		return "after " + took
-	case step.Outcome == report.Timeout || step.Kind == report.Deploy || step.Log.File == "": // why has the duration, or there is none
-		return why
-	}
-	return why + " after " + took
-}
-
-// tailTitle returns which lines of the log a tail has.
-func tailTitle(log report.Log) string {
-	kept := len(log.Tail.Lines)
-	switch {
-	case log.File == "":
-		return ""
-	case log.Bytes == 0 && kept == 0:
-		return "no output"
-	case kept == 0: // see Shorten
-		return ""
-	case int64(kept) == log.Lines && len(log.Tail.Cut) == 0:
-		return "the whole log:"
-	case kept == 1:
-		return "the last line:"
-	}
-	return "the last " + report.Count(int64(kept), "line") + ":"
-}
-
-// cutMark returns the mark for bytes left out at the start of a line.
-func cutMark(bytes int64) string {
-	if bytes == 0 {
-		return ""
-	}
-	return "[" + report.Count(bytes, "byte") + " left out] "
-}
-
-// commandLine returns a command as one line. A line feed in it, which can only be inside single quotes,
-// is written so that a shell reads it back.
-func commandLine(command string) string {
-	return plain.Clean(strings.ReplaceAll(command, "\n", `'$'\n''`))
 }
 
 // cleanAll returns the lines, cleaned.

@@ -39,14 +39,23 @@ type PackageChange struct {
 
 // String returns the change in words: "libgmp10 6.2.1 → 6.3.0", "m4 1.4 added".
 func (c PackageChange) String() string {
-	name := plain.Clean(c.Name)
+	text, change := c.words(plain.Clean)
+	if change == "changed" {
+		return text
+	}
+	return text + " " + change
+}
+
+// words returns the name and the versions, each passed through clean, and how the package changed.
+func (c PackageChange) words(clean func(string) string) (text, change string) {
+	text, from, to := clean(c.Name)+" ", clean(c.From), clean(c.To)
 	switch {
 	case c.From == "":
-		return name + " " + plain.Clean(c.To) + " added"
+		return text + to, "added"
 	case c.To == "":
-		return name + " " + plain.Clean(c.From) + " removed"
+		return text + from, "removed"
 	}
-	return name + " " + plain.Clean(c.From) + " → " + plain.Clean(c.To)
+	return text + from + " → " + to, "changed"
 }
 
 // PackagesLine returns what is installed in the image, in one line of at most about a thousand bytes:
@@ -56,25 +65,15 @@ func (b *Build) PackagesLine() string {
 	if b.Packages == 0 && len(b.Changes) == 0 {
 		return ""
 	}
-	var changed, added, removed []string
+	groups := map[string][]string{}
 	for _, c := range b.Changes {
-		name := brief(c.Name)
-		switch {
-		case c.From == "":
-			added = append(added, name+" "+brief(c.To))
-		case c.To == "":
-			removed = append(removed, name+" "+brief(c.From))
-		default:
-			changed = append(changed, name+" "+brief(c.From)+" → "+brief(c.To))
-		}
+		text, change := c.words(brief)
+		groups[change] = append(groups[change], text)
 	}
 	parts := []string{Thousands(int64(b.Packages))}
-	for _, group := range []struct {
-		change   string
-		packages []string
-	}{{"changed", changed}, {"added", added}, {"removed", removed}} {
-		if len(group.packages) > 0 {
-			parts = append(parts, Thousands(int64(len(group.packages)))+" "+group.change+": "+firstFew(group.packages))
+	for _, change := range []string{"changed", "added", "removed"} {
+		if packages := groups[change]; len(packages) > 0 {
+			parts = append(parts, Thousands(int64(len(packages)))+" "+change+": "+firstFew(packages))
 		}
 	}
 	return strings.Join(parts, ", ")

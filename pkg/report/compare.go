@@ -14,38 +14,6 @@ func (r *Run) Changed() bool {
 	return len(r.Gone) > 0
 }
 
-// changeCounts counts the steps by change.
-type changeCounts struct {
-	newly, fixed, still, newFailing, newPassing int
-	kinds                                       map[string]int // the newly failing by failureKind
-}
-
-// kinds is the order in which a report counts the kinds of new failures.
-var kinds = []string{string(Dependencies), string(Code), string(Environment), string(Flaky), string(Blocked)}
-
-func (r *Run) changeCounts() changeCounts {
-	c := changeCounts{kinds: map[string]int{}}
-	for i := range r.Steps {
-		step := &r.Steps[i]
-		switch step.Change() {
-		case NewlyFailing:
-			c.newly++
-			c.kinds[step.failureKind()]++
-		case StillFailing:
-			c.still++
-		case Fixed:
-			c.fixed++
-		case New:
-			if step.Outcome == Passed {
-				c.newPassing++
-			} else {
-				c.newFailing++
-			}
-		}
-	}
-	return c
-}
-
 // Change returns how the step changed since the earlier runs; "" if it did not.
 func (s *Result) Change() Change {
 	if s.Trend == nil {
@@ -65,41 +33,55 @@ func (s *Result) failureKind() string {
 	return ""
 }
 
+// failingAdded is how Changes counts a step that is new and fails.
+const failingAdded Change = "new and failing"
+
 // Changes returns what changed since the earlier runs, in words: "2 newly failing (dependencies: 1,
 // code: 1), 1 fixed, 3 still failing". It returns "" if nothing changed and nothing fails.
 func (r *Run) Changes() string {
-	c := r.changeCounts()
-	var parts []string
-	add := func(n int, text string) {
-		if n > 0 {
-			parts = append(parts, Thousands(int64(n))+" "+text)
+	counts := map[Change]int{"gone": len(r.Gone)}
+	kinds := map[string]int{} // of the newly failing steps
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		change := step.Change()
+		switch {
+		case change == NewlyFailing:
+			kinds[step.failureKind()]++
+		case change == Added && step.Outcome != Passed:
+			change = failingAdded
 		}
+		counts[change]++
 	}
-	add(c.newly, string(NewlyFailing)+c.kindsText())
-	add(c.newFailing, "new and failing")
-	add(c.fixed, string(Fixed))
-	add(c.still, string(StillFailing))
-	add(c.newPassing, string(New))
-	add(len(r.Gone), "gone")
+	var parts []string
+	for _, change := range []Change{NewlyFailing, failingAdded, Fixed, StillFailing, Added, "gone"} {
+		n := counts[change]
+		if n == 0 {
+			continue
+		}
+		part := Thousands(int64(n)) + " " + string(change)
+		if change == NewlyFailing {
+			part += kindsText(kinds, n)
+		}
+		parts = append(parts, part)
+	}
 	return strings.Join(parts, ", ")
 }
 
 // kindsText returns the kinds of the newly failing steps: " (dependencies)" if all are of one kind,
 // " (dependencies: 1, code: 1)" otherwise.
-func (c changeCounts) kindsText() string {
+func kindsText(kinds map[string]int, newly int) string {
 	var parts []string
-	var only string
-	for _, kind := range kinds {
-		if n := c.kinds[kind]; n > 0 {
+	for _, kind := range []string{string(Dependencies), string(Code), string(Environment), string(Flaky), string(Blocked)} {
+		switch n := kinds[kind]; n {
+		case 0:
+		case newly:
+			return " (" + kind + ")"
+		default:
 			parts = append(parts, kind+": "+Thousands(int64(n)))
-			only = kind
 		}
 	}
-	switch {
-	case len(parts) == 0:
+	if len(parts) == 0 {
 		return ""
-	case len(parts) == 1 && c.kinds[only] == c.newly:
-		return " (" + only + ")"
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }

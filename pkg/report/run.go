@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"runtests/pkg/plain"
@@ -34,9 +35,9 @@ type Kind string
 
 // The kinds of step.
 const (
-	Test   Kind = "test"
-	Image  Kind = "image"  // the build of an image
-	Deploy Kind = "deploy" // the promotion to production of a container that passed
+	KindTest   Kind = "test"
+	KindImage  Kind = "image"  // the build of an image
+	KindDeploy Kind = "deploy" // the promotion to production of a container that passed
 )
 
 // Run is the record of one execution of a suite.
@@ -167,17 +168,12 @@ func (d Duration) String() string {
 	if tenths := t.Round(time.Second / 10); tenths < 10*time.Second && t%time.Second != 0 {
 		return fmt.Sprintf("%.1fs", tenths.Seconds())
 	}
-	t = t.Round(time.Second)
-	h, m, s := t/time.Hour, t%time.Hour/time.Minute, t%time.Minute/time.Second
-	switch {
-	case h > 0 && m == 0 && s == 0:
-		return fmt.Sprintf("%dh", h)
-	case h > 0:
-		return fmt.Sprintf("%dh%dm%ds", h, m, s)
-	case m > 0 && s == 0:
-		return fmt.Sprintf("%dm", m)
-	case m > 0:
-		return fmt.Sprintf("%dm%ds", m, s)
+	text := t.Round(time.Second).String()
+	if hours, whole := strings.CutSuffix(text, "h0m0s"); whole {
+		return hours + "h"
 	}
-	return fmt.Sprintf("%ds", s)
+	if minutes, whole := strings.CutSuffix(text, "m0s"); whole && t < time.Hour {
+		return minutes + "m"
+	}
+	return text
 }

@@ -13,7 +13,7 @@ const (
 	NewlyFailing Change = "newly failing" // the step passed in the last run that proves something
 	StillFailing Change = "still failing"
 	Fixed        Change = "fixed" // the step passes, and failed in the last run that proves something
-	New          Change = "new"   // no earlier run had the step
+	Added        Change = "new"   // no earlier run had the step
 )
 
 // Pace is how the duration of a step compares with its usual duration.

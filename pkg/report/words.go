@@ -17,7 +17,7 @@ func (s *Result) Title() string { return s.Kind.Title(s.Name) }
 
 // Title returns the name of a step of that kind as a report shows it: see Result.Title.
 func (k Kind) Title(name string) string {
-	if k == Image || k == Deploy {
+	if k == KindImage || k == KindDeploy {
 		return string(k) + " " + plain.Clean(name)
 	}
 	return plain.Clean(name)

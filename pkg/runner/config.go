@@ -89,7 +89,7 @@ func (c *Config) Plan(builds []Build, steps []suite.Step) []report.Result {
 func (c *Config) plannedBuild(build Build) report.Result {
 	return report.Result{
 		Name:    build.Name,
-		Kind:    report.Image,
+		Kind:    report.KindImage,
 		Image:   build.Name,
 		Command: c.Mask.String(build.Command),
 	}
@@ -101,7 +101,7 @@ func (c *Config) planned(step suite.Step) report.Result {
 		Commit:  tree.Commit,
 		Dirty:   tree.Dirty,
 		Name:    step.Name,
-		Kind:    report.Test,
+		Kind:    report.KindTest,
 		Test:    step.Test,
 		Image:   step.Image,
 		Command: c.Mask.String(step.Container.CommandLine(c.CLI, c.keepAs(step))),

@@ -59,11 +59,9 @@ func Inside(root, file string) (inside string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	if real == root {
-		return ".", true
-	}
-	if inside, ok = strings.CutPrefix(real, strings.TrimSuffix(root, "/")+"/"); !ok {
+	inside, err = filepath.Rel(root, real)
+	if err != nil || !filepath.IsLocal(inside) {
 		return "", false
 	}
-	return inside, true
+	return filepath.ToSlash(inside), true
 }

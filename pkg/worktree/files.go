@@ -81,10 +81,11 @@ func files(ctx context.Context, root, commit string, paths []string, into string
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	w := writer{Root: folder, made: map[string]bool{".": true}, uid: -1}
-	if w.uid, w.gid, err = ownerOf(root); err != nil {
+	owner, err := ownerOf(root)
+	if err != nil {
 		return err
 	}
+	w := writer{folder, map[string]bool{".": true}, owner}
 	return copyBlobs(ctx, root, entries, w.write)
 }
 
@@ -209,8 +210,8 @@ func copyBlob(read *bufio.Reader, e entry, write func(entry, io.Reader) error) e
 // writer writes files below a folder, and never outside it.
 type writer struct {
 	*os.Root
-	made     map[string]bool // the folders that exist
-	uid, gid int             // the owner of the files; -1: us
+	made  map[string]bool     // the folders that exist
+	owner *syscall.Credential // of the files; nil: us
 }
 
 func (w *writer) write(e entry, content io.Reader) error {
@@ -254,24 +255,8 @@ func (w *writer) mkdir(dir string) error {
 }
 
 func (w *writer) chown(name string) error {
-	if w.uid < 0 {
+	if w.owner == nil {
 		return nil
 	}
-	return w.Lchown(name, w.uid, w.gid)
-}
-
-// ownerOf returns the owner of a work tree, or -1 if we are not root and so cannot change owners.
-func ownerOf(root string) (uid, gid int, err error) {
-	if os.Geteuid() != 0 {
-		return -1, -1, nil
-	}
-	info, err := os.Stat(root)
-	if err != nil {
-		return -1, -1, err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return -1, -1, nil
-	}
-	return int(owner.Uid), int(owner.Gid), nil
+	return w.Lchown(name, int(w.owner.Uid), int(w.owner.Gid))
 }

@@ -138,7 +138,7 @@ func TestFilesStayInside(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer root.Close()
-		w := writer{Root: root, made: map[string]bool{".": true}, uid: -1}
+		w := writer{Root: root, made: map[string]bool{".": true}}
 		return errors.Join(w.write(entry{modeLink, "", "out"}, strings.NewReader(outside)), w.write(e, strings.NewReader(content)))
 	}
 	for _, name := range []string{"../escaped", "out/escaped", outside + "/escaped"} {
@@ -169,8 +169,8 @@ func TestFilesOfTheOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a", "a/test.sh"} {
-		if uid, _, err := ownerOf(filepath.Join(into, name)); err != nil || uid != 65534 {
-			t.Errorf("%s belongs to %d, %v", name, uid, err)
+		if owner, err := ownerOf(filepath.Join(into, name)); err != nil || owner.Uid != 65534 {
+			t.Errorf("%s belongs to %+v, %v", name, owner, err)
 		}
 	}
 }

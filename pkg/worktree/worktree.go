@@ -170,18 +170,27 @@ func environment() []string {
 
 // asOwner makes root run cmd as the owner of dir.
 func asOwner(cmd *exec.Cmd, dir string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
+	owner, err := ownerOf(dir)
+	if err != nil || owner == nil || owner.Uid == 0 {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 {
-		return nil
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
 	cmd.Env = append(cmd.Env, "HOME=/nonexistent") // the owner cannot read root's
 	return nil
+}
+
+// ownerOf returns the owner of a file, or nil if we are not root and so cannot act for others.
+func ownerOf(path string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, nil
+	}
+	return &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}, nil
 }

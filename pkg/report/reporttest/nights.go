@@ -36,7 +36,7 @@ func Night(i int, story string) *report.Run {
 			continue
 		}
 		name, letter, _ := strings.Cut(word, ":")
-		step := report.Result{Name: name + "@i", Kind: report.Test, Test: name, Image: "i", Started: at, Duration: report.Duration(10 * time.Second)}
+		step := report.Result{Name: name + "@i", Kind: report.KindTest, Test: name, Image: "i", Started: at, Duration: report.Duration(10 * time.Second)}
 		if letter != "" {
 			at := slices.IndexFunc(report.Outcomes, func(o report.Outcome) bool { return o.Letter() == letter[0] })
 			step.Outcome = report.Outcomes[at]

@@ -3,7 +3,6 @@ package reporttest
 
 import (
 	"fmt"
-	"testing"
 	"time"
 
 	"runtests/pkg/plain"
@@ -44,7 +43,7 @@ func Sample() *report.Run {
 		Notes:    []string{"The run of 2026-11-21T03-00-04 was cut off during dynamow@specfun-debian-deps; 3 steps had passed."},
 		Steps: []report.Result{
 			{
-				Name: "specfun-debian-opam", Kind: report.Image, Image: "specfun-debian-opam", Outcome: report.Passed,
+				Name: "specfun-debian-opam", Kind: report.KindImage, Image: "specfun-debian-opam", Outcome: report.Passed,
 				Command: "docker build -t specfun-debian-opam docker/debian/opam",
 				Started: Launch, Duration: report.Duration(190 * time.Second), ImageID: "sha256:4f8c0d12ab3456",
 				Log: log("specfun-debian-opam", 52_000, 812),
@@ -53,7 +52,7 @@ func Sample() *report.Run {
 						{Manager: "dpkg", Name: "libgmp10", From: "6.2.1", To: "6.3.0"}, {Manager: "dpkg", Name: "m4", From: "", To: "1.4.19"}, {Manager: "opam", Name: "camlp4", From: "4.02", To: ""}}},
 			},
 			{
-				Name: "specfun-ubuntu-deps", Kind: report.Image, Image: "specfun-ubuntu-deps", Outcome: report.Failed,
+				Name: "specfun-ubuntu-deps", Kind: report.KindImage, Image: "specfun-ubuntu-deps", Outcome: report.Failed,
 				Reason: "exit status 1", ExitStatus: &one, Notes: []string{"line 2 of the Dockerfile: RUN apt-get install -y m4"},
 				Command: "docker build -t specfun-ubuntu-deps docker/ubuntu/ocaml-4.02.3-dynamow-deps",
 				Started: Launch, Duration: report.Duration(9400 * time.Millisecond),
@@ -61,36 +60,36 @@ func Sample() *report.Run {
 				Log:   log("specfun-ubuntu-deps", 31, 1, "E: Unable to locate package m4"),
 			},
 			{
-				Name: "ecs@specfun-debian-deps", Kind: report.Test, Test: "ecs", Image: "specfun-debian-deps", ImageID: "sha256:4f8c0d",
+				Name: "ecs@specfun-debian-deps", Kind: report.KindTest, Test: "ecs", Image: "specfun-debian-deps", ImageID: "sha256:4f8c0d",
 				Outcome: report.Passed, ExitStatus: &zero, Notes: []string{"passed on attempt 2 of 3"},
 				Command: command("ecs", "specfun-debian-deps"), Started: Launch,
 				Duration: report.Duration(723 * time.Second), Attempts: 2, Container: "prod-ecs",
 				Log: log("ecs@specfun-debian-deps", 900_000, 18_000),
 			},
 			{
-				Name: "ecs@debian:12", Kind: report.Test, Test: "ecs", Image: "debian:12", ImageID: "sha256:4f8c0d",
+				Name: "ecs@debian:12", Kind: report.KindTest, Test: "ecs", Image: "debian:12", ImageID: "sha256:4f8c0d",
 				Outcome: report.Failed, Reason: "exit status 2", ExitStatus: &two,
 				Command: command("ecs", "debian:12"), Started: Launch,
 				Duration: report.Duration(723 * time.Second), Attempts: 1, Container: "prod-ecs-failed",
 				Log: log("ecs@debian_12", 910_034, 18_204, append(made, "ocamlfind: Package `zarith' not found", "make: *** [ecs.native] Error 2")...),
 			},
 			{
-				Name: "slow@specfun-debian-deps", Kind: report.Test, Test: "slow", Image: "specfun-debian-deps",
+				Name: "slow@specfun-debian-deps", Kind: report.KindTest, Test: "slow", Image: "specfun-debian-deps",
 				Outcome: report.Timeout, Reason: "not finished after 2h, stopped", Command: command("slow", "specfun-debian-deps"),
 				Started: Launch, Duration: report.Duration(2*time.Hour + 3*time.Second), Attempts: 1,
 				Log: log("slow@specfun-debian-deps", 0, 0),
 			},
 			{
-				Name: "dos@specfun-debian-deps", Kind: report.Test, Test: "dos", Image: "specfun-debian-deps",
+				Name: "dos@specfun-debian-deps", Kind: report.KindTest, Test: "dos", Image: "specfun-debian-deps",
 				Outcome: report.Broken, Reason: "test.sh has Windows line ends (CRLF)", Hint: "convert it: sed -i 's/\\r$//' /srv/ci/tests/dos/test.sh",
 				Command: command("dos", "specfun-debian-deps"),
 			},
 			{
-				Name: "dynamow@specfun-ubuntu-deps", Kind: report.Test, Test: "dynamow", Image: "specfun-ubuntu-deps",
+				Name: "dynamow@specfun-ubuntu-deps", Kind: report.KindTest, Test: "dynamow", Image: "specfun-ubuntu-deps",
 				Outcome: report.Blocked, Reason: "the image specfun-ubuntu-deps failed", BlockedBy: "specfun-ubuntu-deps", Command: command("dynamow", "specfun-ubuntu-deps"),
 			},
 			{
-				Name: "huge@specfun-debian-deps", Kind: report.Test, Test: "huge", Image: "specfun-debian-deps",
+				Name: "huge@specfun-debian-deps", Kind: report.KindTest, Test: "huge", Image: "specfun-debian-deps",
 				Outcome: report.Broken, Reason: "out of memory: killed by the kernel", Hint: "raise mem_limit (now 512m)",
 				Notes:   []string{"2 processes were still running"},
 				Command: command("huge", "specfun-debian-deps"), Started: Launch, Duration: report.Duration(30 * time.Second), Attempts: 1, Log: cut,
@@ -125,7 +124,7 @@ func Interrupted() *report.Run {
 	r.Finished = Launch.Add(3 * time.Minute)
 	r.Steps = r.Steps[2:5]
 	r.Steps[1].Outcome, r.Steps[1].Reason = report.Interrupted, "stopped by SIGTERM"
-	r.Steps[2] = report.Result{Name: "slow@specfun-debian-deps", Kind: report.Test, Outcome: report.Interrupted, Reason: "not started", Command: r.Steps[2].Command}
+	r.Steps[2] = report.Result{Name: "slow@specfun-debian-deps", Kind: report.KindTest, Outcome: report.Interrupted, Reason: "not started", Command: r.Steps[2].Command}
 	return r
 }
 
@@ -147,14 +146,14 @@ func Hostile() *report.Run {
 		Engine: report.Engine{Name: evil, Version: evil, API: evil, Host: evil}, Started: Launch, Finished: Launch.Add(time.Minute),
 		Signal: evil, Lines: 40, Notes: []string{evil},
 		Steps: []report.Result{{
-			Name: evil, Kind: report.Test, Test: evil, Image: evil, ImageID: evil, Outcome: report.Failed, Reason: evil, Hint: evil, Notes: []string{evil},
+			Name: evil, Kind: report.KindTest, Test: evil, Image: evil, ImageID: evil, Outcome: report.Failed, Reason: evil, Hint: evil, Notes: []string{evil},
 			Command: "docker run '" + evil + "'", Started: Launch, Duration: report.Duration(time.Second), Container: evil,
 			Log: report.Log{File: evil, Bytes: 100, Lines: 2, Tail: plain.Tail{Lines: []string{evil, "  ...", "not ok 7"}, Cut: map[int]int64{0: 1234}}},
 		}, {
-			Name: evil, Kind: report.Image, Image: evil, ImageID: evil, Outcome: report.Passed, Notes: []string{evil}, Command: evil, Container: evil,
+			Name: evil, Kind: report.KindImage, Image: evil, ImageID: evil, Outcome: report.Passed, Notes: []string{evil}, Command: evil, Container: evil,
 			Build: &report.Build{Why: evil, Builder: evil, PreviousID: evil, Size: 1, Packages: 1, Changes: []report.PackageChange{{Manager: evil, Name: evil, From: evil, To: evil}}},
 		}, {
-			Name: "1 # skip nothing", Kind: report.Test, Outcome: report.Outcome(evil), Command: "true",
+			Name: "1 # skip nothing", Kind: report.KindTest, Outcome: report.Outcome(evil), Command: "true",
 		}},
 	}
 }
@@ -175,16 +174,6 @@ func Many(n int) *report.Run {
 	return r
 }
 
-// ParseDuration returns the duration that s stands for.
-func ParseDuration(t testing.TB, s string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 // Changed returns a run with every kind of change and every verdict.
 func Changed() *report.Run {
 	r := Sample()
@@ -192,7 +181,7 @@ func Changed() *report.Run {
 	one := 1
 	step := func(name string, outcome report.Outcome, trend *report.Trend, verdict *report.Verdict) report.Result {
 		s := report.Result{
-			Name: name, Kind: report.Test, Test: name, Image: "debian", Outcome: outcome, Command: "docker run --rm debian /test/test.sh",
+			Name: name, Kind: report.KindTest, Test: name, Image: "debian", Outcome: outcome, Command: "docker run --rm debian /test/test.sh",
 			Commit: "4f8c0d12ab3456789abcdef0123456789abcdef0", Started: Launch, Duration: report.Duration(12 * time.Second),
 			Attempts: 1, Trend: trend, Verdict: verdict,
 		}
@@ -243,8 +232,8 @@ func Changed() *report.Run {
 		dirty,
 		step("undecided@debian", report.Timeout, failing(report.NewlyFailing, 1), &report.Verdict{Reason: "diagnose_timeout was over", Trials: []report.Trial{again}}),
 		step("fixed@debian", report.Passed, &report.Trend{Change: report.Fixed, Previous: report.Failed, Since: Launch.AddDate(0, 0, -2), Runs: 2, Announced: "<a@example.org>"}, nil),
-		step("new@debian", report.Passed, &report.Trend{Change: report.New}, nil),
-		step("new-bad@debian", report.Failed, &report.Trend{Change: report.New, Since: Launch, Runs: 1}, nil),
+		step("new@debian", report.Passed, &report.Trend{Change: report.Added}, nil),
+		step("new-bad@debian", report.Failed, &report.Trend{Change: report.Added, Since: Launch, Runs: 1}, nil),
 		slower,
 	}
 	return r

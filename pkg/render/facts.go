@@ -13,6 +13,17 @@ func shortID(id string) string {
 	return id[:min(12, len(id))]
 }
 
+// stepCommit returns the commit of a test's directory in words.
+func stepCommit(step *report.Result) string {
+	switch {
+	case step.Commit == "":
+		return ""
+	case step.Dirty:
+		return shortID(step.Commit) + ", with uncommitted changes"
+	}
+	return shortID(step.Commit)
+}
+
 // currentSince returns since when an image is current, or "" if something was done.
 func currentSince(step *report.Result) string {
 	if step.Build == nil || !step.Build.Current {
@@ -75,7 +86,7 @@ func deployedLine(step *report.Result) string {
 	}
 	line := d.Host + " runs " + d.Release
 	if d.RolledBack {
-		line = d.Host + " runs " + d.Release + " again"
+		line += " again"
 	}
 	if d.Commit != "" {
 		line += " (commit " + d.Commit[:min(12, len(d.Commit))] + ")"
