@@ -1,4 +1,4 @@
-package engine
+package buildlog
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"runtests/pkg/container"
 )
 
 // trace is BuildKit's report of a build: the state of its vertices, most of which are
@@ -248,13 +250,13 @@ func (t *trace) print(data []byte) error {
 	}
 	v := t.at(digest)
 	t.begin(v)
-	v.lines.add(text, t.log, func(line string) { t.output(v, at, line) })
+	v.lines.add(text, t.log.secrets, func(line string) { t.output(v, at, line) })
 	return nil
 }
 
 // output logs a line of a vertex's output, with the seconds since its start.
 func (t *trace) output(v *vertex, at time.Time, line string) {
-	v.full = v.full || saysFull(line)
+	v.full = v.full || container.SaysNoSpace(line)
 	t.log.line(fmt.Sprintf("#%d %.3f %s", v.number, max(0, at.Sub(v.started).Seconds()), line))
 }
 
