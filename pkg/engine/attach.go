@@ -61,7 +61,7 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	bound := slowCalls * e.options.CallTimeout // Podman prepares the container here
 	late := time.AfterFunc(bound, func() { hangUp(&lateError{bound}) })
 	defer late.Stop()
-	conn, err := boundDialer{life, e.dial}.Dial("", "")
+	conn, err := e.open(life)
 	if err != nil {
 		return nil, err
 	}

@@ -16,13 +16,6 @@ import (
 	"runtests/pkg/hint"
 )
 
-// The versions of the API that this package was tested with. Docker 20.10 speaks 1.41, and so
-// does Podman from 4 on; Docker 28.5 speaks 1.51, which is also used with newer engines.
-const (
-	oldestAPI = "1.41"
-	newestAPI = "1.51"
-)
-
 // Options say how to reach the engine and how long to wait for it.
 type Options struct {
 	// Host is the engine's address, in the form of DOCKER_HOST; empty: Connect finds an engine.
@@ -49,7 +42,7 @@ type Options struct {
 type Engine struct {
 	options Options
 	info    Info
-	api     apiVersion
+	api     docker.APIVersion
 	dial    dialFunc
 	base    *docker.Client
 
@@ -156,7 +149,7 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	e := &Engine{options: o, dial: dial, maxAnswer: maxAnswer, abilities: new(known[abilities]), noInit: new(known[bool])}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
-	if e.base, err = newClient(""); err != nil {
+	if e.base, err = docker.NewVersionedClient(unusedEndpoint, ""); err != nil {
 		return nil, err
 	}
 	e.base.SkipServerVersionCheck = true
@@ -173,7 +166,7 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 		Name: engineName(answer), Version: cleanVersion(answer.Get("Version")), API: version.String(), Host: p.host,
 		OS: answer.Get("Os"), Arch: answer.Get("Arch"), Local: strings.HasPrefix(p.host, "unix://"),
 	}
-	if e.base, err = newClient(version.String()); err != nil {
+	if e.base, err = docker.NewVersionedClient(unusedEndpoint, version.String()); err != nil {
 		return nil, err
 	}
 	if e.base, err = e.withVersion(ctx, answer.Get("ApiVersion")); err != nil {

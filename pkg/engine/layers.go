@@ -63,7 +63,7 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 	defer cancel()
 	transport := e.transport(ctx)
 	transport.DisableKeepAlives = false // to open a connection through ssh takes as long as a hundred calls
-	client := e.clientOver(ctx, transport)
+	client := e.clientOver(transport)
 	listed, err := client.ListImages(docker.ListImagesOptions{Context: ctx})
 	if err != nil {
 		return store, fmt.Errorf("list the images: %w", explain(ctx, err))

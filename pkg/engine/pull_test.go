@@ -91,6 +91,7 @@ func await(t *testing.T, ready func() bool) {
 func push(t *testing.T, e *Engine, auth docker.AuthConfiguration, repository string, tags ...string) {
 	t.Helper()
 	client := e.client(t.Context())
+	client.Dialer = opener{e}
 	for _, tag := range tags {
 		if err := client.TagImage(testImage(), docker.TagImageOptions{Repo: repository, Tag: tag, Force: true}); err != nil {
 			t.Fatal(err)
@@ -101,6 +102,11 @@ func push(t *testing.T, e *Engine, auth docker.AuthConfiguration, repository str
 		forget(t, e, repository+":"+tag)
 	}
 }
+
+// opener is the dialer with which the library pushes.
+type opener struct{ *Engine }
+
+func (o opener) Dial(_, _ string) (net.Conn, error) { return o.open(context.Background()) }
 
 func forget(t *testing.T, e *Engine, ref string) {
 	t.Helper()

@@ -51,20 +51,14 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 // unusedEndpoint makes the library leave every connection to our dialer.
 const unusedEndpoint = "unix:///unused"
 
-// newClient returns the library's client for one version of the API; empty: none is agreed on.
-func newClient(version string) (*docker.Client, error) {
-	return docker.NewVersionedClient(unusedEndpoint, version)
-}
-
 // client returns the library's client for one call. Its connections end with ctx, even in calls
 // that take no context. It is a copy, which is cheap and has the engine's version.
 func (e *Engine) client(ctx context.Context) *docker.Client {
-	return e.clientOver(ctx, e.transport(ctx))
+	return e.clientOver(e.transport(ctx))
 }
 
-func (e *Engine) clientOver(ctx context.Context, t *http.Transport) *docker.Client {
+func (e *Engine) clientOver(t *http.Transport) *docker.Client {
 	c := *e.base
-	c.Dialer = boundDialer{ctx: ctx, dial: e.dial}
 	c.HTTPClient = &http.Client{Transport: boundedAnswers{t, e.maxAnswer}}
 	return &c
 }
@@ -73,9 +67,7 @@ func (e *Engine) clientOver(ctx context.Context, t *http.Transport) *docker.Clie
 func (e *Engine) transport(ctx context.Context) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true, DisableCompression: true,
-		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			return boundDialer{ctx: ctx, dial: e.dial}.Dial(network, address)
-		},
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return e.open(ctx) },
 	}
 }
 
