@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,9 +90,8 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 
 func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 	response, err := e.call(ctx, http.MethodPost, "/images/load?quiet=1", archive)
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return loadFault(refused.message)
+	if message := refusalOf(err); message != "" {
+		return loadFault(message)
 	}
 	if err != nil {
 		return err

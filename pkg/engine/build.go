@@ -238,9 +238,8 @@ func (w *building) awaitStep() error {
 // conclude returns the result of a build whose transmission ended with err.
 func (w *building) conclude(err error) (string, error) {
 	report := w.report
-	var refused *refusal
-	if errors.As(err, &refused) {
-		report.Failure, err = refused.message, nil
+	if message := refusalOf(err); message != "" {
+		report.Failure, err = message, nil
 	}
 	errLog := report.End()
 	if report.ImageID != "" && report.Failure == "" {

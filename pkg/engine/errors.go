@@ -25,6 +25,15 @@ type refusal struct {
 // Error returns the engine's message.
 func (r *refusal) Error() string { return r.message }
 
+// refusalOf returns the engine's message if err is a refusal, or "".
+func refusalOf(err error) string {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.message
+	}
+	return ""
+}
+
 // refusedWith reports whether err is a refusal with that status.
 func refusedWith(err error, status int) bool {
 	var refused *refusal

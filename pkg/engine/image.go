@@ -112,9 +112,8 @@ func (e *Engine) pull(ctx context.Context, ref, platform string, progress io.Wri
 		request.Header.Set("X-Registry-Auth", credentials)
 	}
 	response, err := e.send(request)
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return pullFault(named, refused.message)
+	if message := refusalOf(err); message != "" {
+		return pullFault(named, message)
 	}
 	if err != nil {
 		return err
