@@ -67,6 +67,35 @@ func failedBuild(printed string) []byte {
 	)
 }
 
+// TestTrace reads what BuildKit says beside instructions that fail.
+func TestTrace(t *testing.T) {
+	const id = "sha256:1"
+	position := func(line int) []byte { return field(1, field(1, line)) }
+	for name, tt := range map[string]struct {
+		in  []byte
+		log string
+	}{
+		"cached": {field(statusVertexes, message(field(vertexDigest, id), field(vertexName, "[1/2]  FROM\n x"), field(vertexCached, 1), field(vertexStarted, field(1, 7)), field(vertexCompleted, field(1, 7)))),
+			"#1 [1/2] FROM x\n#1 CACHED\n"},
+		"done in half a second": {field(statusVertexes, message(field(vertexDigest, id), field(vertexName, "x"), field(vertexStarted, field(1, 7)), field(vertexCompleted, message(field(1, 7), field(2, 500_000_000))))),
+			"#1 x\n#1 DONE 0.5s\n"},
+		"not begun":       {field(statusVertexes, message(field(vertexDigest, id), field(vertexName, "x"))), ""},
+		"progress":        {field(statusStatuses, message(field(progressID, "extracting sha256:2"), field(progressVertex, id), field(progressName, "extracting"), field(progressCompleted, field(1, 7)))), "#1 \n#1 extracting sha256:2 done\n"},
+		"not done":        {field(statusStatuses, message(field(progressID, "a"), field(progressVertex, id))), ""},
+		"warning":         {field(statusWarnings, message(field(warningVertex, id), field(warningShort, "bad"), field(warningRanges, position(3)), field(warningRanges, position(9)))), "#1 \n#1 WARN: bad (line 3)\n"},
+		"without a range": {field(statusWarnings, message(field(warningVertex, id), field(warningShort, "bad"))), "#1 \n#1 WARN: bad\n"},
+	} {
+		var log strings.Builder
+		err := New(&log, plain.Mask{}).trace.add(tt.in)
+		if diff := cmp.Diff(tt.log, log.String()); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+		if err := New(io.Discard, plain.Mask{}).trace.add(tt.in[:len(tt.in)-1]); err == nil {
+			t.Errorf("%s: cut off, and accepted", name)
+		}
+	}
+}
+
 // TestFailedBuild reads the report of each builder on the same failed instruction.
 func TestFailedBuild(t *testing.T) {
 	dockerfile := []Instruction{{1, "FROM debian"}, {4, "RUN make"}}
