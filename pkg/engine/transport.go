@@ -48,7 +48,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unusedEndpoint makes the library leave every connection to our dialer.
+// unusedEndpoint makes the library leave every connection to our transport.
 const unusedEndpoint = "unix:///unused"
 
 // client returns the library's client for one call. Its connections end with ctx, even in calls
@@ -132,9 +132,8 @@ func (e *Engine) get(ctx context.Context, path string, answer any) error {
 	if err != nil {
 		return err
 	}
-	body := &boundedBody{response.Body, e.maxAnswer, 0}
-	defer body.Close()
-	return explain(ctx, json.NewDecoder(body).Decode(answer))
+	defer response.Body.Close()
+	return explain(ctx, json.NewDecoder(&boundedBody{response.Body, e.maxAnswer, 0}).Decode(answer))
 }
 
 // maxExplanation bounds the engine's explanation of a refusal, in bytes.
