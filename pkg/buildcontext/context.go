@@ -3,7 +3,6 @@ package buildcontext
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,8 +34,6 @@ type Context struct {
 	dockerfile []byte
 	entries    []*entry // in the order in which they are sent, parents first
 	digest     string
-	size       int64
-	files      int
 }
 
 // entry is a file, a directory or anything else in a context.
@@ -109,44 +105,34 @@ func (c *Context) Dockerfile() []byte { return c.dockerfile }
 
 // DockerfileDigest returns the SHA-256, in hexadecimal, of the content of the Dockerfile.
 func (c *Context) DockerfileDigest() string {
-	sum := sha256.Sum256(c.dockerfile)
-	return hex.EncodeToString(sum[:])
+	return fmt.Sprintf("%x", sha256.Sum256(c.dockerfile))
 }
 
 // DockerfileName returns the path of the Dockerfile in the tar.
 func (c *Context) DockerfileName() string { return c.name }
 
-// Size returns the size of the files that are sent, in bytes.
-func (c *Context) Size() int64 { return c.size }
-
-// Files returns how many entries are sent, without the directories.
-func (c *Context) Files() int { return c.files }
-
 // SendsFrom returns the first path below the directory dir that is sent, relative to the context,
 // or "".
 func (c *Context) SendsFrom(dir string) string {
 	below := BelowIn(c.dir, dir)
-	i := slices.IndexFunc(c.entries, func(e *entry) bool { return below(e.path) })
-	if i < 0 {
-		return ""
-	}
-	return c.entries[i].path
-}
-
-// BelowIn returns a function that reports whether a path of a context is below the directory dir.
-func BelowIn(context, dir string) func(path string) bool {
-	var real [2]string
-	for i, name := range []string{context, dir} {
-		var err error
-		if real[i], err = filepath.EvalSymlinks(name); err != nil {
-			return func(string) bool { return false }
+	for _, e := range c.entries {
+		if below(e.path) {
+			return e.path
 		}
 	}
-	below, err := filepath.Rel(real[0], real[1])
-	if err != nil || !filepath.IsLocal(below) {
+	return ""
+}
+
+// BelowIn returns a function that reports whether a path of the context in the directory root is below
+// the directory dir.
+func BelowIn(root, dir string) func(path string) bool {
+	root, errRoot := filepath.EvalSymlinks(root)
+	dir, errDir := filepath.EvalSymlinks(dir)
+	below, err := filepath.Rel(root, dir)
+	if errors.Join(errRoot, errDir, err) != nil || !filepath.IsLocal(below) {
 		return func(string) bool { return false }
 	}
-	return func(path string) bool { return strings.HasPrefix(path, filepath.ToSlash(below)+"/") || below == "." }
+	return func(path string) bool { return below == "." || strings.HasPrefix(path, below+"/") }
 }
 
 func realDirectory(dir string) (string, error) {
@@ -274,18 +260,13 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// sumUp computes what Digest, Size and Files return.
+// sumUp computes what Digest returns.
 func (c *Context) sumUp() {
 	sum := sha256.New()
 	fmt.Fprint(sum, "runtests context 1\n")
 	for _, e := range c.entries {
 		if e.first != nil {
 			e.sum = e.first.sum // a build does not see whether these are two names or two copies
-		} else {
-			c.size += e.size
-		}
-		if e.kind != fs.ModeDir {
-			c.files++
 		}
 		value := e.value()
 		if e.path == c.name {
@@ -293,7 +274,7 @@ func (c *Context) sumUp() {
 		}
 		fmt.Fprintf(sum, "%o %o %d:%s %d:%s\n", uint32(e.kind), e.perm, len(e.path), e.path, len(value), value)
 	}
-	c.digest = hex.EncodeToString(sum.Sum(nil))
+	c.digest = fmt.Sprintf("%x", sum.Sum(nil))
 }
 
 // value returns what an entry contains or points to, by its type.

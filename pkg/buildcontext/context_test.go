@@ -221,17 +221,6 @@ func TestTar(t *testing.T) {
 	if !by["run.sh"].ModTime.Equal(info.ModTime().Truncate(time.Second)) {
 		t.Errorf("time %s, not %s", by["run.sh"].ModTime, info.ModTime())
 	}
-	var size int64
-	files := 0
-	for _, h := range headers {
-		size += h.Size
-		if h.Typeflag != tar.TypeDir {
-			files++
-		}
-	}
-	if c.Size() != size || c.Files() != files {
-		t.Errorf("told %d bytes in %d files, sent %d in %d", c.Size(), c.Files(), size, files)
-	}
 }
 
 func TestDockerfile(t *testing.T) {
@@ -470,8 +459,8 @@ func TestMemory(t *testing.T) {
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
 		t.Errorf("%d bytes were allocated for %d sent", allocated, n)
 	}
-	if n <= 128<<20 || c.Size() != 128<<20 {
-		t.Errorf("sent %d bytes, told %d", n, c.Size())
+	if n <= 128<<20 {
+		t.Errorf("sent %d bytes", n)
 	}
 }
 

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +9,7 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
+	"runtests/pkg/jsonmessage"
 )
 
 // Save returns the archive of an image, as `docker save` does (ErrNoImage). The caller closes it.
@@ -30,10 +29,9 @@ func (e *Engine) Save(ctx context.Context, image string) (io.ReadCloser, error) 
 		case <-life.Done():
 		}
 	}()
-	response, err := e.send(life, http.MethodGet, "/images/"+image+"/get", nil) //nolint:bodyclose // Close of saved does
+	response, err := e.call(life, http.MethodGet, "/images/"+image+"/get", nil) //nolint:bodyclose // Close of saved does
 	if err != nil {
-		status, _, _ := refusal(err)
-		if err = explain(life, err); status == http.StatusNotFound {
+		if refusedWith(err, http.StatusNotFound) {
 			err = container.ErrNoImage
 		}
 		hangUp(nil)
@@ -77,8 +75,10 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 	body := newSource(archive)
 	stop := context.AfterFunc(life, func() { body.CloseWithError(errNotWanted) }) // the client's transport does not return while it reads
 	defer stop()
-	counted := &meter{r: body}
-	err := e.whileAlive(life, "it loaded an image", counted.n.Load, func(ctx context.Context) error { return e.load(ctx, counted) })
+	var count atomic.Int64 // bytes
+	err := e.whileAlive(life, "it loaded an image", count.Load, func(ctx context.Context) error {
+		return e.load(ctx, &tap{body, func(n int) { count.Add(int64(n)) }})
+	})
 	if errArchive := body.end(); errArchive != nil {
 		err = errArchive
 	}
@@ -89,50 +89,35 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 }
 
 func (e *Engine) load(ctx context.Context, archive io.Reader) error {
-	response, err := e.send(ctx, http.MethodPost, "/images/load?quiet=1", archive)
+	response, err := e.call(ctx, http.MethodPost, "/images/load?quiet=1", archive)
+	if message := refusalOf(err); message != "" {
+		return loadFault(message)
+	}
 	if err != nil {
-		if _, message, ok := refusal(err); ok {
-			return loadFault(message)
-		}
-		return explain(ctx, err)
+		return err
 	}
 	defer response.Body.Close()
 	loaded := false
-	for values := json.NewDecoder(response.Body); ; {
-		var m buildMessage
-		switch err := values.Decode(&m); {
-		case errors.Is(err, io.EOF) && loaded:
-			return nil
-		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: it did not confirm that it has the image", container.ErrGone)
-		case err != nil:
+	for m, err := range jsonmessage.All(response.Body) {
+		if err != nil {
 			return explain(ctx, err)
-		case m.ErrorDetail.Message != "":
-			return loadFault(m.ErrorDetail.Message)
-		case m.Error != "":
-			return loadFault(m.Error)
+		}
+		if failure := m.Failure(); failure != "" {
+			return loadFault(failure)
 		}
 		loaded = loaded || m.Stream != ""
 	}
+	if !loaded {
+		return fmt.Errorf("%w: it did not confirm that it has the image", container.ErrGone)
+	}
+	return nil
 }
 
 // loadFault returns the error for the message of an engine that did not load an image.
 func loadFault(message string) error {
-	if saysFull(message) {
+	if container.SaysNoSpace(message) {
 		return hint.Wrap(fmt.Errorf("%w: %s", container.ErrNoSpace, message),
 			"`docker system df` on that machine shows what can be removed; loading an image takes twice the size of what is sent")
 	}
 	return fmt.Errorf("%w: %s", container.ErrRefused, message)
-}
-
-// meter counts the bytes that are read.
-type meter struct {
-	r io.Reader
-	n atomic.Int64
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.n.Add(int64(n))
-	return n, err
 }

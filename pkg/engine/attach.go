@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -62,12 +61,11 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	bound := slowCalls * e.options.CallTimeout // Podman prepares the container here
 	late := time.AfterFunc(bound, func() { hangUp(&lateError{bound}) })
 	defer late.Stop()
-	conn, err := boundDialer{life, e.dial}.Dial("", "")
+	conn, err := e.open(life)
 	if err != nil {
 		return nil, err
 	}
-	url := "http://engine/v" + e.api.String() + "/containers/" + id + "/attach?stream=1&stdout=1&stderr=1"
-	request, err := http.NewRequestWithContext(life, http.MethodPost, url, nil)
+	request, err := e.newRequest(life, http.MethodPost, "/containers/"+id+"/attach?stream=1&stdout=1&stderr=1", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -83,34 +81,15 @@ func (e *Engine) openAttach(life context.Context, id string) (_ *attached, err e
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols && response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		return nil, attachFault(response)
+		if response.StatusCode == http.StatusNotFound {
+			return nil, container.ErrNoContainer
+		}
+		return nil, refusalIn(response)
 	}
 	if !late.Stop() {
 		return nil, context.Cause(life)
 	}
 	return &attached{Reader: reader, Closer: conn}, nil
-}
-
-// attachFault returns the error of an attach that the engine refused.
-func attachFault(response *http.Response) error {
-	if response.StatusCode == http.StatusNotFound {
-		return container.ErrNoContainer
-	}
-	return errors.New(messageOf(response))
-}
-
-// messageOf returns the engine's explanation of an answer that is not a success. It is JSON, or
-// plain text if the engine had begun to make a stream of the answer.
-func messageOf(response *http.Response) string {
-	data, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil || len(bytes.TrimSpace(data)) == 0 {
-		return "the engine answers " + response.Status
-	}
-	var answer struct{ Message string }
-	if json.Unmarshal(data, &answer) != nil || answer.Message == "" {
-		answer.Message = string(bytes.TrimSpace(data))
-	}
-	return answer.Message
 }
 
 // The format of a frame (Docker's API, "Stream format" of attach).

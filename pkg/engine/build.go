@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
-	docker "github.com/fsouza/go-dockerclient"
-
+	"runtests/pkg/buildlog"
 	"runtests/pkg/container"
+	"runtests/pkg/plain"
 )
 
 // Build is an image to build.
@@ -24,7 +24,7 @@ type Build struct {
 	Dockerfile string    // its path in Context; empty: Dockerfile
 	// Instructions are those of the Dockerfile, in its order; optional. Builders name only the
 	// instruction that failed; with these its line is found.
-	Instructions []Instruction
+	Instructions []buildlog.Instruction
 
 	Tags     []string             // as REPO:TAG; given to the complete image, and to none if the build fails
 	Args     []container.Variable // the values of secret ones are not written to the log
@@ -32,12 +32,6 @@ type Build struct {
 	Labels   map[string]string
 	Platform string // OS/ARCHITECTURE[/VARIANT]; empty: the engine's
 	NoCache  bool
-}
-
-// Instruction is an instruction of a Dockerfile.
-type Instruction struct {
-	Line int    // the first of its lines, from 1
-	Text string // on one line: RUN apt-get install -y opam
 }
 
 // The builders, as Engine.Builder names them.
@@ -86,7 +80,7 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (id string, 
 	defer end()
 	w := &building{
 		engine: e, build: b, builder: e.Builder(), query: query, number: rand.Text(),
-		life: life, end: end, source: newSource(b.Context), report: newBuildReport(log, b.Args),
+		life: life, end: end, source: newSource(b.Context), report: buildlog.New(log, b.secrets()),
 	}
 	return w.run(ctx)
 }
@@ -125,6 +119,17 @@ func (b Build) query() (url.Values, error) {
 	return q, nil
 }
 
+// secrets returns a mask for the values of the secret arguments.
+func (b Build) secrets() plain.Mask {
+	var secrets []string
+	for _, a := range b.Args {
+		if a.Secret {
+			secrets = append(secrets, a.Value)
+		}
+	}
+	return plain.NewMask(secrets)
+}
+
 // building is one call of Build.
 type building struct {
 	engine  *Engine
@@ -136,7 +141,8 @@ type building struct {
 	life   context.Context // ends when Build returns, not when its caller's context does
 	end    context.CancelFunc
 	source *source
-	report *buildReport
+	report *buildlog.Report
+	read   atomic.Int64 // bytes of the report
 }
 
 func (w *building) run(ctx context.Context) (string, error) {
@@ -147,7 +153,7 @@ func (w *building) run(ctx context.Context) (string, error) {
 	select {
 	case err := <-ended:
 		return w.conclude(err)
-	case silence := <-w.engine.watch(watching, "the image was being built", w.report.signs.Load):
+	case silence := <-w.engine.watch(watching, "the image was being built", w.read.Load):
 		w.hangUp()
 		<-ended //nolint:errcheck // silence is the cause
 		_ = w.source.end()
@@ -165,15 +171,12 @@ func (w *building) transmit() error {
 		w.query.Set("version", "2")
 		w.query.Set("buildid", w.number)
 	}
-	response, err := w.engine.send(w.life, http.MethodPost, "/build?"+w.query.Encode(), w.source)
+	response, err := w.engine.call(w.life, http.MethodPost, "/build?"+w.query.Encode(), w.source)
 	if err != nil {
-		if _, _, ok := refusal(err); ok {
-			return err
-		}
-		return explain(w.life, err)
+		return err
 	}
 	defer response.Body.Close()
-	return explain(w.life, w.report.read(response.Body))
+	return explain(w.life, w.report.Read(&tap{response.Body, func(n int) { w.read.Add(int64(n)) }}))
 }
 
 // stop ends the build on the engine, and waits for its end.
@@ -200,7 +203,7 @@ func (w *building) cancel(ended chan error) error {
 	bound := w.engine.options.CallTimeout
 	ctx, cancel := within(w.life, bound)
 	defer cancel()
-	response, err := w.engine.send(ctx, http.MethodPost, "/build/cancel?id="+w.number, nil)
+	response, err := w.engine.call(ctx, http.MethodPost, "/build/cancel?id="+w.number, nil)
 	if err != nil {
 		return fmt.Errorf("stop the build: %w", err)
 	}
@@ -218,16 +221,16 @@ func (w *building) cancel(ended chan error) error {
 // instruction of a stopped build. The builder ends that container itself. We must not remove
 // it, because a build can print any container's ID.
 func (w *building) awaitStep() error {
-	if w.report.running == "" || w.builder != ClassicBuilder {
+	if w.report.Running == "" || w.builder != ClassicBuilder {
 		return nil
 	}
 	life := context.WithoutCancel(w.life)
-	stopped, err := w.engine.ended(life, w.report.running, w.engine.options.CallTimeout)
+	stopped, err := w.engine.ended(life, w.report.Running, w.engine.options.CallTimeout)
 	switch {
 	case err != nil:
 		return fmt.Errorf("stop the build: %w", err)
 	case !stopped:
-		return fmt.Errorf("stop the build: %w: its container %s", container.ErrStillThere, w.report.running)
+		return fmt.Errorf("stop the build: %w: its container %s", container.ErrStillThere, w.report.Running)
 	}
 	return nil
 }
@@ -235,11 +238,11 @@ func (w *building) awaitStep() error {
 // conclude returns the result of a build whose transmission ended with err.
 func (w *building) conclude(err error) (string, error) {
 	report := w.report
-	if _, message, ok := refusal(err); ok {
-		report.failure, err = message, nil
+	if message := refusalOf(err); message != "" {
+		report.Failure, err = message, nil
 	}
-	report.end()
-	if report.id != "" && report.failure == "" {
+	errLog := report.End()
+	if report.ImageID != "" && report.Failure == "" {
 		w.source.finish()
 	}
 	w.hangUp()
@@ -247,24 +250,24 @@ func (w *building) conclude(err error) (string, error) {
 	switch {
 	case errSource != nil:
 		return "", fmt.Errorf("send the build context: %w", errSource)
-	case strings.Contains(report.failure, canceled):
+	case report.Canceled():
 		return "", fmt.Errorf("%w: it canceled the build", container.ErrGone) // we did not
-	case report.failure != "":
+	case report.Failure != "":
 		return "", w.fault()
 	case err != nil:
 		return "", err
-	case report.id == "":
+	case report.ImageID == "":
 		return "", fmt.Errorf("%w: its report of the build ends early", container.ErrGone)
-	case report.sink.err != nil:
-		return report.id, fmt.Errorf("%w: %w", container.ErrOutput, report.sink.err)
+	case errLog != nil:
+		return imageID(report.ImageID), fmt.Errorf("%w: %w", container.ErrOutput, errLog)
 	}
-	return report.id, nil
+	return imageID(report.ImageID), nil
 }
 
 // fault returns the failure that the engine reported. When an engine is shut down it kills the
 // instruction of the classic builder and reports that as its failure; then fault returns ErrGone.
 func (w *building) fault() error {
-	err := w.report.fault(w.build.Instructions)
+	err := w.report.Fault(w.build.Instructions)
 	var failed *container.BuildError
 	if errors.As(err, &failed) && failed.Code > signalled {
 		if gone := w.engine.Ping(context.WithoutCancel(w.life)); gone != nil {
@@ -276,27 +279,6 @@ func (w *building) fault() error {
 
 // signalled is added by a shell to the number of the signal that ended a command.
 const signalled = 128
-
-// send makes a request that the library does not offer. If the answer is not a success, the
-// error is a *docker.Error with the engine's message.
-func (e *Engine) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://engine/v"+e.api.String()+path, body)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/x-tar")
-	}
-	response, err := e.client(ctx).HTTPClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		defer response.Body.Close()
-		return nil, &docker.Error{Status: response.StatusCode, Message: messageOf(response)}
-	}
-	return response, nil
-}
 
 // source feeds a reader to the engine. A goroutine of its own reads it, so that a Read that
 // hangs does not delay the end of a build.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"runtests/pkg/buildlog"
 	"runtests/pkg/container"
 )
 
@@ -40,7 +41,7 @@ func dockerfile(t testing.TB, text string) Build {
 	b := Build{Context: archive(t, map[string]string{"Dockerfile": text}), Labels: map[string]string{label: "1"}}
 	for i, line := range strings.Split(text, "\n") {
 		if line != "" && line[0] != '#' {
-			b.Instructions = append(b.Instructions, Instruction{Line: i + 1, Text: line})
+			b.Instructions = append(b.Instructions, buildlog.Instruction{Line: i + 1, Text: line})
 		}
 	}
 	return b

@@ -2,12 +2,10 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	docker "github.com/fsouza/go-dockerclient"
 
@@ -15,22 +13,17 @@ import (
 )
 
 // known caches an answer of the engine.
-type known[T any] struct {
-	mu     sync.Mutex
-	asked  bool
-	answer T
-}
+type known[T any] struct{ answer atomic.Pointer[T] }
 
-// get returns the answer. It calls ask until that returns ok, and then no more.
+// get returns the answer. It calls ask until that returns ok, and then no more. Callers at the same
+// moment each ask for themselves, so that none waits longer than its own context.
 func (k *known[T]) get(ask func() (answer T, ok bool, err error)) (T, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.asked {
-		return k.answer, nil
+	if answer := k.answer.Load(); answer != nil {
+		return *answer, nil
 	}
 	answer, ok, err := ask()
 	if ok && err == nil {
-		k.answer, k.asked = answer, true
+		k.answer.Store(&answer)
 	}
 	return answer, err
 }
@@ -79,17 +72,8 @@ func dependsOnMachine(c container.Container) bool {
 }
 
 func (e *Engine) askAbilities(ctx context.Context) (a abilities, ok bool, err error) {
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	response, err := e.send(ctx, http.MethodGet, "/info", nil)
-	if err != nil {
-		return a, false, explain(ctx, err)
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
-		return a, false, explain(ctx, err)
-	}
-	return a, true, nil
+	err = e.get(ctx, "/info", &a)
+	return a, err == nil, err
 }
 
 // limits returns the limits of c that the engine's machine does not support.

@@ -61,7 +61,8 @@ func TestCheck(t *testing.T) {
 		{"tmpfs on Podman", Info{Name: podman}, full, container.Container{Tmpfs: []string{"/s:size=1m,uid=1", "/t", "/u:mode=700"}}, "tmpfs!"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := &Engine{info: test.engine, abilities: &known[abilities]{asked: true, answer: test.machine}, noInit: new(known[bool])}
+			e := &Engine{info: test.engine, abilities: new(known[abilities]), noInit: new(known[bool])}
+			e.abilities.answer.Store(&test.machine)
 			found, err := e.Check(t.Context(), test.container)
 			if err != nil {
 				t.Fatal(err)

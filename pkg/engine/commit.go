@@ -46,8 +46,8 @@ func (e *Engine) commit(ctx context.Context, id, tag string) (made Committed, er
 		made.ID = imageID(image.ID)
 		return nil
 	})
-	if err != nil && !errors.Is(err, container.ErrGone) && saysFull(err.Error()) {
-		err = hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
+	if err != nil && !errors.Is(err, container.ErrGone) && container.SaysNoSpace(err.Error()) {
+		err = hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), container.NoSpaceHint)
 	}
 	return made, err
 }

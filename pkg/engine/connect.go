@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -16,13 +14,6 @@ import (
 
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
-)
-
-// The versions of the API that this package was tested with. Docker 20.10 speaks 1.41, and so
-// does Podman from 4 on; Docker 28.5 speaks 1.51, which is also used with newer engines.
-const (
-	oldestAPI = "1.41"
-	newestAPI = "1.51"
 )
 
 // Options say how to reach the engine and how long to wait for it.
@@ -51,10 +42,11 @@ type Options struct {
 type Engine struct {
 	options Options
 	info    Info
-	api     apiVersion
+	api     docker.APIVersion
 	dial    dialFunc
 	base    *docker.Client
 
+	maxAnswer int // bytes, of an answer that is not a stream
 	abilities *known[abilities]
 	noInit    *known[bool] // of Podman: it has no program for init: true
 }
@@ -154,7 +146,7 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, dial: dial, abilities: new(known[abilities]), noInit: new(known[bool])}
+	e := &Engine{options: o, dial: dial, maxAnswer: maxAnswer, abilities: new(known[abilities]), noInit: new(known[bool])}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
 	if e.base, err = docker.NewVersionedClient(unusedEndpoint, ""); err != nil {
@@ -181,40 +173,6 @@ func (o Options) connect(ctx context.Context, p place) (*Engine, error) {
 		return nil, explain(ctx, err)
 	}
 	return e, nil
-}
-
-// withVersion returns a client that knows the engine's version. The library asks for it in its
-// first call and stores it without a lock. Therefore that call is made here, once; it is
-// answered by cannedAnswer, as the engine would take another 10 ms.
-func (e *Engine) withVersion(ctx context.Context, version string) (*docker.Client, error) {
-	client := e.client(ctx)
-	client.HTTPClient.Transport = cannedAnswer(fmt.Sprintf(`{"ApiVersion":%q}`, version))
-	return client, client.PingWithContext(ctx)
-}
-
-// cannedAnswer is a transport that answers every request with itself.
-type cannedAnswer string
-
-func (s cannedAnswer) RoundTrip(request *http.Request) (*http.Response, error) {
-	return &http.Response{
-		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: request,
-		Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(s))), ContentLength: int64(len(s)),
-	}, nil
-}
-
-// unusedEndpoint makes the library leave every connection to our dialer.
-const unusedEndpoint = "unix:///unused"
-
-// client returns the library's client for one call. Its connections end with ctx, even in calls
-// that take no context. It is a copy, which is cheap and has the engine's version.
-func (e *Engine) client(ctx context.Context) *docker.Client {
-	c := *e.base
-	c.Dialer = boundDialer{ctx: ctx, dial: e.dial}
-	c.HTTPClient = &http.Client{}
-	c.WithTransport(func() *http.Transport {
-		return &http.Transport{DisableKeepAlives: true, DisableCompression: true}
-	})
-	return &c
 }
 
 const podman = "Podman"
@@ -255,11 +213,9 @@ func (e *Engine) Ping(ctx context.Context) error {
 // RootDir returns the directory on the engine's machine that holds images and containers, or ""
 // if the engine does not say.
 func (e *Engine) RootDir(ctx context.Context) (string, error) {
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	info, err := e.client(ctx).Info()
-	if err != nil {
-		return "", fmt.Errorf("ask the engine for its directory: %w", explain(ctx, err))
+	var info struct{ DockerRootDir string }
+	if err := e.get(ctx, "/info", &info); err != nil {
+		return "", fmt.Errorf("ask the engine for its directory: %w", err)
 	}
 	return info.DockerRootDir, nil
 }

@@ -105,9 +105,9 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
 	for {
-		err := e.client(ctx).RemoveContainer(docker.RemoveContainerOptions{ID: id, RemoveVolumes: true, Force: true, Context: ctx})
-		if status, _, ok := refusal(err); err != nil && (!ok || status != http.StatusConflict && status != http.StatusNotFound) {
-			return removeFault(id, explain(ctx, err))
+		err := explain(ctx, e.client(ctx).RemoveContainer(docker.RemoveContainerOptions{ID: id, RemoveVolumes: true, Force: true, Context: ctx}))
+		if err != nil && !errors.Is(err, container.ErrNoContainer) && !refusedWith(err, http.StatusConflict) {
+			return removeFault(id, err)
 		}
 		_, err = e.inspect(ctx, id)
 		if errors.Is(err, container.ErrNoContainer) {
@@ -135,18 +135,14 @@ func (e *Engine) Rename(ctx context.Context, id, name string) error {
 	}
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
-	err := e.client(ctx).RenameContainer(docker.RenameContainerOptions{ID: id, Name: name, Context: ctx})
-	if err == nil {
-		return nil
-	}
-	status, message, _ := refusal(err)
+	err := explain(ctx, e.client(ctx).RenameContainer(docker.RenameContainerOptions{ID: id, Name: name, Context: ctx}))
 	switch {
-	case status == http.StatusConflict || containsFold(message, "already in use"):
+	case err == nil:
+		return nil
+	case refusedWith(err, http.StatusConflict) || containsFold(err.Error(), "already in use"):
 		err = container.ErrNameTaken
-	case status == http.StatusNotFound:
+	case refusedWith(err, http.StatusNotFound):
 		err = container.ErrNoContainer
-	default:
-		err = explain(ctx, err)
 	}
 	return fmt.Errorf("rename the container %.12s to %q: %w", id, name, err)
 }

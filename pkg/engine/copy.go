@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
-
-	docker "github.com/fsouza/go-dockerclient"
 
 	"runtests/pkg/container"
 )
@@ -28,45 +27,34 @@ func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOn
 	if readOnly {
 		into, under = c.Target, "/"
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stalled := time.AfterFunc(e.options.StallTimeout, func() { cancel(&lateError{e.options.StallTimeout}) })
-	defer stalled.Stop()
+	ctx, progress, end := e.untilStalled(ctx)
+	defer end()
 	reader, writer := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		err := pack(&pacer{writer, stalled, e.options.StallTimeout}, c.Source, under)
+		err := pack(writer, c.Source, under)
 		writer.CloseWithError(err)
 		packed <- err
 	}()
-	err := e.client(ctx).UploadToContainer(id, docker.UploadToContainerOptions{
-		InputStream: reader, Path: into, NoOverwriteDirNonDir: true, Context: ctx,
-	})
+	stop := context.AfterFunc(ctx, func() { reader.CloseWithError(errNotWanted) }) // the client's transport does not return while it reads
+	defer stop()
+	query := url.Values{"path": {into}, "noOverwriteDirNonDir": {"1"}}
+	response, err := e.call(ctx, http.MethodPut, "/containers/"+id+"/archive?"+query.Encode(), &tap{reader, progress})
+	if err == nil {
+		response.Body.Close()
+	}
 	reader.CloseWithError(errNotWanted)
 	if errPack := <-packed; errPack != nil && !errors.Is(errPack, errNotWanted) {
 		return fmt.Errorf("copy %s: %w", c.Source, errPack)
 	}
 	if err != nil {
-		return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, explain(ctx, err))
+		return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
 	}
 	return nil
 }
 
 // errNotWanted ends the writing of an archive that the engine no longer reads.
 var errNotWanted = errors.New("the engine reads no more of it")
-
-// pacer restarts the timer of a stalled transfer with each write.
-type pacer struct {
-	w     io.Writer
-	timer *time.Timer
-	bound time.Duration
-}
-
-func (p *pacer) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	p.timer.Reset(p.bound)
-	return n, err
-}
 
 // pack writes a directory as a tar archive, in which the directory has the name under.
 //

@@ -114,3 +114,16 @@ func TestPackSaysWhatItCannotRead(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// fullDisk accepts some bytes and then fails.
+type fullDisk struct{ room int }
+
+var errFull = errors.New("no space left on device")
+
+func (w *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > w.room {
+		return 0, errFull
+	}
+	w.room -= len(p)
+	return len(p), nil
+}

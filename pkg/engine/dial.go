@@ -31,23 +31,16 @@ func dialTCP(address string, config *tls.Config) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, "tcp", address) }
 }
 
-// boundDialer is the client library's dialer. Its connections end with ctx, which bounds the
-// library's calls that take no context.
-type boundDialer struct {
-	ctx  context.Context
-	dial dialFunc
-}
-
-// Dial opens a connection. The dialFunc knows where to.
-func (d boundDialer) Dial(_, _ string) (net.Conn, error) {
-	conn, err := d.dial(d.ctx)
+// open opens a connection to the engine, which ends with ctx.
+func (e *Engine) open(ctx context.Context) (net.Conn, error) {
+	conn, err := e.dial(ctx)
 	if err != nil {
-		if d.ctx.Err() != nil {
-			return nil, context.Cause(d.ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 		return nil, err
 	}
-	return bind(d.ctx, conn), nil
+	return bind(ctx, conn), nil
 }
 
 // boundConn is a connection that is closed when its context ends.
@@ -78,14 +71,6 @@ func (c *boundConn) cause(err error) error {
 		return context.Cause(c.ctx)
 	}
 	return err
-}
-
-// CloseWrite closes the writing side. The library's streams need it.
-func (c *boundConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
 }
 
 // Close closes the connection.

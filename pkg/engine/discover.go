@@ -1,10 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +48,7 @@ func (o Options) places() ([]place, error) {
 		p := place{host: host, origin: "DOCKER_HOST"}
 		if strings.HasPrefix(host, "tcp://") && (o.Getenv("DOCKER_TLS_VERIFY") != "" || o.Getenv("DOCKER_TLS") != "") {
 			var err error
-			if p.tls, err = o.environmentTLS(host); err != nil {
+			if p.tls, err = readTLS(cmp.Or(o.Getenv("DOCKER_CERT_PATH"), o.configDir()), host, true); err != nil {
 				return nil, err
 			}
 		}
@@ -75,10 +75,7 @@ func (o Options) places() ([]place, error) {
 
 // configDir returns the directory of the docker client's configuration.
 func (o Options) configDir() string {
-	if dir := o.Getenv("DOCKER_CONFIG"); dir != "" {
-		return dir
-	}
-	return filepath.Join(o.HomeDir, ".docker")
+	return cmp.Or(o.Getenv("DOCKER_CONFIG"), filepath.Join(o.HomeDir, ".docker"))
 }
 
 // defaultPlaces returns the default sockets of Docker, rootless Docker, rootless Podman and
@@ -89,25 +86,15 @@ func (o Options) defaultPlaces() []place {
 		paths = append(paths, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman/podman.sock"))
 	}
 	paths = append(paths, "/run/podman/podman.sock")
-	places := make([]place, len(paths))
-	for i, path := range paths {
-		places[i] = place{host: "unix://" + path}
+	var places []place
+	for _, path := range paths {
+		places = append(places, place{host: "unix://" + path})
 	}
 	return places
 }
 
-// environmentTLS reads the certificates in DOCKER_CERT_PATH. A missing ca.pem is an error,
-// because the engine could not be verified without it.
-func (o Options) environmentTLS(host string) (*tls.Config, error) {
-	dir := o.Getenv("DOCKER_CERT_PATH")
-	if dir == "" {
-		dir = o.configDir()
-	}
-	return readTLS(dir, host, true)
-}
-
-// readTLS reads ca.pem, cert.pem and key.pem in dir. Without ca.pem, which may be required, the
-// engine is verified with the system's authorities.
+// readTLS reads ca.pem, cert.pem and key.pem in dir. Without ca.pem the engine is verified with the
+// system's authorities, unless it is required, as where the environment asks for TLS.
 func readTLS(dir, host string, caRequired bool) (*tls.Config, error) {
 	u, err := url.Parse(host)
 	if err != nil {
@@ -145,8 +132,7 @@ func exists(path string) bool {
 // SHA-256 of the context's name. The client's own package for this would add a hundred
 // packages.
 func (o Options) contextPlace(name string) (place, error) {
-	sum := sha256.Sum256([]byte(name))
-	id := hex.EncodeToString(sum[:])
+	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
 	dir := filepath.Join(o.configDir(), "contexts")
 	data, err := os.ReadFile(filepath.Join(dir, "meta", id, "meta.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -191,15 +177,11 @@ func (p place) dialer(sshFlags []string) (dialFunc, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the engine's address: %w", err)
 		}
-		port := u.Port()
-		switch {
-		case port != "":
-		case p.tls != nil:
+		port := "2375"
+		if p.tls != nil {
 			port = "2376"
-		default:
-			port = "2375"
 		}
-		return dialTCP(net.JoinHostPort(u.Hostname(), port), p.tls), nil
+		return dialTCP(net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), p.tls), nil
 	case "ssh":
 		helper, err := connhelper.GetConnectionHelperWithSSHOpts(p.host, sshFlags)
 		if err != nil {

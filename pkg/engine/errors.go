@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -17,35 +16,46 @@ import (
 	"runtests/pkg/container"
 )
 
-// refusal returns the HTTP status and the message with which the engine refused a request; ok
-// is false if err is something else.
-func refusal(err error) (status int, message string, ok bool) {
-	var refused *docker.Error
-	if errors.As(err, &refused) {
-		return refused.Status, strings.TrimSpace(refused.Message), true
-	}
-	var missing *docker.NoSuchContainer
-	if errors.As(err, &missing) {
-		if missing.Err != nil {
-			return refusal(missing.Err) // when a container starts, this may say which network is missing
-		}
-		return http.StatusNotFound, container.ErrNoContainer.Error(), true
-	}
-	return 0, "", false
+// refusal is the error of a request that the engine refused.
+type refusal struct {
+	status  int // HTTP's
+	message string
 }
 
-// explain turns an error of the client library into one of package container, so that callers
-// can tell a broken connection, a bound that is over and a refusal apart.
+// Error returns the engine's message.
+func (r *refusal) Error() string { return r.message }
+
+// refusalOf returns the engine's message if err is a refusal, or "".
+func refusalOf(err error) string {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.message
+	}
+	return ""
+}
+
+// refusedWith reports whether err is a refusal with that status.
+func refusedWith(err error, status int) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == status
+}
+
+// explain turns an error of the client library into one of package container or a refusal, so that
+// callers can tell a broken connection, a bound that is over and a refusal apart.
 func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, message, ok := refusal(err); ok {
-		var missing *docker.NoSuchContainer
-		if errors.As(err, &missing) && missing.Err == nil {
+	var missing *docker.NoSuchContainer
+	if errors.As(err, &missing) {
+		if missing.Err == nil {
 			return container.ErrNoContainer
 		}
-		return errors.New(message)
+		err = missing.Err // when a container starts, this may say which network is missing
+	}
+	var answer *docker.Error
+	if errors.As(err, &answer) {
+		return &refusal{answer.Status, strings.TrimSpace(answer.Message)}
 	}
 	var late *lateError
 	switch {

@@ -98,53 +98,6 @@ func TestFrozenEngine(t *testing.T) {
 	}
 }
 
-// TestEngineFreezesInMidRun checks that a frozen engine does not keep a run from ending in time.
-func TestEngineFreezesInMidRun(t *testing.T) {
-	real := connect(t)
-	faulty, e := newFaultyEngine(t, real, time.Second)
-	ctx, cancel := context.WithCancel(t.Context())
-	output := &trigger{on: "ready\n", do: func() { faulty.Fail("", enginetest.Stall); cancel() }}
-	start := time.Now()
-	exit, err := e.Run(ctx, shell("echo ready; sleep 60"), output)
-	if !errors.Is(err, container.ErrGone) || time.Since(start) > 15*time.Second {
-		t.Errorf("after %s: %+v, %v", time.Since(start), exit, err)
-	}
-	if err := real.Remove(t.Context(), exit.ID); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestEngineDiesInMidRun(t *testing.T) {
-	real := connect(t)
-	for name, back := range map[string]bool{"and stays away": false, "and comes back": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			faulty, e := newFaultyEngine(t, real, 20*time.Second) // as long as a busy engine may need to stop a container
-			output := &trigger{on: "ready\n", do: func() {
-				if !back {
-					faulty.Fail("", enginetest.Cut)
-				}
-				faulty.Cut()
-			}}
-			exit, err := e.Run(t.Context(), shell("sleep 1; echo ready; sleep 60"), output)
-			want := container.ErrGone
-			if back {
-				want = container.ErrTruncated
-			}
-			if !errors.Is(err, want) {
-				t.Errorf("got %+v, %v", exit, err)
-			}
-			s, errInspect := real.inspect(t.Context(), exit.ID)
-			if errInspect != nil || s.State.Running && back {
-				t.Errorf("afterwards: %+v, %v", s, errInspect)
-			}
-			if err := real.Remove(t.Context(), exit.ID); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 // TestOutputIsCutOff checks that a run whose output lost its end never passes.
 func TestOutputIsCutOff(t *testing.T) {
 	real := connect(t)

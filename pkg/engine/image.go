@@ -1,22 +1,24 @@
 package engine
 
 import (
-	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
-	docker "github.com/fsouza/go-dockerclient"
 
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
+	"runtests/pkg/jsonmessage"
 )
 
 // Image returns the image with that reference or ID (ErrNoImage).
@@ -24,25 +26,40 @@ func (e *Engine) Image(ctx context.Context, ref string) (container.Image, error)
 	if err := checkReference(ref); err != nil {
 		return container.Image{}, err
 	}
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	found, err := e.client(ctx).InspectImage(ref)
-	if err = explain(ctx, err); errors.Is(err, container.ErrNoImage) {
+	i, err := e.inspectImage(ctx, ref)
+	if errors.Is(err, container.ErrNoImage) {
 		return container.Image{}, fmt.Errorf("%w: %q", container.ErrNoImage, ref)
+	}
+	var defaults struct{ Labels map[string]string }
+	if err == nil && len(i.Config) > 0 {
+		err = json.Unmarshal(i.Config, &defaults)
 	}
 	if err != nil {
 		return container.Image{}, fmt.Errorf("inspect the image %q: %w", ref, err)
 	}
-	image := container.Image{
-		ID: imageID(found.ID), Created: found.Created, Size: found.Size, OS: found.OS, Arch: found.Architecture, Tags: realTags(found.RepoTags),
+	return container.Image{
+		ID: imageID(i.ID), Created: i.Created, Size: i.Size, OS: i.Os, Arch: i.Architecture, Tags: realTags(i.RepoTags),
+		Labels: defaults.Labels, Layers: i.RootFS.Layers,
+	}, nil
+}
+
+// inspected is an image as the engine describes it. The library's type lacks some of the fields.
+type inspected struct {
+	ID                        string `json:"Id"`
+	RepoTags                  []string
+	Created                   time.Time
+	Os, Architecture, Variant string
+	Size                      int64
+	Config                    json.RawMessage
+	RootFS                    struct{ Layers []string }
+}
+
+// inspectImage returns the image with that reference or ID, which checkReference accepts (ErrNoImage).
+func (e *Engine) inspectImage(ctx context.Context, ref string) (found inspected, err error) {
+	if err = e.get(ctx, "/images/"+ref+"/json", &found); refusedWith(err, http.StatusNotFound) {
+		err = container.ErrNoImage
 	}
-	if found.Config != nil {
-		image.Labels = found.Config.Labels
-	}
-	if found.RootFS != nil {
-		image.Layers = found.RootFS.Layers
-	}
-	return image, nil
+	return found, err
 }
 
 // imageID returns an image's ID in Docker's form. Some answers of Podman omit the algorithm.
@@ -81,27 +98,30 @@ func (e *Engine) pull(ctx context.Context, ref, platform string, progress io.Wri
 	if err != nil {
 		return err
 	}
-	if progress == nil {
-		progress = io.Discard
+	ctx, progressed, end := e.untilStalled(ctx)
+	defer end()
+	query := url.Values{"fromImage": {named.Name()}, "tag": {tagOf(named)}}
+	if platform != "" {
+		query.Set("platform", platform)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stall := e.options.StallTimeout
-	stalled := time.AfterFunc(stall, func() { cancel(&lateError{stall}) })
-	defer stalled.Stop()
-	report := &pullReport{progress: progress}
-	err = e.client(ctx).PullImage(docker.PullImageOptions{
-		Repository: named.Name(), Tag: tagOf(named), Platform: platform,
-		OutputStream: &pacer{report, stalled, stall}, RawJSONStream: true, Context: ctx,
-	}, credentials)
-	switch {
-	case report.failure != "":
-		return pullFault(named, report.failure)
-	case err == nil:
-		return nil
+	request, err := e.newRequest(ctx, http.MethodPost, "/images/create?"+query.Encode(), nil)
+	if err != nil {
+		return err
 	}
-	if _, message, ok := refusal(err); ok {
+	if credentials != "" {
+		request.Header.Set("X-Registry-Auth", credentials)
+	}
+	response, err := e.send(request)
+	if message := refusalOf(err); message != "" {
 		return pullFault(named, message)
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	failure, err := copyProgress(progress, &tap{response.Body, progressed})
+	if failure != "" {
+		return pullFault(named, failure)
 	}
 	return explain(ctx, err)
 }
@@ -134,95 +154,57 @@ func pullFault(named reference.Named, message string) error {
 	return err
 }
 
-// pullReport reads the engine's report of a pull, a sequence of JSON values.
-type pullReport struct {
-	progress io.Writer
-	rest     []byte // the beginning of a value, which is not complete
-	failure  string
-}
-
-// maxReportLine bounds a value of the report, in bytes; real ones have a few hundred.
-const maxReportLine = 1 << 20
-
-func (r *pullReport) Write(p []byte) (int, error) {
-	r.rest = append(r.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(r.rest, []byte("\n"))
-		if !ok {
-			if len(r.rest) > maxReportLine {
-				return 0, errors.New("the engine's report is malformed")
-			}
-			return len(p), nil
+// copyProgress writes the messages of a pull to progress, a line each, unless it is nil. failure is
+// why the pull failed.
+func copyProgress(progress io.Writer, stream io.Reader) (failure string, err error) {
+	for m, err := range jsonmessage.All(stream) {
+		if err != nil || m.Failure() != "" {
+			return m.Failure(), err
 		}
-		r.rest = rest
-		if err := r.line(bytes.TrimSpace(line)); err != nil {
-			return 0, err
+		text := strings.TrimSpace(m.Status + m.Stream)
+		if text == "" || m.ProgressDetail.Total > 0 || progress == nil { // the progress of a layer: many a second
+			continue
+		}
+		if m.ID != "" {
+			text = m.ID + ": " + text
+		}
+		if _, err := fmt.Fprintln(progress, text); err != nil {
+			return "", err
 		}
 	}
+	return "", nil
 }
 
-func (r *pullReport) line(line []byte) error {
-	if len(line) == 0 {
-		return nil
-	}
-	var message struct {
-		ID, Status, Error, Stream string
-		ErrorDetail               struct{ Message string }
-		ProgressDetail            struct{ Total int64 }
-	}
-	if err := json.Unmarshal(line, &message); err != nil {
-		return fmt.Errorf("read the engine's report: %w", err)
-	}
-	if failure := message.ErrorDetail.Message + message.Error; failure != "" {
-		r.failure = message.Error
-		if message.Error == "" {
-			r.failure = message.ErrorDetail.Message
-		}
-		return nil
-	}
-	text := strings.TrimSpace(message.Status + message.Stream)
-	if text == "" || message.ProgressDetail.Total > 0 { // the progress of a layer: many a second
-		return nil
-	}
-	if message.ID != "" {
-		text = message.ID + ": " + text
-	}
-	_, err := fmt.Fprintln(r.progress, text)
-	return err
-}
-
-// credentials returns the credentials for a registry from the docker client's configuration, or
-// from the helper that it names.
-func (o Options) credentials(ctx context.Context, registry string) (docker.AuthConfiguration, error) {
-	none := docker.AuthConfiguration{}
+// credentials returns the credentials for a registry in the form of the API, from the docker client's
+// configuration or from the helper that it names; empty: there are none.
+func (o Options) credentials(ctx context.Context, registry string) (string, error) {
 	file, err := config.Load(o.configDir())
 	if err != nil {
-		return none, fmt.Errorf("read the configuration of the docker client: %w", err)
+		return "", fmt.Errorf("read the configuration of the docker client: %w", err)
 	}
 	if registry == "docker.io" {
 		registry = "https://index.docker.io/v1/" // the key that `docker login` uses
 	}
 	ctx, cancel := within(ctx, o.CallTimeout)
 	defer cancel()
-	type answer struct {
-		auth types.AuthConfig
-		err  error
-	}
-	answered := make(chan answer, 1)
+	var auth types.AuthConfig
+	answered := make(chan error, 1)
 	go func() { // a helper is a program, and may wait for a person
-		auth, err := file.GetAuthConfig(registry)
-		answered <- answer{auth, err}
+		var err error
+		auth, err = file.GetAuthConfig(registry)
+		answered <- err
 	}()
 	select {
-	case a := <-answered:
-		if a.err != nil {
-			return none, fmt.Errorf("get the credentials for %s: %w", registry, a.err)
-		}
-		return docker.AuthConfiguration{
-			Username: a.auth.Username, Password: a.auth.Password, ServerAddress: a.auth.ServerAddress,
-			IdentityToken: a.auth.IdentityToken, RegistryToken: a.auth.RegistryToken,
-		}, nil
+	case err = <-answered:
 	case <-ctx.Done():
-		return none, fmt.Errorf("get the credentials for %s: %w", registry, context.Cause(ctx))
+		err = context.Cause(ctx)
 	}
+	if err != nil {
+		return "", fmt.Errorf("get the credentials for %s: %w", registry, err)
+	}
+	if auth == (types.AuthConfig{}) {
+		return "", nil
+	}
+	text, err := json.Marshal(auth)
+	return base64.URLEncoding.EncodeToString(text), err
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -67,14 +66,14 @@ func (e *Engine) Tag(ctx context.Context, image, ref string) error {
 	}
 	ctx, cancel := within(ctx, e.options.CallTimeout)
 	defer cancel()
-	err = e.client(ctx).TagImage(image, docker.TagImageOptions{Repo: repository, Tag: tag, Context: ctx})
+	err = explain(ctx, e.client(ctx).TagImage(image, docker.TagImageOptions{Repo: repository, Tag: tag, Context: ctx}))
 	if err == nil {
 		return nil
 	}
-	if status, _, ok := refusal(err); ok && status == http.StatusNotFound {
+	if refusedWith(err, http.StatusNotFound) {
 		err = container.ErrNoImage
 	}
-	return fmt.Errorf("tag the image %q as %q: %w", image, ref, explain(ctx, err))
+	return fmt.Errorf("tag the image %q as %q: %w", image, ref, err)
 }
 
 // RemoveTag removes a name of an image; no tag means latest. With its last name the image is
@@ -88,13 +87,12 @@ func (e *Engine) RemoveTag(ctx context.Context, ref string) error {
 	}
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
-	err = e.client(ctx).RemoveImageExtended(repository+":"+tag, docker.RemoveImageOptions{Context: ctx}) // without the tag it could be taken for an ID
-	if err == nil || errors.Is(err, docker.ErrNoSuchImage) {
+	err = explain(ctx, e.client(ctx).RemoveImageExtended(repository+":"+tag, docker.RemoveImageOptions{Context: ctx})) // without the tag it could be taken for an ID
+	if err == nil || errors.Is(err, container.ErrNoImage) {
 		return nil
 	}
-	status, message, _ := refusal(err)
-	if err = explain(ctx, err); status == http.StatusConflict {
-		err = fmt.Errorf("%w: %s", container.ErrInUse, message)
+	if refusedWith(err, http.StatusConflict) {
+		err = fmt.Errorf("%w: %w", container.ErrInUse, err)
 	}
 	return fmt.Errorf("remove the image %q: %w", ref, err)
 }
@@ -119,25 +117,9 @@ func splitTag(ref string) (repository, tag string, err error) {
 
 // ImagesInUse returns the IDs of the images of all containers, running or not.
 func (e *Engine) ImagesInUse(ctx context.Context) (map[string]bool, error) {
-	used, err := e.imagesInUse(ctx)
-	if err != nil {
+	var containers []struct{ ImageID string } // the library's list lacks it
+	if err := e.get(ctx, "/containers/json?all=1", &containers); err != nil {
 		return nil, fmt.Errorf("list the images of the containers: %w", err)
-	}
-	return used, nil
-}
-
-// imagesInUse does not use the library, whose list of containers lacks the IDs of the images.
-func (e *Engine) imagesInUse(ctx context.Context) (map[string]bool, error) {
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	response, err := e.send(ctx, http.MethodGet, "/containers/json?all=1", nil)
-	if err != nil {
-		return nil, explain(ctx, err)
-	}
-	defer response.Body.Close()
-	var containers []struct{ ImageID string }
-	if err := json.NewDecoder(response.Body).Decode(&containers); err != nil {
-		return nil, explain(ctx, err)
 	}
 	used := map[string]bool{}
 	for _, c := range containers {

@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
-
-	"runtests/pkg/container"
 )
 
 // ImageSpec is an image's layers and configuration.
@@ -29,43 +26,17 @@ type ImageSpec struct {
 }
 
 // ImageSpec returns the image with that reference or ID (container.ErrNoImage).
-func (e *Engine) ImageSpec(ctx context.Context, ref string) (ImageSpec, error) {
-	spec, err := e.imageSpec(ctx, ref)
-	if err != nil {
-		return ImageSpec{}, fmt.Errorf("inspect the image %q: %w", ref, err)
-	}
-	return spec, nil
-}
-
-// imageSpec does not use the library, whose type lacks fields of an image.
-func (e *Engine) imageSpec(ctx context.Context, ref string) (spec ImageSpec, err error) {
-	if err := checkReference(ref); err != nil {
-		return spec, err
-	}
-	ctx, cancel := within(ctx, e.options.CallTimeout)
-	defer cancel()
-	response, err := e.send(ctx, http.MethodGet, "/images/"+ref+"/json", nil)
-	if status, _, _ := refusal(err); status == http.StatusNotFound {
-		return spec, container.ErrNoImage
+func (e *Engine) ImageSpec(ctx context.Context, ref string) (spec ImageSpec, err error) {
+	var found inspected
+	if err = checkReference(ref); err == nil {
+		found, err = e.inspectImage(ctx, ref)
 	}
 	if err != nil {
-		return spec, explain(ctx, err)
-	}
-	defer response.Body.Close()
-	var found struct {
-		ID                        string `json:"Id"`
-		Created                   time.Time
-		Os, Architecture, Variant string
-		Size                      int64
-		Config                    json.RawMessage
-		RootFS                    struct{ Layers []digest.Digest }
-	}
-	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
-		return spec, explain(ctx, err)
+		return spec, fmt.Errorf("inspect the image %q: %w", ref, err)
 	}
 	return ImageSpec{
 		ID: imageID(found.ID), Created: found.Created, OS: found.Os, Arch: found.Architecture, Variant: found.Variant,
-		Size: found.Size, Layers: found.RootFS.Layers, Defaults: found.Config,
+		Size: found.Size, Layers: digests(found.RootFS.Layers), Defaults: found.Config,
 	}, nil
 }
 
@@ -90,9 +61,9 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 	store := LayerStore{chains: map[digest.Digest]bool{}}
 	ctx, cancel := e.slow(ctx)
 	defer cancel()
-	client := e.client(ctx)
-	// Use one connection for all calls: to open one through ssh takes as long as a hundred calls.
-	client.WithTransport(func() *http.Transport { return &http.Transport{DisableCompression: true} })
+	transport := e.transport(ctx)
+	transport.DisableKeepAlives = false // to open a connection through ssh takes as long as a hundred calls
+	client := e.clientOver(transport)
 	listed, err := client.ListImages(docker.ListImagesOptions{Context: ctx})
 	if err != nil {
 		return store, fmt.Errorf("list the images: %w", explain(ctx, err))
@@ -112,11 +83,14 @@ func (e *Engine) Layers(ctx context.Context) (LayerStore, error) {
 
 // add adds the layers of an image, which start with the lowest.
 func (s LayerStore) add(layers []string) {
-	var chain []digest.Digest
-	for _, layer := range layers {
-		chain = append(chain, digest.Digest(layer))
-	}
-	for _, id := range identity.ChainIDs(chain) {
+	for _, id := range identity.ChainIDs(digests(layers)) {
 		s.chains[id] = true
 	}
+}
+
+func digests(layers []string) (all []digest.Digest) {
+	for _, layer := range layers {
+		all = append(all, digest.Digest(layer))
+	}
+	return all
 }

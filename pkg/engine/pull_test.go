@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	docker "github.com/fsouza/go-dockerclient"
@@ -90,6 +91,7 @@ func await(t *testing.T, ready func() bool) {
 func push(t *testing.T, e *Engine, auth docker.AuthConfiguration, repository string, tags ...string) {
 	t.Helper()
 	client := e.client(t.Context())
+	client.Dialer = opener{e}
 	for _, tag := range tags {
 		if err := client.TagImage(testImage(), docker.TagImageOptions{Repo: repository, Tag: tag, Force: true}); err != nil {
 			t.Fatal(err)
@@ -100,6 +102,11 @@ func push(t *testing.T, e *Engine, auth docker.AuthConfiguration, repository str
 		forget(t, e, repository+":"+tag)
 	}
 }
+
+// opener is the dialer with which the library pushes.
+type opener struct{ *Engine }
+
+func (o opener) Dial(_, _ string) (net.Conn, error) { return o.open(context.Background()) }
 
 func forget(t *testing.T, e *Engine, ref string) {
 	t.Helper()
@@ -203,7 +210,7 @@ func TestPullStalls(t *testing.T) {
 	}
 }
 
-func TestPullReport(t *testing.T) {
+func TestPullProgress(t *testing.T) {
 	tests := map[string]struct{ in, progress, failure string }{
 		"docker":  {`{"status":"Pulling from x","id":"latest"}` + "\n" + `{"status":"Downloading","progressDetail":{"current":1,"total":9},"id":"a"}` + "\r\n" + `{"status":"Status: done"}` + "\n", "latest: Pulling from x\nStatus: done\n", ""},
 		"failure": {`{"errorDetail":{"message":"no"},"error":"no"}` + "\n", "", "no"},
@@ -211,17 +218,12 @@ func TestPullReport(t *testing.T) {
 	}
 	for name, tt := range tests {
 		var progress strings.Builder
-		r := &pullReport{progress: &progress}
-		for i := range tt.in { // in the smallest pieces
-			if _, err := r.Write([]byte{tt.in[i]}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if progress.String() != tt.progress || r.failure != tt.failure {
-			t.Errorf("%s: %q, %q", name, progress.String(), r.failure)
+		failure, err := copyProgress(&progress, iotest.OneByteReader(strings.NewReader(tt.in)))
+		if err != nil || progress.String() != tt.progress || failure != tt.failure {
+			t.Errorf("%s: %q, %q, %v", name, progress.String(), failure, err)
 		}
 	}
-	if _, err := (&pullReport{}).Write([]byte("<html>\n")); err == nil {
+	if _, err := copyProgress(nil, strings.NewReader("<html>\n")); err == nil {
 		t.Error("what is not JSON is accepted")
 	}
 }

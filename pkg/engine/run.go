@@ -78,8 +78,7 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 	}
 	if err := r.start(); err != nil {
 		if errors.Is(err, container.ErrGone) { // the container may have started, and the engine may be back
-			_, errStop := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
-			err = errors.Join(err, errStop)
+			err = errors.Join(err, r.stop())
 		}
 		return err
 	}
@@ -156,8 +155,8 @@ func (r *running) follow(ctx context.Context) error {
 		}
 	case <-ctx.Done():
 		r.exit.Stopped = true
-		var err error
-		if r.exit.Killed, err = r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace); err != nil {
+		killed, err := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
+		if r.exit.Killed = killed; err != nil {
 			return err
 		}
 		end = r.afterStop(ended)
@@ -191,7 +190,7 @@ func (r *running) endOfOutput(ended <-chan waited) (waited, error) {
 	if r.output.err != nil {
 		lost = fmt.Errorf("%w: %w", lost, r.output.err)
 	}
-	_, err = r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
+	err = r.stop()
 	if end := r.afterStop(ended); end.err == nil {
 		r.exit.Code = end.code
 	}
@@ -261,8 +260,13 @@ func (r *running) cutOff(state docker.State, cause error) error {
 	if !state.Running {
 		return lost
 	}
+	return errors.Join(lost, r.stop())
+}
+
+// stop stops a container whose end no longer counts.
+func (r *running) stop() error {
 	_, err := r.engine.Stop(r.life, r.exit.ID, r.container.StopGrace)
-	return errors.Join(lost, err)
+	return err
 }
 
 // inspect returns the container with that ID (ErrNoContainer).

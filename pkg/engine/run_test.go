@@ -8,43 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"runtests/pkg/container"
 )
-
-func TestExitStatus(t *testing.T) {
-	e := connect(t)
-	for _, code := range []int{0, 1, 2, 125, 126, 127, 137, 255} {
-		exit, _ := mustRun(t, e, shell(fmt.Sprintf("exit %d", code)))
-		if exit.Code != code || exit.Stopped || exit.OOMKilled {
-			t.Errorf("exit %d: got %+v", code, exit)
-		}
-		if exit.ImageID == "" || exit.Started.IsZero() || exit.Finished.Before(exit.Started) {
-			t.Errorf("exit %d: facts are missing: %+v", code, exit)
-		}
-	}
-}
-
-func TestFastOutputIsComplete(t *testing.T) {
-	e := connect(t)
-	var group sync.WaitGroup
-	slots := make(chan struct{}, 4)
-	for i := range 100 {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			want := fmt.Sprintf("line %d\nand more\n", i)
-			exit, got, err := run(t.Context(), t, e, shell("echo line "+fmt.Sprint(i)+"; echo and more"))
-			if err != nil || exit.Code != 0 || got != want {
-				t.Errorf("container %d: %q, %+v, %v", i, got, exit, err)
-			}
-		})
-	}
-	group.Wait()
-}
 
 // TestStdoutAndStderrInOrder writes to stdout and stderr in turn, each line when the previous line
 // has arrived here. The engine keeps no order between lines that are written at the same moment.
@@ -83,39 +51,19 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func TestStop(t *testing.T) {
+// TestStopByInit checks that init passes TERM on, on which the command ends by default.
+func TestStopByInit(t *testing.T) {
 	e := connect(t)
-	tests := map[string]struct {
-		container container.Container
-		code      int
-		killed    bool
-		output    string
-	}{
-		"traps TERM":       {shell(`trap 'echo bye; exit 3' TERM; echo ready; while :; do usleep 10000; done`), 3, false, "ready\nbye\n"},
-		"ignores TERM":     {shell(`trap '' TERM; echo ready; while :; do usleep 10000; done`), 137, true, "ready\n"},
-		"default, by init": {shell(`echo ready; while :; do usleep 10000; done`), 143, false, "ready\n"},
+	c := shell(`echo ready; while :; do usleep 10000; done`)
+	c.Init = true
+	ctx, cancel := context.WithCancel(t.Context())
+	output := &trigger{on: "ready\n", do: cancel}
+	exit, err := e.Run(ctx, c, output)
+	if err != nil || !exit.Stopped || exit.Killed || exit.Code != 143 || output.String() != "ready\n" {
+		t.Errorf("got %+v, output %q, %v", exit, output.String(), err)
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := tt.container
-			c.Init = name == "default, by init"
-			ctx, cancel := context.WithCancel(t.Context())
-			output := &trigger{on: "ready\n", do: cancel}
-			exit, err := e.Run(ctx, c, output)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !exit.Stopped || exit.Killed != tt.killed || exit.Code != tt.code || output.String() != tt.output {
-				t.Errorf("got %+v, output %q", exit, output.String())
-			}
-			if s, err := e.inspect(t.Context(), exit.ID); err != nil || s.State.Running {
-				t.Errorf("after Run: %+v, %v", s, err)
-			}
-			if err := e.Remove(t.Context(), exit.ID); err != nil {
-				t.Error(err)
-			}
-		})
+	if err := e.Remove(t.Context(), exit.ID); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -132,27 +80,6 @@ func (w *trigger) Write(p []byte) (int, error) {
 		w.do()
 	}
 	return n, err
-}
-
-func TestContextOverBeforeTheStart(t *testing.T) {
-	e := connect(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cause := errors.New("enough")
-	cancel(cause)
-	exit, _, err := run(ctx, t, e, shell("true"))
-	if !errors.Is(err, cause) || exit.ID != "" {
-		t.Errorf("got %+v, %v", exit, err)
-	}
-}
-
-func TestOutOfMemory(t *testing.T) {
-	e := connect(t)
-	c := command("tail", "/dev/zero")
-	c.Memory = 20 << 20
-	exit, _ := mustRun(t, e, c)
-	if !exit.OOMKilled || exit.Code != 137 {
-		t.Errorf("got %+v", exit)
-	}
 }
 
 func TestCannotStart(t *testing.T) {
@@ -232,65 +159,6 @@ func TestFailureThatLooksLikeAFault(t *testing.T) {
 	exit, _ := mustRun(t, e, shell("echo 'exec /other: no such file or directory'; exit 1"))
 	if exit.Code != 1 {
 		t.Errorf("got %+v", exit)
-	}
-}
-
-func TestNameTaken(t *testing.T) {
-	e := connect(t)
-	c := command("true")
-	c.Name = strings.ToLower(label) + ".name"
-	first, err := e.Run(t.Context(), c, &strings.Builder{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := run(t.Context(), t, e, c); !errors.Is(err, container.ErrNameTaken) {
-		t.Errorf("second container: %v", err)
-	}
-	if err := e.Remove(t.Context(), first.ID); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestRemovedFromOutside(t *testing.T) {
-	e := connect(t)
-	c := shell("echo ready; sleep 60")
-	c.Name = strings.ToLower(label) + ".outside"
-	output := &trigger{on: "ready\n", do: func() {
-		s, ok, err := e.ContainerNamed(t.Context(), c.Name)
-		if err != nil || !ok {
-			t.Errorf("find it: %v %v", ok, err)
-		}
-		if err := e.Remove(t.Context(), s.ID); err != nil {
-			t.Error(err)
-		}
-	}}
-	_, err := e.Run(t.Context(), c, output)
-	if !errors.Is(err, container.ErrNoContainer) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// fullDisk accepts some bytes and then fails.
-type fullDisk struct{ room int }
-
-var errFull = errors.New("no space left on device")
-
-func (w *fullDisk) Write(p []byte) (int, error) {
-	if len(p) > w.room {
-		return 0, errFull
-	}
-	w.room -= len(p)
-	return len(p), nil
-}
-
-func TestWriterFails(t *testing.T) {
-	e := connect(t)
-	exit, err := e.Run(t.Context(), shell("yes | head -c 3000000; exit 7"), &fullDisk{1000})
-	if !errors.Is(err, container.ErrOutput) || !errors.Is(err, errFull) || exit.Code != 7 {
-		t.Errorf("got %+v, %v", exit, err)
-	}
-	if err := e.Remove(t.Context(), exit.ID); err != nil {
-		t.Error(err)
 	}
 }
 

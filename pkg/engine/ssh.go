@@ -37,14 +37,6 @@ func (c sshConn) Write(p []byte) (int, error) {
 	return n, sshFault(err)
 }
 
-// CloseWrite closes the writing side.
-func (c sshConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
 // sshFault returns ssh's own message if the library's error has it.
 func sshFault(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {

@@ -14,7 +14,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"runtests/pkg/buildcontext"
-	"runtests/pkg/engine"
+	"runtests/pkg/buildlog"
 	"runtests/pkg/nearest"
 	"runtests/pkg/regular"
 	"runtests/pkg/suite"
@@ -27,7 +27,7 @@ const scratch = "scratch"
 type dockerfile struct {
 	origins      []origin // each once, in the order in which they are needed
 	base         string   // the origin whose layers the target begins with; empty: none
-	instructions []engine.Instruction
+	instructions []buildlog.Instruction
 }
 
 // origin is an image that a Dockerfile builds on, and the line that names it.
@@ -154,9 +154,9 @@ func suggested(err error) error {
 }
 
 // instructionsOf returns the instructions of a Dockerfile, which the engine names in its errors.
-func instructionsOf(tree *parser.Node) (all []engine.Instruction) {
+func instructionsOf(tree *parser.Node) (all []buildlog.Instruction) {
 	for _, node := range tree.Children {
-		all = append(all, engine.Instruction{Line: node.StartLine, Text: node.Original})
+		all = append(all, buildlog.Instruction{Line: node.StartLine, Text: node.Original})
 	}
 	return all
 }

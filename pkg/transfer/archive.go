@@ -3,6 +3,7 @@ package transfer
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,10 +83,10 @@ func (p *packer) copyFrom(open func() (io.ReadCloser, error)) error {
 	if len(p.missing) == 0 {
 		return nil
 	}
-	if err := p.copyOnce(open); err != nil || len(p.missing) == 0 {
+	if err := p.copyOnce(open); err != nil {
 		return err
 	}
-	if len(p.manifests) == 1 && len(p.manifests[0].Layers) == len(p.layers) {
+	if len(p.missing) > 0 && len(p.manifests) == 1 && len(p.manifests[0].Layers) == len(p.layers) {
 		for i, file := range p.manifests[0].Layers {
 			p.layerOf[file] = p.layers[i]
 		}
@@ -111,13 +112,10 @@ func (p *packer) copyOnce(open func() (io.ReadCloser, error)) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if err == nil && header.Typeflag == tar.TypeReg { // Docker before 25 writes a second equal layer as a link
+			err = p.entry(header, archive)
+		}
 		if err != nil {
-			return err
-		}
-		if header.Typeflag != tar.TypeReg {
-			continue // Docker before 25 writes a second equal layer as a link
-		}
-		if err := p.entry(header, archive); err != nil {
 			return err
 		}
 	}
@@ -162,10 +160,10 @@ func (p *packer) blob(hex string, size int64, content io.Reader) error {
 	own := digest.Digest("sha256:" + hex)
 	file := blobPath(own)
 	layer, compressed := p.layerOf[file]
-	if !compressed {
+	switch {
+	case !compressed:
 		return p.layer(own, size, content)
-	}
-	if !p.take(layer, size) {
+	case !p.take(layer, size):
 		return nil
 	}
 	p.files[layer] = file
@@ -231,7 +229,7 @@ func (p *packer) identify(dir string, description []byte) digest.Digest {
 // finish writes the configuration and the manifests.
 func (p *packer) finish() error {
 	config := blobPath(digest.FromBytes(p.config))
-	if err := p.write(config, int64(len(p.config)), bytes.NewReader(p.config)); err != nil {
+	if err := p.writeBytes(config, p.config); err != nil {
 		return err
 	}
 	if len(p.files) == 0 { // an index would have to name the compression; Docker detects it
@@ -241,11 +239,7 @@ func (p *packer) finish() error {
 	}
 	manifest := dockerManifest{Config: config, RepoTags: []string{p.tag}}
 	for _, layer := range p.layers {
-		file, compressed := p.files[layer]
-		if !compressed {
-			file = blobPath(layer)
-		}
-		manifest.Layers = append(manifest.Layers, file)
+		manifest.Layers = append(manifest.Layers, cmp.Or(p.files[layer], blobPath(layer)))
 	}
 	if err := p.writeJSON("manifest.json", []dockerManifest{manifest}); err != nil {
 		return err
@@ -275,7 +269,7 @@ func (p *packer) writeIndex() error {
 		Annotations: map[string]string{"io.containerd.image.name": named.String()}, // where Podman and containerd look for the name
 	}
 	return errors.Join(
-		p.write(blobPath(own.Digest), own.Size, bytes.NewReader(manifest)),
+		p.writeBytes(blobPath(own.Digest), manifest),
 		p.writeJSON(oci.ImageLayoutFile, oci.ImageLayout{Version: oci.ImageLayoutVersion}),
 		p.writeJSON(oci.ImageIndexFile, oci.Index{Versioned: m.Versioned, Manifests: []oci.Descriptor{own}}),
 	)
@@ -286,5 +280,9 @@ func (p *packer) writeJSON(name string, value any) error {
 	if err != nil {
 		return err
 	}
-	return p.write(name, int64(len(text)), bytes.NewReader(text))
+	return p.writeBytes(name, text)
+}
+
+func (p *packer) writeBytes(name string, content []byte) error {
+	return p.write(name, int64(len(content)), bytes.NewReader(content))
 }

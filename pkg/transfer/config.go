@@ -41,25 +41,24 @@ func configure(made, base engine.ImageSpec, o Options) ([]byte, error) {
 	return json.Marshal(config)
 }
 
+// object decodes a JSON object. It is empty if there is none, or the engine wrote null.
+func object[T any](text json.RawMessage) (map[string]T, error) {
+	fields := map[string]T{}
+	if len(text) == 0 || string(text) == "null" {
+		return fields, nil
+	}
+	return fields, json.Unmarshal(text, &fields)
+}
+
 // settingsFor returns the settings of the base image with the labels and the command of o.
 func settingsFor(base json.RawMessage, o Options) (map[string]json.RawMessage, error) {
-	var settings map[string]json.RawMessage
-	var labels map[string]string
-	if len(base) > 0 {
-		if err := json.Unmarshal(base, &settings); err != nil {
-			return nil, err
-		}
+	settings, err := object[json.RawMessage](base)
+	if err != nil {
+		return nil, err
 	}
-	if own := settings["Labels"]; len(own) > 0 {
-		if err := json.Unmarshal(own, &labels); err != nil {
-			return nil, err
-		}
-	}
-	if settings == nil { // also when the engine wrote null
-		settings = map[string]json.RawMessage{}
-	}
-	if labels == nil {
-		labels = map[string]string{}
+	labels, err := object[string](settings["Labels"])
+	if err != nil {
+		return nil, err
 	}
 	maps.Copy(labels, o.Labels)
 	delete(settings, "Image") // the ID of an image that the other engine may not have

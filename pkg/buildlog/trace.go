@@ -1,4 +1,4 @@
-package engine
+package buildlog
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"runtests/pkg/container"
 )
 
 // trace is BuildKit's report of a build: the state of its vertices, most of which are
@@ -109,19 +111,36 @@ func fields(message []byte, each func(number protowire.Number, value uint64, dat
 
 var errNotTrace = errors.New("BuildKit's report is malformed")
 
-// moment decodes a google.protobuf.Timestamp.
-func moment(data []byte) (time.Time, error) {
-	var seconds, nanoseconds int64
-	err := fields(data, func(number protowire.Number, value uint64, _ []byte) error {
-		switch number {
-		case 1:
-			seconds = int64(value)
-		case 2:
-			nanoseconds = int64(value)
+// parsed is a message by its fields. Of a repeated field it has the first value.
+type parsed map[protowire.Number]value
+
+// value is a number, or the bytes of anything else.
+type value struct {
+	number uint64
+	bytes  []byte
+}
+
+func parse(message []byte) (parsed, error) {
+	p := parsed{}
+	err := fields(message, func(number protowire.Number, n uint64, data []byte) error {
+		if _, repeated := p[number]; !repeated {
+			p[number] = value{n, data}
 		}
 		return nil
 	})
-	return time.Unix(seconds, nanoseconds), err
+	return p, err
+}
+
+func (p parsed) text(number protowire.Number) string { return string(p[number].bytes) }
+
+// moment returns a google.protobuf.Timestamp; a field that is not there is the zero time.
+func (p parsed) moment(number protowire.Number) (time.Time, error) {
+	field, ok := p[number]
+	if !ok {
+		return time.Time{}, nil
+	}
+	t, err := parse(field.bytes)
+	return time.Unix(int64(t[1].number), int64(t[2].number)), err
 }
 
 // at returns the vertex with that digest, which may be new.
@@ -138,30 +157,15 @@ func (t *trace) at(digest string) *vertex {
 }
 
 func (t *trace) vertex(data []byte) error {
-	var digest string
-	var now vertex
-	err := fields(data, func(number protowire.Number, value uint64, data []byte) (err error) {
-		switch number {
-		case vertexDigest:
-			digest = string(data)
-		case vertexName:
-			now.name = strings.Join(strings.Fields(string(data)), " ")
-		case vertexCached:
-			now.cached = value != 0
-		case vertexStarted:
-			now.started, err = moment(data)
-		case vertexCompleted:
-			now.completed, err = moment(data)
-		case vertexError:
-			now.failure = string(data)
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	m, err := parse(data)
+	started, errStarted := m.moment(vertexStarted)
+	completed, errCompleted := m.moment(vertexCompleted)
+	if err != nil || errStarted != nil || errCompleted != nil {
+		return errNotTrace
 	}
-	v := t.at(digest)
-	v.name, v.cached, v.started, v.completed, v.failure = now.name, now.cached, now.started, now.completed, now.failure
+	v := t.at(m.text(vertexDigest))
+	v.name, v.cached = strings.Join(strings.Fields(m.text(vertexName)), " "), m[vertexCached].number != 0
+	v.started, v.completed, v.failure = started, completed, m.text(vertexError)
 	if !v.started.IsZero() || v.failure != "" {
 		t.begin(v)
 	}
@@ -201,27 +205,14 @@ func (t *trace) end(v *vertex) {
 
 // progress logs the end of a part of a vertex, such as a layer or a file.
 func (t *trace) progress(data []byte) error {
-	var id, digest, name string
-	done := false
-	err := fields(data, func(number protowire.Number, _ uint64, data []byte) error {
-		switch number {
-		case progressID:
-			id = string(data)
-		case progressVertex:
-			digest = string(data)
-		case progressName:
-			name = string(data)
-		case progressCompleted:
-			done = true
-		}
-		return nil
-	})
-	if err != nil || !done {
+	m, err := parse(data)
+	if _, done := m[progressCompleted]; err != nil || !done {
 		return err
 	}
-	v := t.at(digest)
+	v := t.at(m.text(progressVertex))
 	t.begin(v)
-	if strings.HasPrefix(id, name) {
+	name := m.text(progressName)
+	if id := m.text(progressID); strings.HasPrefix(id, name) {
 		name = id // the complete name: "extracting sha256:..."
 	}
 	t.log.line(fmt.Sprintf("#%d %s done", v.number, name))
@@ -230,77 +221,40 @@ func (t *trace) progress(data []byte) error {
 
 // print logs a piece of a vertex's output.
 func (t *trace) print(data []byte) error {
-	var digest, text string
-	var at time.Time
-	err := fields(data, func(number protowire.Number, _ uint64, data []byte) (err error) {
-		switch number {
-		case logVertex:
-			digest = string(data)
-		case logTimestamp:
-			at, err = moment(data)
-		case logText:
-			text = string(data)
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	m, err := parse(data)
+	at, errTime := m.moment(logTimestamp)
+	if err != nil || errTime != nil {
+		return errNotTrace
 	}
-	v := t.at(digest)
+	v := t.at(m.text(logVertex))
 	t.begin(v)
-	v.lines.add(text, t.log, func(line string) { t.output(v, at, line) })
+	v.lines.add(m.text(logText), t.log.secrets, func(line string) { t.output(v, at, line) })
 	return nil
 }
 
 // output logs a line of a vertex's output, with the seconds since its start.
 func (t *trace) output(v *vertex, at time.Time, line string) {
-	v.full = v.full || saysFull(line)
+	v.full = v.full || container.SaysNoSpace(line)
 	t.log.line(fmt.Sprintf("#%d %.3f %s", v.number, max(0, at.Sub(v.started).Seconds()), line))
 }
 
-// warn logs a warning about the Dockerfile.
+// warn logs a warning about the Dockerfile, with the first line of its range (solver/pb/ops.proto,
+// Range).
 func (t *trace) warn(data []byte) error {
-	var digest, short string
-	line := uint64(0)
-	err := fields(data, func(number protowire.Number, _ uint64, data []byte) (err error) {
-		switch number {
-		case warningVertex:
-			digest = string(data)
-		case warningShort:
-			short = string(data)
-		case warningRanges:
-			if line == 0 {
-				line, err = firstLine(data)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	m, err := parse(data)
+	lines, errRange := parse(m[warningRanges].bytes)
+	start, errStart := parse(lines[1].bytes)
+	if err != nil || errRange != nil || errStart != nil {
+		return errNotTrace
 	}
-	if line > 0 {
+	short := m.text(warningShort)
+	if line := start[1].number; line > 0 {
 		short = fmt.Sprintf("%s (line %d)", short, line)
 	}
-	v := t.at(digest)
+	v := t.at(m.text(warningVertex))
 	t.begin(v)
 	t.log.line(fmt.Sprintf("#%d WARN: %s", v.number, short))
 	return nil
-}
-
-// firstLine returns the first line of a range of the Dockerfile (solver/pb/ops.proto, Range).
-func firstLine(data []byte) (line uint64, err error) {
-	err = fields(data, func(number protowire.Number, _ uint64, data []byte) error {
-		if number != 1 {
-			return nil
-		}
-		return fields(data, func(number protowire.Number, value uint64, _ []byte) error {
-			if number == 1 {
-				line = value
-			}
-			return nil
-		})
-	})
-	return line, err
 }
 
 // failed returns the vertex whose failure made the build fail for that reason, or nil.

@@ -1,30 +1,29 @@
-package engine
+package buildlog
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"strings"
 
-	"runtests/pkg/container"
 	"runtests/pkg/plain"
 )
 
-// plainLog writes the log of a build, line by line, without the values of secret arguments.
+// plainLog writes lines, without the secrets. After an error it discards everything.
 type plainLog struct {
-	sink *sink
-	mask plain.Mask
+	w       *bufio.Writer // keeps its first error
+	secrets plain.Mask
 }
 
-func newPlainLog(s *sink, args []container.Variable) *plainLog {
-	var secrets []string
-	for _, a := range args {
-		if a.Secret {
-			secrets = append(secrets, a.Value)
-		}
-	}
-	return &plainLog{sink: s, mask: plain.NewMask(secrets)}
+func newPlainLog(w io.Writer, secrets plain.Mask) *plainLog {
+	return &plainLog{bufio.NewWriter(w), secrets}
 }
 
-// line writes a line.
-func (l *plainLog) line(text string) { l.sink.write([]byte(l.mask.String(text) + "\n")) }
+// line writes a line at once.
+func (l *plainLog) line(text string) {
+	fmt.Fprintln(l.w, l.secrets.String(text))
+	l.w.Flush()
+}
 
 // maxLine is the length at which a line is broken in two, in bytes: a line without an end would
 // fill the memory.
@@ -35,7 +34,7 @@ type splitter struct{ rest []byte }
 
 // add calls each for every line that is complete. It calls each for a line that is too long, too,
 // but keeps the end, which may be the beginning of a secret.
-func (s *splitter) add(text string, log *plainLog, each func(line string)) {
+func (s *splitter) add(text string, secrets plain.Mask, each func(line string)) {
 	for {
 		line, rest, ok := strings.Cut(text, "\n")
 		s.rest = append(s.rest, line...)
@@ -45,9 +44,9 @@ func (s *splitter) add(text string, log *plainLog, each func(line string)) {
 		each(strings.TrimSuffix(string(s.rest), "\r"))
 		s.rest, text = s.rest[:0], rest
 	}
-	if len(s.rest) > maxLine+log.mask.Longest() {
+	if len(s.rest) > maxLine+secrets.Longest() {
 		long := string(s.rest)
-		cut := log.mask.Cut(long)
+		cut := secrets.Cut(long)
 		each(long[:cut])
 		s.rest = append(s.rest[:0], long[cut:]...)
 	}
@@ -60,6 +59,3 @@ func (s *splitter) flush(each func(line string)) {
 		s.rest = nil
 	}
 }
-
-// saysFull reports whether a line says that a disk is full.
-func saysFull(line string) bool { return containsFold(line, "no space left on device") }

@@ -1,4 +1,4 @@
-package engine
+package buildlog
 
 import (
 	"fmt"
@@ -20,35 +20,41 @@ var (
 	builderNoise = regexp.MustCompile(`^(?:failed to solve(?: with frontend [^:]*)?: |failed to create LLB definition: |rpc error: code = \w+ desc = )+`)
 )
 
-// fault returns the failure that the engine reported.
-func (r *buildReport) fault(instructions []Instruction) error {
+// Instruction is an instruction of a Dockerfile.
+type Instruction struct {
+	Line int    // the first of its lines, from 1
+	Text string // on one line: RUN apt-get install -y opam
+}
+
+// Fault returns the failure as a *container.BuildError, and as ErrNoSpace too if the disk was full.
+// Builders name only the instruction that failed; with the instructions of the Dockerfile, in its
+// order, Fault finds its line.
+func (r *Report) Fault(instructions []Instruction) error {
 	failed, full := r.culprit(instructions)
 	err := &container.BuildError{
-		Line: failed.Line, Instruction: r.log.mask.String(failed.Text), Code: r.code,
-		Message: r.log.mask.String(builderNoise.ReplaceAllString(r.failure, "")),
+		Line: failed.Line, Instruction: r.log.secrets.String(failed.Text), Code: r.code,
+		Message: r.log.secrets.String(builderNoise.ReplaceAllString(r.Failure, "")),
 	}
-	if match := exitStatus.FindStringSubmatch(r.failure); match != nil && err.Code == 0 && failed.is("RUN") {
+	if match := exitStatus.FindStringSubmatch(r.Failure); match != nil && err.Code == 0 && failed.is("RUN") {
 		err.Code, _ = strconv.Atoi(match[1])
 	}
 	switch {
-	case saysFull(r.failure):
-		return hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), noSpaceHint)
+	case container.SaysNoSpace(r.Failure):
+		return hint.Wrap(fmt.Errorf("%w: %w", container.ErrNoSpace, err), container.NoSpaceHint)
 	case full:
-		return hint.Wrap(err, "its output says that a disk is full: "+noSpaceHint)
+		return hint.Wrap(err, "its output says that a disk is full: "+container.NoSpaceHint)
 	}
 	return err
 }
 
-const noSpaceHint = "`runtests clean` and `docker system df` say what can go"
-
 // culprit returns the instruction that failed, as far as the report says; full reports whether
 // its output says that a disk is full.
-func (r *buildReport) culprit(all []Instruction) (failed Instruction, full bool) {
-	if match := parseError.FindStringSubmatch(r.failure); match != nil {
+func (r *Report) culprit(all []Instruction) (failed Instruction, full bool) {
+	if match := parseError.FindStringSubmatch(r.Failure); match != nil {
 		failed.Line, _ = strconv.Atoi(match[1])
 		return failed, false
 	}
-	if v := r.trace.failed(r.failure); v != nil {
+	if v := r.trace.failed(r.Failure); v != nil {
 		return ofVertex(v.name, all), v.full
 	}
 	return ofStep(r.step, all), r.full
