@@ -28,7 +28,7 @@ func (p *Pipeline) builds(run *report.Run) []runner.Build {
 		Labels:  labelsOf(run),
 	}
 	var builds []runner.Build
-	for _, image := range p.chain.Images {
+	for _, image := range p.chain {
 		builds = append(builds, runner.Build{
 			Name:    image.Name,
 			Needs:   image.Needs,
