@@ -588,7 +588,7 @@ func TestSuperseded(t *testing.T) {
 		t.Fatalf("(-want +got):\n%s", diff)
 	}
 	before := w.names()
-	removed, err := RemoveSuperseded(ctx, w.engine, old)
+	removed, err := Remove(ctx, w.engine, old)
 	if err != nil || len(removed) != len(old) {
 		t.Errorf("%v %v", removed, err)
 	}

@@ -82,7 +82,7 @@ func (l *lab) Image(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return PassedImages(l.suite).NameOf(found), nil
+	return Keeper(l.suite).NameOf(found), nil
 }
 
 // Packages implements diagnose.Lab: it compares the inventories of two images, and takes those that
