@@ -70,10 +70,6 @@ func (w *update) fetchBases(ctx context.Context, fresh bool) error {
 
 // runBuild has the engine build the image under the name that this build keeps.
 func (w *update) runBuild(ctx context.Context, noCache bool) (id string, err error) {
-	tag, err := runTag(w.name, w.RunID)
-	if err != nil {
-		return "", err
-	}
 	b := w.image.Build
 	labels, err := w.now.labels(b.Labels)
 	if err != nil {
@@ -83,7 +79,7 @@ func (w *update) runBuild(ctx context.Context, noCache bool) (id string, err err
 	defer stream.Close()
 	return w.Engine.Build(ctx, engine.Build{
 		Context: stream, Dockerfile: w.content.DockerfileName(), Instructions: w.file.instructions,
-		Tags: []string{tag}, Args: b.Args, Target: b.Target, Labels: labels, Platform: b.Platform, NoCache: noCache,
+		Tags: []string{w.now.tag}, Args: b.Args, Target: b.Target, Labels: labels, Platform: b.Platform, NoCache: noCache,
 	}, w.log)
 }
 
@@ -103,10 +99,7 @@ func (w *update) finish(ctx context.Context, id string) (container.Image, error)
 		w.noteNameless()
 		return built, nil
 	}
-	if tag, invalid := runTag(w.name, w.RunID); invalid == nil {
-		err = errors.Join(err, w.Engine.RemoveTag(ctx, tag))
-	}
-	return container.Image{}, err
+	return container.Image{}, errors.Join(err, w.Engine.RemoveTag(ctx, w.now.tag))
 }
 
 // verify checks that the layers of the image begin with those of its parent.

@@ -1,11 +1,13 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"runtests/pkg/container"
@@ -42,24 +44,12 @@ func (k Keeper) Repository() string {
 	return keptPrefix + slug(k.Suite) + "-" + hex.EncodeToString(sum[:])[:keptHash]
 }
 
+var notInSlug = regexp.MustCompile(`[^a-z0-9]+`)
+
 // slug returns a suite's name in the characters that the name of a repository can have.
 func slug(name string) string {
-	var b strings.Builder
-	for _, c := range strings.ToLower(name) {
-		switch {
-		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-			b.WriteRune(c)
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
-			b.WriteByte('-')
-		}
-		if b.Len() >= maxSlug {
-			break
-		}
-	}
-	if s := strings.Trim(b.String(), "-"); s != "" {
-		return s
-	}
-	return "suite"
+	s := strings.Trim(notInSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	return cmp.Or(strings.Trim(s[:min(len(s), maxSlug)], "-"), "suite")
 }
 
 // name returns the name for the image of that ID; ok is false if id is not an ID.
@@ -121,9 +111,7 @@ func (k Keeper) Unneeded(ctx context.Context, tagger Tagger, needed map[string]b
 // image, or its ID.
 func (k Keeper) NameOf(i container.Image) string {
 	if r, ours := recordOf(i.Labels, i.Tags); ours {
-		if tag, err := runTag(r.image, r.run); err == nil {
-			return tag
-		}
+		return r.tag
 	}
 	if name, ok := k.name(i.ID); ok && hasTag(i.Tags, name) {
 		return name

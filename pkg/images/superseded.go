@@ -61,11 +61,7 @@ func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Removable
 		if !ours || r.suite != suite || hasTag(i.Tags, r.image) {
 			continue
 		}
-		tag, err := runTag(r.image, r.run)
-		if err != nil {
-			continue // impossible: recordOf has computed it
-		}
-		builds[r.image] = append(builds[r.image], Removable{Image: r.image, Tag: tag, ID: i.ID, Size: i.Size, Built: r.built})
+		builds[r.image] = append(builds[r.image], Removable{Image: r.image, Tag: r.tag, ID: i.ID, Size: i.Size, Built: r.built})
 	}
 	return builds
 }

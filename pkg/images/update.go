@@ -171,9 +171,13 @@ func (w *update) recordInputs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tag, err := runTag(w.name, w.RunID)
+	if err != nil {
+		return err
+	}
 	made := inputsOf(w.image.Build, w.content)
 	w.now = record{
-		image: w.name, run: w.RunID, suite: w.Suite,
+		image: w.name, run: w.RunID, suite: w.Suite, tag: tag,
 		digest: made.digest(parents), inputs: made, parents: parents, built: w.Started,
 	}
 	return nil
