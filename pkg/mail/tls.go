@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/textproto"
@@ -70,7 +69,7 @@ func (s Server) tlsConfig() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("read mail.ca_file: %v", err) // not wrapped: it is no fault of the network, but permanent
+		return nil, errors.New("read mail.ca_file: " + err.Error()) // not wrapped: it is no fault of the network, but permanent
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
