@@ -81,14 +81,9 @@ func (b *bed) sideBySide(t *table, rounds int) error {
 func (b *bed) manyFiles(t *table, rounds, files int) error {
 	dir := filepath.Join(b.work, "many")
 	for i := range files {
-		path := filepath.Join(dir, fmt.Sprintf("%02d/%d.ml", i%100, i))
-		if i < 100 {
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return fmt.Errorf("make a context: %w", err)
-			}
-		}
-		if err := os.WriteFile(path, fmt.Appendf(nil, "let n = %d\n%s", i, strings.Repeat("(* a comment *)\n", 64)), 0o644); err != nil {
-			return fmt.Errorf("make a context: %w", err)
+		text := fmt.Sprintf("let n = %d\n%s", i, strings.Repeat("(* a comment *)\n", 64))
+		if err := write(filepath.Join(dir, fmt.Sprintf("%02d/%d.ml", i%100, i)), text); err != nil {
+			return err
 		}
 	}
 	got, err := b.measureContext(dir, "many", "on-change", 1, rounds)
@@ -103,10 +98,7 @@ func (b *bed) manyFiles(t *table, rounds, files int) error {
 // bigContext measures the memory that a context of size bytes takes on its way.
 func (b *bed) bigContext(t *table, size int64) error {
 	dir := filepath.Join(b.work, "big")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make a context: %w", err)
-	}
-	if err := b.command("sh", "-c", fmt.Sprintf("head -c %d /dev/urandom >big/data", size)).Run(); err != nil {
+	if err := b.command("sh", "-c", fmt.Sprintf("mkdir big && head -c %d /dev/urandom >big/data", size)).Run(); err != nil {
 		return fmt.Errorf("make a context of %d bytes: %w", size, err)
 	}
 	got, err := b.measureContext(dir, "big", "always", 0, 1)
@@ -121,8 +113,8 @@ func (b *bed) bigContext(t *table, size int64) error {
 // measureContext builds one image whose context is dir.
 func (b *bed) measureContext(dir, name, rebuild string, warmUp, rounds int) ([]cost, error) {
 	dockerfile := fmt.Sprintf("FROM %s\nCOPY . /context\n", image)
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
-		return nil, fmt.Errorf("write a Dockerfile: %w", err)
+	if err := write(filepath.Join(dir, "Dockerfile"), dockerfile); err != nil {
+		return nil, err
 	}
 	entry := fmt.Sprintf("  %s%s: { build: %q, rebuild: %s, pull_policy: never }\n", benchImages, name, dir, rebuild)
 	build, err := b.suiteOfImages(name, entry)
@@ -154,10 +146,7 @@ func (b *bed) chain(name, rebuild string, wait int) (build []string, err error) 
 func (b *bed) suiteOfImages(name, entries string) (build []string, err error) {
 	file := filepath.Join(b.work, name+".yaml")
 	yaml := fmt.Sprintf("name: bench-%s\nlogs: logs-%s\nmin_free_disk: 0\nimages:\n%s", name, name, entries)
-	if err := os.WriteFile(file, []byte(yaml), 0o644); err != nil {
-		return nil, fmt.Errorf("write the suite: %w", err)
-	}
-	return []string{b.runtests, "build", "-f", file}, nil
+	return []string{b.runtests, "build", "-f", file}, write(file, yaml)
 }
 
 // benchKept are the names under which the suite of tests keeps the images that they passed on.
@@ -165,16 +154,21 @@ const benchKept = "runtests-passed/bench-*"
 
 // removeImages removes the names of images that match a pattern, of this bench or an earlier one.
 func (b *bed) removeImages(pattern string) error {
-	out, err := b.command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", pattern).Output()
+	return b.remove([]string{"images", "--format", "{{.Repository}}:{{.Tag}}", pattern}, "rmi")
+}
+
+// remove removes what a command of the docker client lists, by another one.
+func (b *bed) remove(list []string, by ...string) error {
+	out, err := b.command("docker", list...).Output()
 	if err != nil {
-		return fmt.Errorf("list the images of the bench: %w", err)
+		return fmt.Errorf("list what the bench left: docker %s: %w", list[0], err)
 	}
-	tags := strings.Fields(string(out))
-	if len(tags) == 0 {
+	found := strings.Fields(string(out))
+	if len(found) == 0 {
 		return nil
 	}
-	if out, err := b.command("docker", append([]string{"rmi"}, tags...)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("remove the images of the bench: %w: %s", err, out)
+	if out, err := b.command("docker", append(by, found...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("remove what the bench left: docker %s: %w: %s", by[0], err, out)
 	}
 	return nil
 }

@@ -107,14 +107,5 @@ func (b *bed) exportImport(host string) (cost, int64, error) {
 
 // removeTransfers removes the containers of the transfers, also those of an earlier bench.
 func (b *bed) removeTransfers() error {
-	out, err := b.command("docker", "ps", "--all", "--quiet", "--filter", "name=^"+benchImages).Output()
-	if err != nil {
-		return fmt.Errorf("list the containers of the bench: %w", err)
-	}
-	if ids := strings.Fields(string(out)); len(ids) > 0 {
-		if err := b.command("docker", append([]string{"rm", "--force", "--volumes"}, ids...)...).Run(); err != nil {
-			return fmt.Errorf("remove the containers of the bench: %w", err)
-		}
-	}
-	return nil
+	return b.remove([]string{"ps", "--all", "--quiet", "--filter", "name=^" + benchImages}, "rm", "--force", "--volumes")
 }

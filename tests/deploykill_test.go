@@ -56,8 +56,8 @@ func TestDeploymentKilledAtAnyMoment(t *testing.T) {
 	if k.late == kills {
 		t.Error("every deployment had ended before it was killed")
 	}
-	t.Logf("of %d deployments that were killed, %d of them in the exchange, %d too late: %d left the old version, %d the new one; %d were mended",
-		kills, kills/2, k.late, k.old, k.new, k.mended)
+	t.Logf("of %d deployments that were killed, %d of them in the exchange, %d too late: %d left the old version, %d the new one; %d were recovered",
+		kills, kills/2, k.late, k.old, k.new, k.recovered)
 }
 
 // killedDeployments is an application whose deployments are killed.
@@ -70,7 +70,7 @@ type killedDeployments struct {
 	lasts      time.Duration // a deployment that nothing happens to
 	version    int           // the one that was deployed last
 
-	old, new, mended, late int
+	old, new, recovered, late int
 }
 
 // exchangeLasts is about how long the exchange of the containers takes.
@@ -124,7 +124,7 @@ func (k *killedDeployments) deployWhole() {
 		k.t.Fatalf("deploy: %v\n%s", err, out)
 	}
 	if strings.Contains(string(out), "note: an exchange that was cut off") {
-		k.mended++
+		k.recovered++
 	}
 	if answer, err := k.ask(); err != nil || answer != answerOf(k.version) {
 		k.t.Errorf("after a deployment of version %d: %q, %v", k.version, answer, err)

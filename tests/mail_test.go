@@ -74,7 +74,7 @@ func setOption(o *smtptest.Options, arg string) error {
 	case "plainauth":
 		o.PlainAuth = true
 	case "refuse":
-		o.RefuseRecipients = map[string]*smtptest.Reply{value: {Code: 550, Text: "no such user"}}
+		o.RefuseRecipients = map[string]*smtptest.Reply{value: {Code: 550, Message: "no such user"}}
 	case "greylist":
 		n, err := strconv.Atoi(value)
 		o.Greylist = n
@@ -107,7 +107,7 @@ func setOption(o *smtptest.Options, arg string) error {
 func replyOf(s string) (*smtptest.Reply, error) {
 	code, text, _ := strings.Cut(s, "-")
 	n, err := strconv.Atoi(code)
-	return &smtptest.Reply{Code: n, Text: text}, err
+	return &smtptest.Reply{Code: n, Message: text}, err
 }
 
 // mails N: the server has taken N messages in all. They are written to mail-1.eml,

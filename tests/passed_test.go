@@ -31,7 +31,7 @@ func forgetPassed(docker func(args ...string) (string, error), dir string) {
 }
 
 // suitesBelow are those of which a record is somewhere below dir.
-func suitesBelow(dir string) (suites []images.Passed) {
+func suitesBelow(dir string) (suites []images.Keeper) {
 	machine, _ := os.ReadFile("/etc/machine-id")
 	name := strings.TrimSpace(string(machine))
 	if name == "" {
@@ -43,7 +43,7 @@ func suitesBelow(dir string) (suites []images.Passed) {
 		}
 		var record struct{ Suite string }
 		if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &record) == nil {
-			suites = append(suites, images.Passed{Suite: record.Suite, Logs: filepath.Dir(filepath.Dir(path)), Machine: name})
+			suites = append(suites, images.Keeper{Suite: record.Suite, Logs: filepath.Dir(filepath.Dir(path)), Machine: name})
 		}
 		return nil
 	})

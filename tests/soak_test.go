@@ -153,7 +153,7 @@ var events = []event{
 	{name: "mail: closes in data", mail: smtptest.Options{CloseInData: true}},
 	{name: "mail: silent", mail: smtptest.Options{Silent: true}},
 	{name: "mail: greylisting", mail: smtptest.Options{Greylist: 1}},
-	{name: "mail: busy", mail: smtptest.Options{RefuseData: &smtptest.Reply{Code: 451, Text: "come back later"}}},
+	{name: "mail: busy", mail: smtptest.Options{RefuseData: &smtptest.Reply{Code: 451, Message: "come back later"}}},
 }
 
 // once lets one run meet with one event.

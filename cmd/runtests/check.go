@@ -119,7 +119,7 @@ func (f *findings) chain(s *suite.Suite, onEngine func(string) bool) []images.Im
 		}
 		return nil
 	}
-	return chain.Images
+	return chain
 }
 
 // built reports whether an image that the suite builds is there.

@@ -112,9 +112,9 @@ func (r *remover) images(ctx context.Context, e *engine.Engine, s *suite.Suite) 
 	if err != nil {
 		return fmt.Errorf("no images were removed, as it is not known which are needed: %w", err)
 	}
-	old, err := pipeline.UnneededImages(ctx, e, s, needed, true)
+	old, err := pipeline.UnneededImages(ctx, e, s, needed)
 	if err == nil && !r.dryRun {
-		old, err = images.RemoveSuperseded(ctx, e, old)
+		old, err = images.Remove(ctx, e, old)
 		err = errors.Join(err, images.PruneInventories(ctx, e, s.Name, s.Logs, needed))
 	}
 	for _, image := range old {

@@ -20,7 +20,6 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
-	"runtests/pkg/suite"
 	"runtests/pkg/transfer"
 )
 
@@ -50,17 +49,22 @@ func KeptName(suite, step string) string {
 	return "passed-" + container.SafeName(suite+"-"+step)
 }
 
-// Release is an image in production, or on its way there.
-type Release struct {
-	Tag       string // of its image: the ID of the run, with .2, .3 when that was promoted again
-	Run       string
+// Candidate is a container whose test passed.
+type Candidate struct {
+	Container string // its ID, on the engine that runs tests
+	Run       string // the ID of the run
 	Suite     string
 	Step      string
 	Image     string // the ID of the image that it was tested on
 	Commit    string // empty: the test's directory is not in a git repository
-	Machine   string
-	Container string // the ID of the container that passed
-	Time      time.Time
+	Machine   string // where it was tested
+}
+
+// Release is the image of a candidate in production, or on its way there.
+type Release struct {
+	Candidate
+	Tag  string // of the image: the ID of the run, with .2, .3 when that was promoted again
+	Time time.Time
 
 	imageID string // on the production machine
 }
@@ -79,11 +83,14 @@ func (r Release) labels(deployment string) map[string]string {
 // releaseOf reads the labels of an image or a container.
 func releaseOf(labels map[string]string, tag string) Release {
 	sent, _ := time.Parse(time.RFC3339, labels[LabelTime]) // zero, which sorts last, if malformed
-	return Release{
-		Tag: tag, Run: labels[LabelRun], Suite: labels[LabelSuite], Step: labels[LabelStep], Image: labels[LabelImage],
-		Commit: labels[LabelCommit], Machine: labels[LabelMachine], Container: labels[LabelContainer], Time: sent,
-	}
+	return Release{Tag: tag, Time: sent, Candidate: Candidate{
+		Run: labels[LabelRun], Suite: labels[LabelSuite], Step: labels[LabelStep], Image: labels[LabelImage],
+		Commit: labels[LabelCommit], Machine: labels[LabelMachine], Container: labels[LabelContainer],
+	}}
 }
+
+// runningRelease returns the release of a container in production.
+func runningRelease(c container.Summary) Release { return releaseOf(c.Labels, c.Labels[labelRelease]) }
 
 // String returns the step, the run and the commit of the release.
 func (r Release) String() string {
@@ -118,16 +125,19 @@ type Engine interface {
 	Close() error
 }
 
-// releases lists the images of a deployment on the engine, the newest first.
-func releases(ctx context.Context, e Engine, name string) ([]Release, error) {
-	images, err := e.Images(ctx, map[string]string{LabelName: name})
+// imageName returns the name of the image of a release.
+func (s *Site) imageName(tag string) string { return Repository(s.deployment.Name) + ":" + tag }
+
+// releases lists the images of the deployment on the engine, the newest first.
+func (s *Site) releases(ctx context.Context) ([]Release, error) {
+	images, err := s.engine.Images(ctx, map[string]string{LabelName: s.deployment.Name})
 	if err != nil {
 		return nil, err
 	}
 	var found []Release
 	for _, image := range images {
 		for _, tag := range image.Tags {
-			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), Repository(name)+":"); ok {
+			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), s.imageName("")); ok {
 				r := releaseOf(image.Labels, tag)
 				r.imageID = image.ID
 				found = append(found, r)
@@ -149,23 +159,24 @@ const (
 	suffixPrevious = "-previous" // the previous version, stopped
 )
 
-// findContainers returns the containers of a deployment. It returns an error if a container
-// has one of their names and is not ours.
-func findContainers(ctx context.Context, e Engine, d suite.Deployment, host string) (containers, error) {
-	all, err := e.Containers(ctx, nil)
+// containers returns the containers of the deployment. It returns an error if a container has one
+// of their names and is not ours.
+func (s *Site) containers(ctx context.Context) (containers, error) {
+	name := s.deployment.Name
+	all, err := s.engine.Containers(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	found := containers{}
 	for _, c := range all {
-		suffix, ok := strings.CutPrefix(c.Name, d.Name)
+		suffix, ok := strings.CutPrefix(c.Name, name)
 		if !ok || suffix != "" && suffix != suffixNext && suffix != suffixOutgoing && suffix != suffixPrevious {
 			continue
 		}
-		if c.Labels[LabelName] != d.Name {
+		if c.Labels[LabelName] != name {
 			return nil, hint.Errorf(
 				fmt.Sprintf("rename or remove it yourself (docker rename %s OTHER), or give the deployment another name", c.Name),
-				"%s has a container %q already, which runtests deploy did not create", host, c.Name)
+				"%s has a container %q already, which runtests deploy did not create", s.Host(), c.Name)
 		}
 		found[suffix] = c
 	}

@@ -17,7 +17,8 @@ import (
 // swap.sh, which inherits the lock: the lock is held until both have ended, however they end.
 // It also creates the directories of the files.
 //
-// It reads orders of one byte: "." every few seconds, "g" to go, "m" to mend, "c" to clear up.
+// It reads orders of one byte. swap.sh is that of the version which began the swap, so the word
+// "mend" stays.
 const lockScript = `
 umask 077
 mkdir -p "$1" && cd "$1" || exit
@@ -36,7 +37,7 @@ while :; do
 	case $(timeout 60 dd bs=1 count=1 2>/dev/null 9>&-) in
 	.) ;;
 	g) setsid sh "$state/swap/swap.sh" go </dev/null >swap/log 2>&1 & ;;
-	m) setsid sh "$state/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
+	r) setsid sh "$state/swap/swap.sh" mend </dev/null >swap/log 2>&1 & ;;
 	c)
 		rm -rf swap.gone
 		flock -w 60 busy mv swap swap.gone # at once: the rest of a half-removed swap would look like one that was cut off
@@ -46,6 +47,14 @@ while :; do
 	esac
 done
 `
+
+// The orders to lockScript.
+const (
+	orderAlive   = "." // every few seconds
+	orderGo      = "g" // begin the swap
+	orderRecover = "r" // finish or undo a swap that was cut off
+	orderClear   = "c" // remove the swap
+)
 
 // heartbeat is how often the session is told that we are alive.
 const heartbeat = 10 * time.Second
@@ -136,7 +145,7 @@ func (l *session) beat(lost func()) {
 			lost()
 			return
 		case <-tick.C:
-			_ = l.send(".") // if it fails, the session ends too
+			_ = l.send(orderAlive) // if it fails, the session ends too
 		}
 	}
 }

@@ -114,17 +114,17 @@ func (m machine) fault(ctx context.Context, err error, stderr string) error {
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() == sshFailed && m.ssh != nil:
 		last := stderr[strings.LastIndexByte(stderr, '\n')+1:]
-		return &awayError{m.host, strings.TrimSpace(last)}
+		return &connectionError{m.host, strings.TrimSpace(last)}
 	case errors.As(err, &exit) && stderr != "":
 		return fmt.Errorf("on %s: %s", m.host, stderr)
 	}
 	return fmt.Errorf("on %s: %w", m.host, err)
 }
 
-// An awayError reports that ssh could not reach production, or lost the connection.
-type awayError struct{ host, why string }
+// An connectionError reports that ssh could not reach production, or lost the connection.
+type connectionError struct{ host, why string }
 
-func (e *awayError) Error() string {
+func (e *connectionError) Error() string {
 	if e.why == "" {
 		return fmt.Sprintf("reach %s by ssh: the connection broke", e.host)
 	}
@@ -132,7 +132,7 @@ func (e *awayError) Error() string {
 }
 
 // Hint returns the remedy.
-func (e *awayError) Hint() string {
+func (e *connectionError) Hint() string {
 	switch {
 	case strings.Contains(e.why, "Host key verification failed"):
 		return fmt.Sprintf("log in once by hand (ssh %s) and compare the fingerprint with the machine's; if the machine is known, find out first why its key has changed", e.host)

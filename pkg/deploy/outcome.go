@@ -16,11 +16,11 @@ type Promoted struct {
 	Previous Release       // the previous version, kept for rolling back; zero: nothing ran before
 	Sent     transfer.Sent // zero: the image was there already
 	// Handover reports whether the new version answered before the old one was stopped.
-	Handover bool
-	Outage   time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
-	Took     time.Duration
-	Mended   string // what was done about an earlier exchange that was cut off; empty: there was none
-	Warnings []string
+	Handover  bool
+	Outage    time.Duration // how long neither answered; 0 with a handover, or when nothing ran before
+	Took      time.Duration
+	Recovered string // what was done about an earlier exchange that was cut off; empty: there was none
+	Warnings  []string
 }
 
 // A FailedError reports that a new version did not work, or could not be started.

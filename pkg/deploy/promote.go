@@ -15,17 +15,6 @@ import (
 	"runtests/pkg/transfer"
 )
 
-// Passed is a container whose test passed.
-type Passed struct {
-	Container string // its ID, on the engine that runs tests
-	Run       string // the ID of the run
-	Suite     string
-	Step      string
-	Image     string // the ID of the image that it was made from
-	Commit    string // of git; empty: none
-	Machine   string // where it was tested
-}
-
 // Promoter promotes containers.
 type Promoter struct {
 	From     transfer.Source   // the engine that runs the tests
@@ -34,12 +23,12 @@ type Promoter struct {
 	Now      func() time.Time
 }
 
-// Promote makes a container that passed the version that runs in production. After an error
+// Promote makes a candidate the version that runs in production. After an error
 // the old version runs, unless the error is a *FailedError without Restored. If ctx ends before
 // the exchange begins, Promote removes what it has prepared; the exchange itself goes on to its
 // end.
-func (p Promoter) Promote(ctx context.Context, s *Site, passed Passed) (Promoted, error) {
-	return p.locked(ctx, s, func(ctx context.Context, run *promotion) error { return run.promote(ctx, passed) })
+func (p Promoter) Promote(ctx context.Context, s *Site, c Candidate) (Promoted, error) {
+	return p.withLock(ctx, s, func(ctx context.Context, run *promotion) error { return run.promote(ctx, c) })
 }
 
 // promotion is a promotion, or a rollback, under way.
@@ -53,8 +42,8 @@ type promotion struct {
 	result     Promoted
 }
 
-// locked takes the lock, deals with what earlier promotions left, and calls do.
-func (p Promoter) locked(ctx context.Context, s *Site, do func(context.Context, *promotion) error) (Promoted, error) {
+// withLock takes the lock, deals with what earlier promotions left, and calls do.
+func (p Promoter) withLock(ctx context.Context, s *Site, do func(context.Context, *promotion) error) (Promoted, error) {
 	started := p.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -74,15 +63,15 @@ func (p Promoter) locked(ctx context.Context, s *Site, do func(context.Context, 
 
 // prepare finishes or removes what earlier promotions left.
 func (p *promotion) prepare(ctx context.Context) (err error) {
-	if err := p.site.look(ctx); err != nil { // it may have changed before we had the lock
+	if err := p.site.readFacts(ctx); err != nil { // it may have changed before we had the lock
 		return err
 	}
 	if p.site.cutOff {
-		if _, err := p.mend(ctx); err != nil {
+		if _, err := p.recoverSwap(ctx); err != nil {
 			return err
 		}
 	}
-	if p.containers, err = findContainers(ctx, p.site.engine, p.site.deployment, p.site.Host()); err != nil {
+	if p.containers, err = p.site.containers(ctx); err != nil {
 		return err
 	}
 	if left, ok := p.containers[suffixNext]; ok {
@@ -91,45 +80,45 @@ func (p *promotion) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		delete(p.containers, suffixNext)
-		if err := p.site.look(ctx); err != nil { // it may have had ports
+		if err := p.site.readFacts(ctx); err != nil { // it may have had ports
 			return err
 		}
 	}
 	return p.removeUnused(ctx)
 }
 
-// mend has swap.sh finish or undo a swap that was cut off.
-func (p *promotion) mend(ctx context.Context) (r swapResult, err error) {
+// recoverSwap has swap.sh finish or undo a swap that was cut off.
+func (p *promotion) recoverSwap(ctx context.Context) (r swapResult, err error) {
 	p.Log("an exchange was cut off: finishing or undoing it")
 	if _, err := p.site.machine.sh(ctx, `rm -f "$1/swap/pid" "$1/swap/result"`, p.site.state); err != nil {
 		return r, err
 	}
-	if err := p.session.send("m"); err != nil {
+	if err := p.session.send(orderRecover); err != nil {
 		return r, err
 	}
 	if r, err = p.site.follow(ctx, p.Log); err != nil {
 		return r, hint.Errorf("the next promotion tries again; or log in there and look: docker ps -a", "finish or undo the exchange that was cut off: %w", err)
 	}
-	p.result.Mended = "an exchange that was cut off was finished"
+	p.result.Recovered = "an exchange that was cut off was finished"
 	if strings.HasPrefix(r.outcome, outcomeFailed) {
-		p.result.Mended = "an exchange that was cut off was undone"
+		p.result.Recovered = "an exchange that was cut off was undone"
 	}
 	switch r.outcome {
 	case outcomeFiles:
 		return r, p.site.failed(r)
 	case outcomeDown: // go on: a new version may be the remedy
-		p.result.Mended += ", and the old version does not answer"
+		p.result.Recovered += ", and the old version does not answer"
 	}
-	return r, p.site.look(ctx)
+	return r, p.site.readFacts(ctx)
 }
 
 // promote sends the image and exchanges the containers.
-func (p *promotion) promote(ctx context.Context, passed Passed) (err error) {
+func (p *promotion) promote(ctx context.Context, c Candidate) (err error) {
 	s, d := p.site, p.site.deployment
-	release := p.newRelease(passed)
+	release := p.newRelease(c)
 	defer func() {
 		if err != nil && !p.swapping {
-			p.takeBack(ctx, release)
+			p.discard(ctx, release)
 		}
 	}()
 	if err := p.send(ctx, release); err != nil {
@@ -146,20 +135,17 @@ func (p *promotion) promote(ctx context.Context, passed Passed) (err error) {
 	return p.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, assignment: ports, check: ports.check(d)})
 }
 
-// newRelease returns the release of a container. Its tag is new even if the same container was
+// newRelease returns the release of a candidate. Its tag is new even if the same container was
 // promoted before, since each promotion has files of its own.
-func (p *promotion) newRelease(passed Passed) Release {
-	r := Release{
-		Tag: passed.Run, Run: passed.Run, Suite: passed.Suite, Step: passed.Step, Image: passed.Image, Commit: passed.Commit,
-		Machine: passed.Machine, Container: passed.Container, Time: p.Now(),
-	}
+func (p *promotion) newRelease(c Candidate) Release {
+	r := Release{Candidate: c, Tag: c.Run, Time: p.Now()}
 	for _, other := range p.releases {
 		if other.Container == r.Container { // the same image
 			r.Time, r.imageID = other.Time, other.imageID
 		}
 	}
 	for n := 2; p.hasRun(r.Tag); n++ {
-		r.Tag = passed.Run + "." + strconv.Itoa(n)
+		r.Tag = c.Run + "." + strconv.Itoa(n)
 	}
 	return r
 }
@@ -172,7 +158,7 @@ func (p *promotion) hasRun(tag string) bool {
 // send sends the image, unless it is there already.
 func (p *promotion) send(ctx context.Context, release Release) error {
 	s := p.site
-	tag := Repository(s.deployment.Name) + ":" + release.Tag
+	tag := s.imageName(release.Tag)
 	if release.imageID != "" {
 		p.Log("the image is there already")
 		return s.engine.Tag(ctx, release.imageID, tag)
@@ -201,7 +187,7 @@ func (p *promotion) create(ctx context.Context, release Release, ports assignmen
 	d := p.site.deployment
 	c := d.Container
 	c.Name = d.Name + suffixNext
-	c.Image = Repository(d.Name) + ":" + release.Tag
+	c.Image = p.site.imageName(release.Tag)
 	c.Ports = ports.ports
 	c.Restart = "" // until it has been seen to work
 	c.Labels = release.labels(d.Name)
@@ -236,7 +222,7 @@ func (p *promotion) exchange(ctx context.Context, x swap) error {
 		return err
 	}
 	if r.outcome != outcomeFiles {
-		_ = p.session.send("c") // what is left, the next promotion removes
+		_ = p.session.send(orderClear) // what is left, the next promotion removes
 	}
 	p.result.Outage = r.outage
 	if r.outcome != x.verb {
@@ -244,7 +230,7 @@ func (p *promotion) exchange(ctx context.Context, x swap) error {
 	}
 	p.result.Current, p.result.Handover = x.release, x.handover
 	if exists {
-		p.result.Previous = releaseOf(current.Labels, x.oldRelease)
+		p.result.Previous = runningRelease(current)
 	}
 	p.prune(ctx)
 	return nil
@@ -256,12 +242,12 @@ const noRelease = "before"
 // swap starts the swap that was uploaded, and waits for its end.
 func (p *promotion) swap(ctx context.Context) (swapResult, error) {
 	p.swapping = true
-	if err := p.session.send("g"); err != nil {
+	if err := p.session.send(orderGo); err != nil {
 		return swapResult{}, err
 	}
 	r, err := p.site.follow(ctx, p.Log)
 	if died := err; errors.Is(err, errSwapDied) {
-		if r, err = p.mend(ctx); err != nil {
+		if r, err = p.recoverSwap(ctx); err != nil {
 			return r, errors.Join(died, err)
 		}
 		if r.outcome == outcomeBack {

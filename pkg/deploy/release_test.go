@@ -15,7 +15,7 @@ import (
 )
 
 func release(tag, run string, hour int) Release {
-	return Release{Tag: tag, Run: run, Step: "ecs@debian", Time: time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC)}
+	return Release{Tag: tag, Candidate: Candidate{Run: run, Step: "ecs@debian"}, Time: time.Date(2026, 11, 22, hour, 0, 0, 0, time.UTC)}
 }
 
 // TestOlderReleases orders releases by age, also when one run was promoted several times.
@@ -71,7 +71,7 @@ func TestOlderByHistory(t *testing.T) {
 // TestReleaseLabels reads back the labels of a release.
 func TestReleaseLabels(t *testing.T) {
 	want := Release{
-		Tag: "run", Run: "run", Suite: "s", Step: "t@i", Image: "sha256:0", Commit: "c0ffee", Machine: "ci", Container: "id",
+		Tag: "run", Candidate: Candidate{Run: "run", Suite: "s", Step: "t@i", Image: "sha256:0", Commit: "c0ffee", Machine: "ci", Container: "id"},
 		Time: time.Date(2026, 11, 22, 3, 0, 4, 0, time.UTC),
 	}
 	got := releaseOf(want.labels("web"), "run")
@@ -99,12 +99,13 @@ func TestReleases(t *testing.T) {
 	image := func(id, deployment string, hour int, tags ...string) engine.ImageSummary {
 		return engine.ImageSummary{ID: id, Tags: tags, Labels: release("", id, hour).labels(deployment)}
 	}
-	found, err := releases(t.Context(), imageList{images: []engine.ImageSummary{
+	site := &Site{deployment: suite.Deployment{Name: "web"}, engine: imageList{images: []engine.ImageSummary{
 		image("a", "web", 1, "runtests-deploy/web:a", "mine:a"),
 		image("b", "web", 2, "localhost/runtests-deploy/web:b.2", "docker.io/runtests-deploy/web:b"),
 		image("c", "other", 3, "runtests-deploy/web:c"),
 		image("d", "web", 4, "runtests-deploy/website:d"),
-	}}, "web")
+	}}}
+	found, err := site.releases(t.Context())
 	var got []string
 	for _, r := range found {
 		got = append(got, r.Tag+" "+r.imageID)

@@ -3,29 +3,18 @@ package deploy
 import (
 	"context"
 	"errors"
-
-	"runtests/pkg/container"
+	"slices"
+	"strings"
+	"time"
 )
 
 // Rollback goes back to the version before the one that runs.
 func (p Promoter) Rollback(ctx context.Context, s *Site) (Promoted, error) {
-	return p.locked(ctx, s, func(ctx context.Context, run *promotion) error { return run.rollback(ctx) })
+	return p.withLock(ctx, s, func(ctx context.Context, run *promotion) error { return run.rollback(ctx) })
 }
 
 // ErrNoPrevious reports that there is no previous version.
 var ErrNoPrevious = errors.New("there is no previous version to roll back to")
-
-// previousRelease returns the release before that of the container which runs (ErrNoPrevious).
-func previousRelease(past []event, all []Release, current container.Summary) (Release, error) {
-	if current.ID == "" {
-		return Release{}, ErrNoPrevious
-	}
-	found := older(past, all, releaseOf(current.Labels, current.Labels[labelRelease]))
-	if len(found) == 0 {
-		return Release{}, ErrNoPrevious
-	}
-	return found[0], nil
-}
 
 // CheckRollback returns an error if Rollback could not go back (ErrNoPrevious). After an exchange
 // that was cut off this is not known, and CheckRollback returns nil.
@@ -33,15 +22,10 @@ func (s *Site) CheckRollback(ctx context.Context) error {
 	if s.cutOff {
 		return nil
 	}
-	found, err := findContainers(ctx, s.engine, s.deployment, s.Host())
-	if err != nil {
-		return err
+	status, err := s.status(ctx)
+	if err == nil && len(status.Previous) == 0 {
+		err = ErrNoPrevious
 	}
-	all, err := releases(ctx, s.engine, s.deployment.Name)
-	if err != nil {
-		return err
-	}
-	_, err = previousRelease(s.past, s.thatRan(all), found[""])
 	return err
 }
 
@@ -49,10 +33,15 @@ func (s *Site) CheckRollback(ctx context.Context) error {
 // image.
 func (p *promotion) rollback(ctx context.Context) (err error) {
 	d := p.site.deployment
-	release, err := previousRelease(p.site.past, p.releases, p.containers[""])
-	if err != nil {
-		return err
+	current, exists := p.containers[""]
+	if !exists {
+		return ErrNoPrevious
 	}
+	previous := older(p.site.past, p.releases, runningRelease(current))
+	if len(previous) == 0 {
+		return ErrNoPrevious
+	}
+	release := previous[0]
 	p.Log("rolling back to " + release.String())
 	running := runningPorts(p.containers)
 	ports, err := assignPorts(d, p.site.taken, running, p.site.Host())
@@ -60,8 +49,8 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 		return err
 	}
 	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag, assignment: ports}
-	if previous, ok := p.containers[suffixPrevious]; ok && previous.Labels[labelRelease] == release.Tag {
-		x.new, x.assignment, x.check = previous.ID, ports.reuse(previous, running), checkOf(previous)
+	if stopped, ok := p.containers[suffixPrevious]; ok && stopped.Labels[labelRelease] == release.Tag {
+		x.new, x.assignment, x.check = stopped.ID, ports.reuse(stopped, running), checkOf(stopped)
 		return p.exchange(ctx, x)
 	}
 	x.check = ports.check(d)
@@ -69,10 +58,59 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 		return err
 	}
 	if err = p.exchange(ctx, x); err != nil && !p.swapping {
-		containers, errFind := findContainers(ctx, p.site.engine, d, p.site.Host())
-		if left, ok := containers[suffixNext]; errFind == nil && ok && !left.Running() {
-			err = errors.Join(err, p.site.engine.Remove(context.WithoutCancel(ctx), left.ID))
-		}
+		ctx, cancel := cleanUp(ctx)
+		defer cancel()
+		err = errors.Join(err, p.site.removeNext(ctx))
 	}
 	return err
+}
+
+// event is a line of the history on the production machine.
+type event struct {
+	at      time.Time
+	what    string // promoted, rolled-back, failed-…
+	release string // its tag
+}
+
+// eventOf reads a line of the history; a malformed one gives a zero event.
+func eventOf(line string) event {
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
+		return event{}
+	}
+	at, _ := time.Parse(time.RFC3339, fields[0])
+	return event{at, fields[1], fields[2]}
+}
+
+// thatRan returns the releases that have run, and so leaves out those of promotions that were
+// killed before that.
+func (s *Site) thatRan(all []Release) []Release {
+	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return !s.ran[r.Tag] })
+}
+
+// older returns the releases that can be rolled back to from current, the first to be tried
+// first. The order is that in which they ran on the machine if its history says so, and
+// otherwise that of their age.
+func older(past []event, all []Release, current Release) []Release {
+	var below []string
+	for _, e := range past {
+		switch e.what {
+		case outcomePromoted:
+			below = append(below, e.release)
+		case outcomeRolledBack:
+			for len(below) > 0 && below[len(below)-1] != e.release {
+				below = below[:len(below)-1]
+			}
+		}
+	}
+	if n := len(below); n > 0 && below[n-1] == current.Tag {
+		var found []Release
+		for _, tag := range slices.Backward(below[:n-1]) {
+			if i := slices.IndexFunc(all, func(r Release) bool { return r.Tag == tag }); i >= 0 {
+				found = append(found, all[i])
+			}
+		}
+		return found
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return r.Tag == current.Tag || newer(r, current) <= 0 })
 }

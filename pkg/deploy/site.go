@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
@@ -23,16 +21,9 @@ type Site struct {
 	state      string // the folder of the deployment's state there, absolute
 	taken      map[hostPort]bool
 	held       bool            // a promotion is going on, possibly our own
-	cutOff     bool            // a swap was cut off and has to be mended
+	cutOff     bool            // a swap was cut off, and has to be recovered
 	ran        map[string]bool // the tags of the releases that have run and were replaced
 	past       []event         // the promotions and rollbacks, the latest last
-}
-
-// event is a line of the history on the production machine.
-type event struct {
-	at      time.Time
-	what    string // promoted, rolled-back, failed-…
-	release string // its tag
 }
 
 // Options say how to reach production.
@@ -68,7 +59,7 @@ func reach(ctx context.Context, d suite.Deployment, o Options) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{deployment: d, machine: m}
-	if err := s.look(ctx); err != nil {
+	if err := s.readFacts(ctx); err != nil {
 		return nil, err
 	}
 	connect := o.Connect
@@ -92,12 +83,12 @@ func (s *Site) checkReady(ctx context.Context) error {
 	if s.held {
 		return &HeldError{s.deployment.Name, s.Host()}
 	}
-	found, err := findContainers(ctx, s.engine, s.deployment, s.Host())
+	found, err := s.containers(ctx)
 	if err != nil {
 		return err
 	}
 	if s.cutOff {
-		return nil // its containers may have the ports; they are assigned again when it is mended
+		return nil // its containers may have the ports; they are assigned again when it is recovered
 	}
 	_, err = assignPorts(s.deployment, s.taken, runningPorts(found), s.Host())
 	return err
@@ -111,10 +102,10 @@ func runningPorts(found containers) []publishedPort {
 	return nil
 }
 
-// lookScript prints the facts about the machine that a promotion needs, one a line. Its
+// factsScript prints the facts about the machine that a promotion needs, one a line. Its
 // arguments are the name of the state's folder, "1" if a URL will be checked, and the places of
 // the files.
-const lookScript = `
+const factsScript = `
 state=$HOME/.local/state/runtests/deploy/$1
 echo "state $state"
 for tool in docker flock setsid timeout tar dd; do
@@ -168,13 +159,13 @@ func (s *Site) stateName() string {
 	return name
 }
 
-// look reads the facts about the machine.
-func (s *Site) look(ctx context.Context) error {
+// readFacts reads the facts about the machine.
+func (s *Site) readFacts(ctx context.Context) error {
 	url := ""
 	if s.deployment.Check.HTTP != "" {
 		url = "1"
 	}
-	output, err := s.machine.sh(ctx, lookScript, append([]string{s.stateName(), url}, s.places()...)...)
+	output, err := s.machine.sh(ctx, factsScript, append([]string{s.stateName(), url}, s.places()...)...)
 	if err != nil {
 		return err
 	}
@@ -210,54 +201,4 @@ func (s *Site) look(ctx context.Context) error {
 		return fmt.Errorf("on %s: the user has no home directory", s.Host())
 	}
 	return err
-}
-
-// eventOf reads a line of the history; a malformed one gives a zero event.
-func eventOf(line string) event {
-	fields := strings.Fields(line)
-	if len(fields) != 3 {
-		return event{}
-	}
-	at, _ := time.Parse(time.RFC3339, fields[0])
-	return event{at, fields[1], fields[2]}
-}
-
-// thatRan returns the releases that have run, and so leaves out those of promotions that were
-// killed before that.
-func (s *Site) thatRan(all []Release) []Release {
-	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return !s.ran[r.Tag] })
-}
-
-// older returns the releases that can be rolled back to from current, the first to be tried
-// first. The order is that in which they ran on the machine if its history says so, and
-// otherwise that of their age.
-func older(past []event, all []Release, current Release) []Release {
-	var below []string
-	for _, e := range past {
-		switch e.what {
-		case outcomePromoted:
-			below = append(below, e.release)
-		case outcomeRolledBack:
-			below = below[:lastIndex(below, e.release)+1]
-		}
-	}
-	if n := len(below); n > 0 && below[n-1] == current.Tag {
-		var found []Release
-		for _, tag := range slices.Backward(below[:n-1]) {
-			if i := slices.IndexFunc(all, func(r Release) bool { return r.Tag == tag }); i >= 0 {
-				found = append(found, all[i])
-			}
-		}
-		return found
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(r Release) bool { return r.Tag == current.Tag || newer(r, current) <= 0 })
-}
-
-func lastIndex(tags []string, tag string) int {
-	for i := range slices.Backward(tags) {
-		if tags[i] == tag {
-			return i
-		}
-	}
-	return -1
 }

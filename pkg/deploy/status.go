@@ -30,12 +30,17 @@ func ReadStatus(ctx context.Context, d suite.Deployment, o Options) (Status, err
 		return Status{}, err
 	}
 	defer s.Close()
-	status := Status{Host: s.Host(), CutOff: s.cutOff && !s.held, Held: s.held, Container: d.Name}
-	found, err := findContainers(ctx, s.engine, d, s.Host())
+	return s.status(ctx)
+}
+
+// status returns what runs in production, by the facts that were last read.
+func (s *Site) status(ctx context.Context) (Status, error) {
+	status := Status{Host: s.Host(), CutOff: s.cutOff && !s.held, Held: s.held, Container: s.deployment.Name}
+	found, err := s.containers(ctx)
 	if err != nil {
 		return status, err
 	}
-	all, err := releases(ctx, s.engine, d.Name)
+	all, err := s.releases(ctx)
 	if err != nil {
 		return status, err
 	}
@@ -43,7 +48,7 @@ func ReadStatus(ctx context.Context, d suite.Deployment, o Options) (Status, err
 	if !ok {
 		return status, nil
 	}
-	status.Current, status.State, status.Since = releaseOf(current.Labels, current.Labels[labelRelease]), current.State, current.Created
+	status.Current, status.State, status.Since = runningRelease(current), current.State, current.Created
 	if n := len(s.past); n > 0 && s.past[n-1].release == status.Current.Tag && !s.past[n-1].at.IsZero() {
 		status.Since = s.past[n-1].at
 	}

@@ -3,7 +3,8 @@
 #
 # It needs nobody: the machine that sent it may die, or the connection break, while it runs. Its folder holds the plan
 # (what to do, as variables) and the files. Every part of it can be repeated. If it is cut off itself, for instance by
-# a power cut, "mend" finishes what was committed and undoes what was not. It ends with the file result: one line.
+# a power cut, "mend" recovers: it finishes what was committed and undoes what was not. The script ends with the file
+# result: one line. "mend" and the names of the state's files stay: an older version may have begun the swap.
 #
 #   sh STATE/swap/swap.sh go      STATE is the folder of the deployment's state; descriptor 9 holds its lock
 #   sh STATE/swap/swap.sh mend    the same, after a swap that was cut off
@@ -11,14 +12,14 @@ set -u
 umask 077
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY CDPATH
 cd "${0%/*}/.." || exit 2
-mending=
-[ "$1" != mend ] || mending=1
+recovering=
+[ "$1" != mend ] || recovering=1
 # The pid is for followScript. Descriptor 8 is inherited by every command, so the lock on busy waits for what an earlier
-# script left running: only one is at work. A swap that has a result, or that is being mended, is not begun.
+# script left running: only one is at work. A swap that has a result, or that is being recovered, is not begun.
 echo $$ >swap/pid.part && mv swap/pid.part swap/pid || exit
 exec 8>>busy && flock -w 600 8 || exit
 [ -e swap/plan ] && [ ! -s swap/result ] || exit
-if [ -n "$mending" ]; then
+if [ -n "$recovering" ]; then
 	printf '' >swap/mending || exit
 elif [ -e swap/mending ]; then
 	exit
@@ -198,7 +199,7 @@ begin() {
 	fi
 }
 
-# finish: commit, and complete the exchange. If it fails, the swap has no result and has to be mended; $ill is set if the
+# finish: commit, and complete the exchange. If it fails, the swap has no result and has to be recovered; $ill is set if the
 # new version no longer answers.
 finish() {
 	ill=
@@ -215,7 +216,7 @@ finish() {
 		stop "$old" || stop "$old" || return # in mode replace it runs here only after a power cut, and has the ports
 	fi
 	must start "$new" || ill=1
-	if [ -n "$mending" ] && [ -z "$ill" ]; then healthy "$new" || ill=1; fi
+	if [ -n "$recovering" ] && [ -z "$ill" ]; then healthy "$new" || ill=1; fi
 	[ -z "$ill" ] || return
 	if [ -n "$old" ] && [ -n "$previous" ] && [ "$previous" != "$new" ] && [ -n "$(named "$previous")" ]; then
 		must rm -fv "$previous" || return
@@ -230,8 +231,8 @@ finish() {
 	fi
 }
 
-# back: undo everything, the old version first. It sets $state to what could not be undone.
-back() {
+# undo: undo everything, the old version first. It sets $state to what could not be undone.
+undo() {
 	state=back
 	say "$why; undoing the exchange"
 	[ "$new" != "$previous" ] || d update --restart no "$new" >/dev/null
@@ -310,7 +311,7 @@ end() {
 
 why=
 ended=$(now)
-if [ -n "$mending" ]; then
+if [ -n "$recovering" ]; then
 	if [ ! -e swap/committed ]; then
 		why="the exchange was cut off"
 	elif finish; then
@@ -321,7 +322,7 @@ if [ -n "$mending" ]; then
 	else
 		exit
 	fi
-	back
+	undo
 	end "failed-$state"
 	exit
 fi
@@ -330,6 +331,6 @@ mkdir -p swap/saved
 if [ -z "$why" ] && begin; then
 	finish && end "$verb"
 else
-	back
+	undo
 	end "failed-$state"
 fi

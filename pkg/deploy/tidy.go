@@ -12,10 +12,15 @@ import (
 // cleanUpBound is how long a clean-up may take.
 const cleanUpBound = 2 * time.Minute
 
+// cleanUp returns the context of a clean-up, which takes place also if ctx has ended.
+func cleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
+}
+
 // removeUnused removes the images of promotions that were killed before the images ran, and
 // notes the others.
 func (p *promotion) removeUnused(ctx context.Context) error {
-	all, err := releases(ctx, p.site.engine, p.site.deployment.Name)
+	all, err := p.site.releases(ctx)
 	if err != nil {
 		return err
 	}
@@ -25,7 +30,7 @@ func (p *promotion) removeUnused(ctx context.Context) error {
 			continue
 		}
 		p.Log("removing the image " + r.Tag + ", left by an earlier promotion")
-		err := p.site.engine.RemoveTag(ctx, Repository(p.site.deployment.Name)+":"+r.Tag)
+		err := p.site.engine.RemoveTag(ctx, p.site.imageName(r.Tag))
 		if err != nil && !errors.Is(err, container.ErrInUse) { // in use: somebody has made a container of it
 			return err
 		}
@@ -33,20 +38,24 @@ func (p *promotion) removeUnused(ctx context.Context) error {
 	return nil
 }
 
-// takeBack removes what was prepared for a promotion that failed.
-func (p *promotion) takeBack(ctx context.Context, release Release) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
+// discard removes what was prepared for a promotion that failed.
+func (p *promotion) discard(ctx context.Context, release Release) {
+	ctx, cancel := cleanUp(ctx)
 	defer cancel()
-	left, err := p.site.engine.Containers(ctx, map[string]string{LabelName: p.site.deployment.Name, labelRelease: release.Tag})
-	for _, c := range left {
-		if c.Name == p.site.deployment.Name+suffixNext && !c.Running() {
-			err = errors.Join(err, p.site.engine.Remove(ctx, c.ID))
-		}
-	}
-	err = errors.Join(err, p.site.engine.RemoveTag(ctx, Repository(p.site.deployment.Name)+":"+release.Tag))
+	err := errors.Join(p.site.removeNext(ctx), p.site.engine.RemoveTag(ctx, p.site.imageName(release.Tag)))
 	if err != nil {
 		p.Log(fmt.Sprintf("what was prepared could not be removed; the next promotion tries again: %v", err))
 	}
+}
+
+// removeNext removes the container that was created for a promotion or a rollback which failed,
+// unless it runs.
+func (s *Site) removeNext(ctx context.Context) error {
+	found, err := s.containers(ctx)
+	if next, ok := found[suffixNext]; ok && !next.Running() {
+		return s.engine.Remove(ctx, next.ID)
+	}
+	return err
 }
 
 // pruneScript removes the files of all releases but those whose tags follow the state's folder.
@@ -59,10 +68,9 @@ done`
 
 // prune removes the images beyond those to keep, and their files.
 func (p *promotion) prune(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpBound)
+	ctx, cancel := cleanUp(ctx)
 	defer cancel()
-	d := p.site.deployment
-	all, err := releases(ctx, p.site.engine, d.Name)
+	all, err := p.site.releases(ctx)
 	if err != nil {
 		p.warn("superseded images could not be removed: %v", err)
 		return
@@ -70,12 +78,12 @@ func (p *promotion) prune(ctx context.Context) {
 	kept, args := 0, []string{p.site.state, noRelease}
 	for _, r := range all {
 		current := r.Tag == p.result.Current.Tag
-		keep := current || p.hasRun(r.Tag) && (kept < d.Keep || r.Tag == p.result.Previous.Tag)
+		keep := current || p.hasRun(r.Tag) && (kept < p.site.deployment.Keep || r.Tag == p.result.Previous.Tag)
 		if keep && !current {
 			kept++
 		}
 		if !keep {
-			err := p.site.engine.RemoveTag(ctx, Repository(d.Name)+":"+r.Tag)
+			err := p.site.engine.RemoveTag(ctx, p.site.imageName(r.Tag))
 			if err == nil {
 				p.Log("removed the superseded image " + r.Tag)
 				continue

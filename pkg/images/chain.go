@@ -21,34 +21,25 @@ import (
 	"runtests/pkg/suite"
 )
 
-// Chain is the images to bring up to date: parents before children, otherwise in the
-// suite's order.
-type Chain struct {
-	Images []Image
-}
-
-// Image is an image of a chain, and the images that it is built on.
+// Image is an image to bring up to date, and the images that it is built on.
 type Image struct {
 	suite.Image
-	Needs []string // names of images of the chain, in the suite's order
+	Needs []string // names of images that the suite builds, in its order
 	Bases []string // references of images that come from elsewhere, in the Dockerfile's order
 
 	parents map[string]string // the references of Needs, by name
 	base    string            // the reference of the image whose layers it begins with; empty: none
 }
 
-// Plan returns the wanted images and those that they are built on, in an order to build them in.
-// It ignores wanted images that are not built.
+// Plan returns the chain of the wanted images and of those that they are built on: parents before
+// children, otherwise in the suite's order. It ignores wanted images that are not built.
 //
 // A parent that the engine does not have, and whose name is near that of an image of the suite,
 // is a misspelling. onEngine reports whether the engine has an image of that reference; if it is
 // nil, every parent is taken as it is written. The error is of type Faults: all that is wrong
 // with the wanted images and with those that they are built on.
-func Plan(all []suite.Image, wanted []string, onEngine func(reference string) bool) (*Chain, error) {
-	p := planner{
-		all: all, onEngine: onEngine,
-		byReference: map[string]string{}, state: map[string]progress{}, planned: map[string]*Image{},
-	}
+func Plan(all []suite.Image, wanted []string, onEngine func(reference string) bool) ([]Image, error) {
+	p := planner{all: all, onEngine: onEngine, byReference: map[string]string{}, visited: map[string]bool{}}
 	p.index()
 	for _, name := range p.inOrder(wanted) {
 		p.visit(name)
@@ -56,25 +47,17 @@ func Plan(all []suite.Image, wanted []string, onEngine func(reference string) bo
 	if len(p.faults) > 0 {
 		return nil, p.faults
 	}
-	return &p.chain, nil
+	return p.chain, nil
 }
 
-// progress is how far the planner is with an image.
-type progress int
-
-const (
-	begun progress = iota + 1
-	done
-)
-
+// planner is a Plan under way.
 type planner struct {
 	all         []suite.Image
 	onEngine    func(string) bool
 	byReference map[string]string // the names of the images that are built
-	state       map[string]progress
-	path        []string // the images that are begun, each built on the next
-	planned     map[string]*Image
-	chain       Chain
+	visited     map[string]bool
+	path        []string // the images whose visit has begun, each built on the next
+	chain       []Image
 	faults      Faults
 }
 
@@ -124,23 +107,22 @@ func (p *planner) inOrder(wanted []string) (names []string) {
 
 // visit adds an image to the chain, after those that it is built on.
 func (p *planner) visit(name string) {
-	switch p.state[name] {
-	case done:
-		return
-	case begun:
+	if slices.Contains(p.path, name) {
 		p.cycle(name)
 		return
 	}
-	p.state[name] = begun
+	if p.visited[name] {
+		return
+	}
+	p.visited[name] = true
 	p.path = append(p.path, name)
 	if image := p.read(name); image != nil {
 		for _, need := range image.Needs {
 			p.visit(need)
 		}
-		p.chain.Images = append(p.chain.Images, *image)
+		p.chain = append(p.chain, *image)
 	}
 	p.path = p.path[:len(p.path)-1]
-	p.state[name] = done
 }
 
 // cycle adds the fault of images that are built on each other: the end of the path, and name.
@@ -156,28 +138,33 @@ func (p *planner) cycle(name string) {
 // read returns an image with those that it is built on. It returns nil if the image is not built,
 // or is at fault.
 func (p *planner) read(name string) *Image {
-	wanted := p.all[slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })]
-	if wanted.Build == nil {
+	entry := p.all[p.place(name)]
+	if entry.Build == nil {
 		return nil
 	}
-	file, err := readBuild(*wanted.Build)
+	file, err := readBuild(*entry.Build)
 	if err != nil {
 		p.fail(name, remedyFor(err), err)
 		return nil
 	}
-	image := &Image{Image: wanted, parents: map[string]string{}, base: file.base}
+	image := &Image{Image: entry, parents: map[string]string{}, base: file.base}
 	for _, o := range file.origins {
 		need, ours := p.byReference[o.reference]
 		if !ours {
-			p.checkBase(wanted, o)
+			p.checkBase(entry, o)
 			image.Bases = append(image.Bases, o.reference)
 			continue
 		}
 		image.Needs = append(image.Needs, need)
 		image.parents[need] = o.reference
 	}
-	p.sort(image.Needs)
+	slices.SortFunc(image.Needs, func(a, b string) int { return p.place(a) - p.place(b) })
 	return image
+}
+
+// place returns the index of an image in the suite.
+func (p *planner) place(name string) int {
+	return slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })
 }
 
 // readBuild reads the Dockerfile of a build, and checks that its context is a directory.
@@ -207,14 +194,6 @@ func remedyFor(err error) string {
 	return ""
 }
 
-// sort sorts names in the suite's order.
-func (p *planner) sort(names []string) {
-	place := func(name string) int {
-		return slices.IndexFunc(p.all, func(i suite.Image) bool { return i.Name == name })
-	}
-	slices.SortFunc(names, func(a, b string) int { return place(a) - place(b) })
-}
-
 // checkBase adds a fault if a parent that the suite does not build is probably a misspelling of
 // one that it does. A parent with a registry in its name was meant as it is.
 func (p *planner) checkBase(image suite.Image, o origin) {
@@ -223,10 +202,10 @@ func (p *planner) checkBase(image suite.Image, o origin) {
 		return
 	}
 	own := repository(image.Reference)
-	var candidates []string
+	var candidates, references []string // of the built images, without and with their tags
 	for _, other := range p.all {
 		if repo := repository(other.Reference); other.Build != nil && repo != own {
-			candidates = append(candidates, repo)
+			candidates, references = append(candidates, repo), append(references, other.Reference)
 		}
 	}
 	parent := reference.FamiliarName(named)
@@ -238,18 +217,8 @@ func (p *planner) checkBase(image suite.Image, o origin) {
 		return
 	}
 	if meant == parent { // another tag
-		meant = p.referenceOf(meant)
+		meant = references[slices.Index(candidates, meant)]
 	}
 	p.fail(image.Name, fmt.Sprintf("did you mean %q? If not, get the image first: docker pull %s", meant, o.reference),
 		&lineError{file: image.Build.Dockerfile, line: o.line, err: fmt.Errorf("no image of the suite is called %q, and the engine has none", o.reference)})
-}
-
-// referenceOf returns the reference of the first built image of a repository.
-func (p *planner) referenceOf(repo string) string {
-	for _, image := range p.all {
-		if image.Build != nil && repository(image.Reference) == repo {
-			return image.Reference
-		}
-	}
-	return repo
 }

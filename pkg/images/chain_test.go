@@ -37,8 +37,8 @@ func suiteOf(t testing.TB, pairs ...string) (dir string, all []suite.Image) {
 }
 
 // drawn is a chain on lines: NAME: NEEDS; BASES.
-func drawn(chain *Chain) (lines []string) {
-	for _, i := range chain.Images {
+func drawn(chain []Image) (lines []string) {
+	for _, i := range chain {
 		lines = append(lines, i.Name+": "+strings.Join(i.Needs, " ")+"; "+strings.Join(i.Bases, " "))
 	}
 	return lines
@@ -87,7 +87,7 @@ func TestPlanMatchesReferences(t *testing.T) {
 		_, all := suiteOf(t, "parent="+c.ours, "FROM scratch", "child", "FROM "+c.from)
 		chain, err := Plan(all, []string{"child"}, nil)
 		imagestest.Must(t, err)
-		if got := len(chain.Images) == 2; got != c.match {
+		if got := len(chain) == 2; got != c.match {
 			t.Errorf("%s for FROM %s: %v", c.ours, c.from, got)
 		}
 	}

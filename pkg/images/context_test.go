@@ -41,7 +41,7 @@ func TestLogsInTheContext(t *testing.T) {
 	}()
 	for range 300 {
 		w := &update{Updater: &Updater{Logs: logs}, image: Image{Image: suite.Image{Build: &suite.Build{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile")}}}}
-		if err := w.open(t.Context()); err == nil || !strings.Contains(err.Error(), "has the suite's logs in it (logs/") || !strings.HasPrefix(hint.Of(err), "name logs in ") {
+		if err := w.readContext(t.Context()); err == nil || !strings.Contains(err.Error(), "has the suite's logs in it (logs/") || !strings.HasPrefix(hint.Of(err), "name logs in ") {
 			t.Fatal(err)
 		}
 	}

@@ -5,43 +5,36 @@ import (
 	"strings"
 	"time"
 
-	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 )
 
-// verdict is what is to be done about an image.
-type verdict struct {
-	current bool
-	why     string // in words, why it is built
+// decision is whether an image is built, and how.
+type decision struct {
+	why     string // in words, why it is built; empty: it is current
 	noCache bool
 }
 
-// decide compares an image with its inputs now. before is nil if there is no image, was is nil if
-// the image is not ours.
-func (u *Updater) decide(i Image, before *container.Image, was *record, now record) verdict {
+// decide compares the image that has the name with the inputs now.
+func (w *update) decide() decision {
 	var reasons []string
-	var fresh time.Time
-	if was != nil {
-		fresh = was.fresh
-	}
-	due := u.due(i.Build.Rebuild, fresh, was)
 	switch {
-	case before == nil:
+	case w.before == nil:
 		reasons = append(reasons, "there is no image of that name")
-	case was == nil:
+	case w.was == nil:
 		reasons = append(reasons, "the image of that name was not built by runtests")
 	}
-	noCache := u.Rebuild || due != ""
-	if u.Rebuild {
+	rebuild := w.image.Build.Rebuild
+	due := w.due(rebuild, w.was)
+	if w.Rebuild {
 		reasons = append(reasons, "--rebuild")
-	} else if due != "" && (was != nil || i.Build.Rebuild.Always) {
+	} else if due != "" && (w.was != nil || rebuild.Always) {
 		reasons = append(reasons, due)
 	}
-	if was != nil && was.digest != now.digest {
-		reasons = append(reasons, changes(i, *was, now)...)
+	if w.was != nil && w.was.digest != w.now.digest {
+		reasons = append(reasons, changes(w.image, *w.was, w.now)...)
 	}
-	return verdict{current: len(reasons) == 0, why: strings.Join(reasons, "; "), noCache: noCache}
+	return decision{why: strings.Join(reasons, "; "), noCache: w.Rebuild || due != ""}
 }
 
 // changes returns in words which inputs have changed.
@@ -76,8 +69,8 @@ func changes(i Image, was, now record) (changed []string) {
 }
 
 // due returns in words why it is time to build an image again without cache; empty: it is not.
-// fresh is when it was last built without cache.
-func (u *Updater) due(rebuild suite.Rebuild, fresh time.Time, was *record) string {
+// was is nil if the image is not ours.
+func (u *Updater) due(rebuild suite.Rebuild, was *record) string {
 	if rebuild.Always {
 		return "rebuild: always"
 	}
@@ -85,11 +78,11 @@ func (u *Updater) due(rebuild suite.Rebuild, fresh time.Time, was *record) strin
 		return ""
 	}
 	word := interval(rebuild)
-	if fresh.IsZero() {
+	if was == nil || was.fresh.IsZero() {
 		return fmt.Sprintf("never built without cache (rebuild: %s)", word)
 	}
-	built := "built"
-	if was != nil && !was.built.Equal(fresh) {
+	fresh, built := was.fresh, "built"
+	if !was.built.Equal(fresh) {
 		built = "last built without cache"
 	}
 	if days := calendarDays(fresh, u.Started); rebuild.Days > 0 && days >= rebuild.Days {

@@ -50,7 +50,7 @@ func TestDue(t *testing.T) {
 			if c.cachedSince {
 				was.built = fresh.Add(time.Hour)
 			}
-			if got := u.due(c.rebuild, fresh, was); got != c.want {
+			if got := u.due(c.rebuild, was); got != c.want {
 				t.Errorf("%q, not %q", got, c.want)
 			}
 		})

@@ -52,8 +52,8 @@ func (w *update) inventory(ctx context.Context, id string) (inventory.Inventory,
 
 // PruneInventories removes, from the folder logs, the inventories of all images but the needed
 // ones, by ID, and the builds of the suite that the engine has.
-func PruneInventories(ctx context.Context, shelf ImageStore, suite, logs string, needed map[string]bool) error {
-	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
+func PruneInventories(ctx context.Context, store ImageStore, suite, logs string, needed map[string]bool) error {
+	listed, err := store.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
 		return fmt.Errorf("remove old inventories: %w", err)
 	}

@@ -24,6 +24,7 @@ const (
 // record is what the labels of an image say about its build.
 type record struct {
 	image, run, suite string
+	tag               string // the name that the build keeps (see runTag)
 	digest            string
 	inputs            inputs
 	parents           map[string]string
@@ -60,8 +61,8 @@ func (r record) labels(own map[string]string) (map[string]string, error) {
 // labels, or inherited them from an image of ours that somebody else has built it on.
 func recordOf(labels map[string]string, tags []string) (r record, ok bool) {
 	r = record{image: labels[labelImage], run: labels[labelRun], suite: labels[labelSuite], digest: labels[labelDigest]}
-	tag, err := runTag(r.image, r.run)
-	if err != nil || !hasTag(tags, tag) {
+	var err error
+	if r.tag, err = runTag(r.image, r.run); err != nil || !hasTag(tags, r.tag) {
 		return record{}, false
 	}
 	if r.built, err = time.Parse(time.RFC3339, labels[labelBuilt]); err != nil {

@@ -19,7 +19,7 @@ type ImageStore interface {
 	RemoveTag(ctx context.Context, ref string) error
 }
 
-// Removable is an earlier build, or an image kept by Passed, that nobody needs any more.
+// Removable is an earlier build, or a name given by a Keeper, that nobody needs any more.
 type Removable struct {
 	Image string // the name that it was built as, familiar
 	Tag   string // the name that it kept; the engine removes the image with its last name
@@ -32,12 +32,12 @@ type Removable struct {
 // its name now, the newest keep before that, the needed ones, by ID, and those that have a
 // container, running or not. Only builds of that suite are among them. They are sorted by the
 // names of their images, then from the oldest to the newest.
-func Superseded(ctx context.Context, shelf ImageStore, suite string, keep int, needed map[string]bool) ([]Removable, error) {
-	listed, err := shelf.Images(ctx, map[string]string{labelSuite: suite})
+func Superseded(ctx context.Context, store ImageStore, suite string, keep int, needed map[string]bool) ([]Removable, error) {
+	listed, err := store.Images(ctx, map[string]string{labelSuite: suite})
 	if err != nil {
 		return nil, fmt.Errorf("look for superseded builds: %w", err)
 	}
-	used, err := shelf.ImagesInUse(ctx)
+	used, err := store.ImagesInUse(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look for superseded builds: %w", err)
 	}
@@ -61,23 +61,19 @@ func buildsOf(listed []engine.ImageSummary, suite string) map[string][]Removable
 		if !ours || r.suite != suite || hasTag(i.Tags, r.image) {
 			continue
 		}
-		tag, err := runTag(r.image, r.run)
-		if err != nil {
-			continue // impossible: recordOf has computed it
-		}
-		builds[r.image] = append(builds[r.image], Removable{Image: r.image, Tag: tag, ID: i.ID, Size: i.Size, Built: r.built})
+		builds[r.image] = append(builds[r.image], Removable{Image: r.image, Tag: r.tag, ID: i.ID, Size: i.Size, Built: r.built})
 	}
 	return builds
 }
 
-// RemoveSuperseded removes the names that builds kept, and so those that have no other name. It
-// leaves a build alone that has a container meanwhile. After an error it goes on with the next; it
-// returns what it removed, and all errors.
-func RemoveSuperseded(ctx context.Context, shelf ImageStore, builds []Removable) (removed []Removable, err error) {
-	for _, build := range builds {
-		switch failed := shelf.RemoveTag(ctx, build.Tag); {
+// Remove removes the tags of images, and so the images that have no other name. It leaves an image
+// alone that has a container meanwhile. After an error it goes on with the next; it returns what it
+// removed, and all errors.
+func Remove(ctx context.Context, store ImageStore, images []Removable) (removed []Removable, err error) {
+	for _, image := range images {
+		switch failed := store.RemoveTag(ctx, image.Tag); {
 		case failed == nil:
-			removed = append(removed, build)
+			removed = append(removed, image)
 		case errors.Is(failed, container.ErrInUse):
 		default:
 			err = errors.Join(err, failed)

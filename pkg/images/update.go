@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"runtests/pkg/buildcontext"
@@ -52,17 +53,13 @@ type Result struct {
 	Notes   []string // sentences for the reader of the report
 }
 
-// finishBound is how long giving a complete image its name may take, also if the run is
-// interrupted meanwhile.
-const finishBound = time.Minute
-
 // Update builds an image if it is not current. Its parents must be up to date. Update calls open
 // once, before it first prints something: a pull or a build.
 //
 // A failure of the Dockerfile is a *container.BuildError. On any error the image's name stays
 // where it was.
 func (u *Updater) Update(ctx context.Context, image Image, open func() (io.Writer, error)) (Result, error) {
-	w := update{Updater: u, image: image, log: &lateLog{open: open}}
+	w := update{Updater: u, image: image, log: lateLog{sync.OnceValues(open)}}
 	err := w.run(ctx)
 	return w.result, err
 }
@@ -71,7 +68,7 @@ func (u *Updater) Update(ctx context.Context, image Image, open func() (io.Write
 type update struct {
 	*Updater
 	image  Image
-	log    *lateLog
+	log    lateLog
 	result Result
 
 	name    string           // the image's, familiar
@@ -82,34 +79,35 @@ type update struct {
 	now     record // the record of the image as it would be built
 }
 
+// run takes the image through its steps. They end with a current image, or with a build.
 func (w *update) run(ctx context.Context) (err error) {
 	if w.name, err = familiar(w.image.Reference); err != nil {
 		return err
 	}
-	if err := w.find(ctx); err != nil {
+	if err := w.findBefore(ctx); err != nil {
 		return err
 	}
-	if err := w.open(ctx); err != nil {
+	if err := w.readContext(ctx); err != nil {
 		return err
 	}
 	if w.image.PullPolicy == suite.PullAlways {
-		if err := w.refresh(ctx); err != nil {
+		if err := w.pullBases(ctx); err != nil {
 			return err
 		}
 	}
-	if err := w.assemble(ctx); err != nil {
+	if err := w.recordInputs(ctx); err != nil {
 		return err
 	}
-	verdict := w.decide(w.image, w.before, w.was, w.now)
-	if verdict.current {
+	d := w.decide()
+	if d.why == "" {
 		w.reportCurrent(ctx)
 		return nil
 	}
-	return w.build(ctx, verdict)
+	return w.build(ctx, d)
 }
 
-// find finds the image that has the name.
-func (w *update) find(ctx context.Context) error {
+// findBefore finds the image that has the name.
+func (w *update) findBefore(ctx context.Context) error {
 	found, err := w.Engine.Image(ctx, w.name)
 	if errors.Is(err, container.ErrNoImage) {
 		return nil
@@ -124,9 +122,8 @@ func (w *update) find(ctx context.Context) error {
 	return nil
 }
 
-// open reads the context. The Dockerfile may have been edited since the chain was planned, but it
-// must be built on the same images, which the order of the chain depends on.
-func (w *update) open(ctx context.Context) (err error) {
+// readContext reads the context and its Dockerfile.
+func (w *update) readContext(ctx context.Context) (err error) {
 	b := w.image.Build
 	w.content, err = buildcontext.Open(ctx, b.Context, b.Dockerfile)
 	var changed *buildcontext.ChangedError
@@ -142,6 +139,12 @@ func (w *update) open(ctx context.Context) (err error) {
 	if w.file, err = parseDockerfile(w.content.Dockerfile(), *b); err != nil {
 		return inFile(b.Dockerfile, err)
 	}
+	return w.checkPlan()
+}
+
+// checkPlan returns an error if the Dockerfile was edited since the chain was planned so that it is
+// built on other images: the order of the chain depends on them.
+func (w *update) checkPlan() error {
 	planned := slices.Clone(w.image.Bases)
 	for _, need := range w.image.Needs {
 		planned = append(planned, w.image.parents[need])
@@ -150,7 +153,7 @@ func (w *update) open(ctx context.Context) (err error) {
 	read := w.file.references()
 	slices.Sort(read)
 	if !slices.Equal(planned, read) || w.file.base != w.image.base {
-		return hint.Errorf("run it again", "%s was changed during the run, and is built on other images now", b.Dockerfile)
+		return hint.Errorf("run it again", "%s was changed during the run, and is built on other images now", w.image.Build.Dockerfile)
 	}
 	return nil
 }
@@ -162,15 +165,19 @@ func (w *update) logsSent(path string) error {
 	return hint.Errorf(remedy, "its context %s has the suite's logs in it (%s), which each run changes: the image would never be current", dir, path)
 }
 
-// assemble sets the record of the image as it would be built now.
-func (w *update) assemble(ctx context.Context) error {
+// recordInputs sets the record of the image as it would be built now.
+func (w *update) recordInputs(ctx context.Context) error {
 	parents, err := w.parents(ctx)
+	if err != nil {
+		return err
+	}
+	tag, err := runTag(w.name, w.RunID)
 	if err != nil {
 		return err
 	}
 	made := inputsOf(w.image.Build, w.content)
 	w.now = record{
-		image: w.name, run: w.RunID, suite: w.Suite,
+		image: w.name, run: w.RunID, suite: w.Suite, tag: tag,
 		digest: made.digest(parents), inputs: made, parents: parents, built: w.Started,
 	}
 	return nil
@@ -203,71 +210,9 @@ func (w *update) parents(ctx context.Context) (map[string]string, error) {
 	return ids, nil
 }
 
-// reportCurrent sets the result of a current image.
-func (w *update) reportCurrent(ctx context.Context) {
-	w.result.ImageID = w.before.ID
-	w.result.Build = report.Build{Current: true, Built: w.was.built, Size: w.before.Size}
-	w.listPackages(ctx)
-}
-
-// build builds the image and gives it its name.
-func (w *update) build(ctx context.Context, v verdict) error {
-	facts := &w.result.Build
-	facts.Why, facts.Builder = v.why, w.Engine.Builder()
-	if w.before != nil {
-		facts.PreviousID, facts.PreviousSize = w.before.ID, w.before.Size
-		if w.was != nil {
-			facts.Built = w.was.built
-		}
-	}
-	if _, err := fmt.Fprintf(w.log, "[runtests: %s]\n", v.why); err != nil {
-		return err
-	}
-	if err := w.getBases(ctx, v.noCache); err != nil {
-		return err
-	}
-	if v.noCache {
-		w.now.fresh = w.Started
-	} else if w.was != nil {
-		w.now.fresh = w.was.fresh
-	}
-	id, err := w.runBuild(ctx, v.noCache)
-	if err != nil {
-		return err
-	}
-	built, err := w.finish(ctx, id)
-	if err != nil {
-		return err
-	}
-	w.result.ImageID = built.ID
-	facts.Built, facts.Size = w.Started, built.Size
-	w.listPackages(ctx)
-	return nil
-}
-
-// getBases gets the images that come from elsewhere onto the engine. For a build without cache it
-// pulls them again.
-func (w *update) getBases(ctx context.Context, fresh bool) error {
-	if fresh && w.image.PullPolicy != suite.PullAlways && w.image.PullPolicy != suite.PullNever {
-		if err := w.refresh(ctx); err != nil {
-			return err
-		}
-	}
-	for _, base := range w.image.Bases {
-		_, err := w.Engine.Image(ctx, base)
-		if errors.Is(err, container.ErrNoImage) && w.image.PullPolicy != suite.PullNever {
-			err = w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
-		}
-		if err != nil {
-			return fmt.Errorf("get the image that it is built on: %w", err)
-		}
-	}
-	return w.assemble(ctx)
-}
-
-// refresh pulls the images that come from elsewhere. If that fails and the engine has the image, a
+// pullBases pulls the images that come from elsewhere. If that fails and the engine has the image, a
 // note says so, and the build goes on with that.
-func (w *update) refresh(ctx context.Context) error {
+func (w *update) pullBases(ctx context.Context) error {
 	for _, base := range w.image.Bases {
 		err := w.pulls.do(ctx, w.Engine, base, w.image.Build.Platform, w.log)
 		if err == nil {
@@ -284,69 +229,11 @@ func (w *update) refresh(ctx context.Context) error {
 	return nil
 }
 
-// runBuild has the engine build the image under the name that this build keeps.
-func (w *update) runBuild(ctx context.Context, noCache bool) (id string, err error) {
-	tag, err := runTag(w.name, w.RunID)
-	if err != nil {
-		return "", err
-	}
-	b := w.image.Build
-	labels, err := w.now.labels(b.Labels)
-	if err != nil {
-		return "", err
-	}
-	stream := w.content.Stream(ctx)
-	defer stream.Close()
-	return w.Engine.Build(ctx, engine.Build{
-		Context: stream, Dockerfile: w.content.DockerfileName(), Instructions: w.file.instructions,
-		Tags: []string{tag}, Args: b.Args, Target: b.Target, Labels: labels, Platform: b.Platform, NoCache: noCache,
-	}, w.log)
-}
-
-// finish verifies what was built and gives it its name, also if the run is interrupted meanwhile.
-func (w *update) finish(ctx context.Context, id string) (container.Image, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishBound)
-	defer cancel()
-	built, err := w.verify(ctx, id)
-	if err == nil {
-		err = w.Engine.Tag(ctx, built.ID, w.name)
-	}
-	if err == nil {
-		w.noteNameless()
-		return built, nil
-	}
-	if tag, invalid := runTag(w.name, w.RunID); invalid == nil {
-		err = errors.Join(err, w.Engine.RemoveTag(ctx, tag))
-	}
-	return container.Image{}, err
-}
-
-// verify checks that the layers of the image begin with those of its parent.
-func (w *update) verify(ctx context.Context, id string) (container.Image, error) {
-	built, err := w.Engine.Image(ctx, id)
-	if err != nil {
-		return container.Image{}, fmt.Errorf("inspect what was built: %w", err)
-	}
-	if w.image.base == "" {
-		return built, nil
-	}
-	parent, err := w.Engine.Image(ctx, w.now.parents[w.image.base])
-	if err != nil {
-		return container.Image{}, fmt.Errorf("inspect the image that it was built on: %w", err)
-	}
-	if len(built.Layers) < len(parent.Layers) || !slices.Equal(built.Layers[:len(parent.Layers)], parent.Layers) {
-		return container.Image{}, hint.Errorf("run it again; nothing else may build or pull that image meanwhile",
-			"it was not built on the %s that the engine had when the build began", w.image.base)
-	}
-	return built, nil
-}
-
-// noteNameless adds a note about an image that we did not build and that has lost its only name.
-func (w *update) noteNameless() {
-	if w.before == nil || w.was != nil || len(w.before.Tags) > 1 {
-		return
-	}
-	w.note("the previous image %s, which runtests did not build, has no name any more: %s", w.image.Reference, w.before.ID)
+// reportCurrent sets the result of a current image.
+func (w *update) reportCurrent(ctx context.Context) {
+	w.result.ImageID = w.before.ID
+	w.result.Build = report.Build{Current: true, Built: w.was.built, Size: w.before.Size}
+	w.listPackages(ctx)
 }
 
 // note adds a sentence for the reader of the report.
@@ -355,18 +242,12 @@ func (w *update) note(format string, args ...any) {
 }
 
 // lateLog is a log that is opened when the first line is written to it.
-type lateLog struct {
-	open func() (io.Writer, error)
-	file io.Writer
-	err  error
-}
+type lateLog struct{ open func() (io.Writer, error) }
 
-func (l *lateLog) Write(p []byte) (int, error) {
-	if l.file == nil && l.err == nil {
-		l.file, l.err = l.open()
+func (l lateLog) Write(p []byte) (int, error) {
+	file, err := l.open()
+	if err != nil {
+		return 0, err
 	}
-	if l.err != nil {
-		return 0, l.err
-	}
-	return l.file.Write(p)
+	return file.Write(p)
 }

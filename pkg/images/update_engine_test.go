@@ -115,7 +115,7 @@ func (w *workshop) run(wanted ...string) map[string]outcome {
 	imagestest.Must(w.t, err)
 	u := w.updater()
 	all := map[string]outcome{}
-	for _, image := range chain.Images {
+	for _, image := range chain {
 		all[image.Name] = w.update(w.t.Context(), u, image)
 	}
 	return all
@@ -379,7 +379,7 @@ func TestKilledBuild(t *testing.T) {
 			<-runs
 			cancel(killed)
 		}()
-		_, err = w.updater().Update(ctx, chain.Images[0], func() (io.Writer, error) { return &log, nil })
+		_, err = w.updater().Update(ctx, chain[0], func() (io.Writer, error) { return &log, nil })
 		if !errors.Is(err, killed) {
 			t.Errorf("%v\n%s", err, log.String())
 		}
@@ -504,10 +504,10 @@ func TestDockerfileEditedMeanwhile(t *testing.T) {
 	w.write("a/Dockerfile", "FROM BASE\nLABEL x=y\n")
 	w.write("b/Dockerfile", "FROM SUITE-a\n")
 	u := w.updater()
-	if o := w.update(t.Context(), u, chain.Images[0]); o.err != nil {
+	if o := w.update(t.Context(), u, chain[0]); o.err != nil {
 		t.Error(o.err)
 	}
-	o := w.update(t.Context(), u, chain.Images[1])
+	o := w.update(t.Context(), u, chain[1])
 	if o.err == nil || !strings.Contains(o.err.Error(), "is built on other images now") {
 		t.Error(o.err)
 	}
@@ -588,7 +588,7 @@ func TestSuperseded(t *testing.T) {
 		t.Fatalf("(-want +got):\n%s", diff)
 	}
 	before := w.names()
-	removed, err := RemoveSuperseded(ctx, w.engine, old)
+	removed, err := Remove(ctx, w.engine, old)
 	if err != nil || len(removed) != len(old) {
 		t.Errorf("%v %v", removed, err)
 	}

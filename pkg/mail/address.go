@@ -25,8 +25,8 @@ func parseAddress(s string) (netmail.Address, error) {
 	if err != nil {
 		return netmail.Address{}, fmt.Errorf("address %q: %w", s, withoutPrefix(err))
 	}
-	at := strings.LastIndexByte(a.Address, '@')
-	local, domain := a.Address[:at], a.Address[at+1:]
+	domain := domainOf(a.Address)
+	local := strings.TrimSuffix(a.Address, "@"+domain)
 	if err := checkLocal(local); err != nil {
 		return netmail.Address{}, fmt.Errorf("address %q: %w", s, err)
 	}
@@ -41,35 +41,46 @@ func parseAddress(s string) (netmail.Address, error) {
 	return netmail.Address{Name: headerText(a.Name, maxName), Address: address}, nil
 }
 
+// domainOf returns what follows the last @ of address.
+func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
 // withoutPrefix returns err without the prefix of net/mail's errors.
 func withoutPrefix(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "mail: "))
 }
 
 func checkLocal(local string) error {
-	if len(local) > maxLocal {
+	switch {
+	case len(local) > maxLocal:
 		return fmt.Errorf("local part is longer than %d octets", maxLocal)
-	}
-	for _, r := range local {
-		if r > '~' {
-			return errors.New("a non-ASCII local part needs SMTPUTF8, which few servers support")
-		}
-		if r != '.' && !isAtext(byte(r)) {
-			return errors.New("quoted local parts are not supported")
-		}
-	}
-	if local == "" || local[0] == '.' || local[len(local)-1] == '.' || strings.Contains(local, "..") {
+	case strings.ContainsFunc(local, isNotASCII):
+		return errors.New("a non-ASCII local part needs SMTPUTF8, which few servers support")
+	case !isDotAtom(local):
 		return errors.New("quoted local parts are not supported")
 	}
 	return nil
 }
 
-// isAtext reports whether c is allowed in an atom (RFC 5322, 3.2.3).
-func isAtext(c byte) bool {
-	return isAlphanumeric(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+// isDotAtom reports whether s is one or more atoms with dots between them (RFC 5322,
+// 3.2.3).
+func isDotAtom(s string) bool {
+	for atom := range strings.SplitSeq(s, ".") {
+		if atom == "" || strings.ContainsFunc(atom, isNotAtext) {
+			return false
+		}
+	}
+	return true
 }
 
-func isAlphanumeric(c byte) bool {
+// isNotAtext reports whether r is not allowed in an atom.
+func isNotAtext(r rune) bool {
+	return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+}
+
+// isNotASCII reports whether r is the control character DEL or not in ASCII.
+func isNotASCII(r rune) bool { return r > '~' }
+
+func isAlphanumeric(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
@@ -107,13 +118,9 @@ func isHostName(s string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label ||
+			strings.ContainsFunc(label, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) {
 			return false
-		}
-		for i := range len(label) {
-			if c := label[i]; c != '-' && !isAlphanumeric(c) {
-				return false
-			}
 		}
 	}
 	return true

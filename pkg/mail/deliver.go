@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,8 +141,8 @@ func firstPending(d Delivery) error {
 }
 
 func (r Retry) withDefaults() Retry {
-	r.First = orDefault(r.First, 5*time.Second)
-	r.Most = orDefault(r.Most, time.Minute)
+	r.First = cmp.Or(r.First, 5*time.Second)
+	r.Most = cmp.Or(r.Most, time.Minute)
 	if r.Now == nil {
 		r.Now = time.Now
 	}

@@ -84,7 +84,7 @@ func TestDeliverBacksOffWithinItsBound(t *testing.T) {
 
 func TestDeliverStopsWhenThereIsNothingToRetry(t *testing.T) {
 	for name, o := range map[string]smtptest.Options{
-		"permanent": {RefuseSender: &smtptest.Reply{Code: 550, Text: "no"}},
+		"permanent": {RefuseSender: &smtptest.Reply{Code: 550, Message: "no"}},
 		"accepted":  {},
 	} {
 		s := smtptest.Start(t, o)
@@ -102,8 +102,8 @@ func TestDeliverStopsWhenThereIsNothingToRetry(t *testing.T) {
 
 func TestDeliverReportsEachRecipient(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
-		"gone@example.org": {Code: 550, Text: "no such user"},
-		"full@example.org": {Code: 452, Text: "mailbox full"},
+		"gone@example.org": {Code: 550, Message: "no such user"},
+		"full@example.org": {Code: 452, Message: "mailbox full"},
 	}})
 	c := clock{now: morning}
 	d, err := serverFor(t, s).Deliver(t.Context(), envelope(t, "gone@example.org", "full@example.org", "a@example.org"), c.retry(time.Minute))

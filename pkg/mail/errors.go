@@ -16,6 +16,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"runtests/pkg/hint"
 )
 
 // Error is a failure between this machine and a mail server.
@@ -25,8 +27,8 @@ type Error struct {
 	Code   int    // of the server's reply; 0 when the failure is not a reply
 	Err    error
 
-	reason    string // the text of Err, without control characters and password
-	hint      string
+	reason    string // the text of Err, or the code and the text of a reply; without control characters and password
+	remedy    string
 	temporary bool
 }
 
@@ -35,14 +37,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("mail server %s: %s: %s", e.Server, e.Op, e.reason)
 }
 
-// Reason returns the reason alone: the code and the text of a reply, if it is one.
-func (e *Error) Reason() string { return e.reason }
-
 // Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint returns the remedy, or the empty string.
-func (e *Error) Hint() string { return e.hint }
+func (e *Error) Hint() string { return e.remedy }
 
 // Temporary reports whether a later attempt may succeed. Temporary are:
 //   - 4xx replies: greylisting, a full disk, an AUTH server that is down;
@@ -66,12 +65,6 @@ func Temporary(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// hintError is a permanent error with its remedy.
-type hintError struct{ text, hint string }
-
-func (e *hintError) Error() string { return e.text }
-func (e *hintError) Hint() string  { return e.hint }
-
 // boundError is the end of the time for a step or an attempt.
 type boundError struct {
 	text string
@@ -86,12 +79,12 @@ const maxReason = 400
 
 // explain returns err, which occurred during op, as an Error.
 func (s Server) explain(op string, err error) *Error {
-	e := &Error{Server: s.Address(), Op: op, Err: err, reason: err.Error(), temporary: transient(err), hint: s.hint(err)}
+	e := &Error{Server: s.Address(), Op: op, Err: err, reason: err.Error(), remedy: s.remedy(err), temporary: transient(err)}
 	if code, text := replyOf(err); code != 0 {
 		e.Code = code
 		e.reason = fmt.Sprintf("%03d %s", code, text)
 		e.temporary = code/100 == 4
-		e.hint = replyHints[code]
+		e.remedy = replyRemedies[code]
 	}
 	e.reason = headerText(s.redact(e.reason), maxReason)
 	return e
@@ -143,24 +136,21 @@ func timedOut(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// replyHints are the remedies for replies that mean the same on every server.
-var replyHints = map[int]string{
+// replyRemedies are for replies that mean the same on every server.
+var replyRemedies = map[int]string{
 	530: "set mail.user and its password: the server requires a login",
 	535: "check mail.user and its password",
 	552: "lower mail.max_size, unless the recipient's mailbox is full",
 }
 
-// hint returns the remedy for err, or the empty string.
-func (s Server) hint(err error) string {
-	var hinted *hintError
+// remedy returns the remedy for err, or the empty string.
+func (s Server) remedy(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
 	switch {
-	case errors.As(err, &hinted):
-		return hinted.hint
 	case errors.As(err, &unknown):
 		return "set mail.ca_file to the certificate of the authority that signed the server's certificate"
 	case errors.As(err, &name):
@@ -176,7 +166,7 @@ func (s Server) hint(err error) string {
 	case s.Security != ImplicitTLS && s.Port == "465" && errors.Is(err, os.ErrDeadlineExceeded):
 		return "write smtps:// in mail.server: port 465 speaks TLS from the first byte"
 	}
-	return ""
+	return hint.Of(err)
 }
 
 func certificateNames(c *x509.Certificate) string {

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,12 +62,7 @@ func headerText(s string, limit int) string {
 // textWords returns the words of an unstructured field for a headerText.
 func textWords(text string) []string {
 	words := strings.Fields(text)
-	for _, word := range words {
-		if len(word) > foldAt-4 {
-			return encodedWords(text)
-		}
-	}
-	if needsEncoding(text) {
+	if needsEncoding(text) || slices.ContainsFunc(words, func(word string) bool { return len(word) > foldAt-4 }) {
 		return encodedWords(text)
 	}
 	return words
@@ -86,11 +82,11 @@ func nameWords(name string) []string {
 // needsEncoding reports whether a reader would not show text unchanged: it is not
 // ASCII, or looks encoded already.
 func needsEncoding(text string) bool {
-	return strings.Contains(text, "=?") || strings.ContainsFunc(text, func(r rune) bool { return r > '~' })
+	return strings.Contains(text, "=?") || strings.ContainsFunc(text, isNotASCII)
 }
 
 // encodedWords encodes text by RFC 2047, in words of at most 75 characters, each of
-// them valid UTF-8.
+// them valid UTF-8. mime.WordEncoder leaves ASCII as it is, however long its words are.
 func encodedWords(text string) []string {
 	const size = 45 // bytes: 60 characters in base64, 72 with prefix and suffix
 	var words []string

@@ -63,12 +63,12 @@ func (m Message) Compose() (Envelope, error) {
 	}
 	id := m.ID
 	if id == "" {
-		id = NewID(from.Address[strings.LastIndexByte(from.Address, '@')+1:], m.Date)
+		id = NewID(domainOf(from.Address), m.Date)
 	}
 	if !isMessageID(id) {
 		return Envelope{}, fmt.Errorf("compose mail: invalid Message-ID %q", id)
 	}
-	content, err := compose(cleanText(m.Text), cleanText(m.HTML))
+	described, body, err := compose(cleanText(m.Text), cleanText(m.HTML))
 	if err != nil {
 		return Envelope{}, fmt.Errorf("compose mail: %w", err)
 	}
@@ -88,12 +88,12 @@ func (m Message) Compose() (Envelope, error) {
 	h.field("Auto-Submitted", "auto-generated") // RFC 3834: prevents vacation replies
 	h.field("MIME-Version", "1.0")
 	for _, field := range []string{"Content-Type", "Content-Transfer-Encoding"} {
-		if value := content.header.Get(field); value != "" {
+		if value := described.Get(field); value != "" {
 			h.field(field, strings.Fields(value)...)
 		}
 	}
 	h.WriteString("\r\n")
-	h.Write(content.data)
+	h.Write(body)
 	e := Envelope{ID: id, From: from.Address, Data: h.Bytes()}
 	for _, a := range to {
 		e.To = append(e.To, a.Address)
@@ -123,6 +123,18 @@ func (e Envelope) check() error {
 	return nil
 }
 
+// readHeader checks e and returns the header of its message.
+func (e Envelope) readHeader() (netmail.Header, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	message, err := netmail.ReadMessage(bytes.NewReader(e.Data))
+	if err != nil {
+		return nil, withoutPrefix(err)
+	}
+	return message.Header, nil
+}
+
 // NewID returns a unique Message-ID: <RANDOM.TIME@HOST>. An invalid host is replaced by
 // localhost.
 func NewID(host string, now time.Time) string {
@@ -139,15 +151,6 @@ func isMessageID(id string) bool {
 	left, right, found := strings.Cut(inner, "@")
 	return opened && closed && found && len(id) <= maxAddress && isDotAtom(left) &&
 		(isDotAtom(right) || isAddressLiteral(right))
-}
-
-func isDotAtom(s string) bool {
-	for atom := range strings.SplitSeq(s, ".") {
-		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return r > '~' || !isAtext(byte(r)) }) {
-			return false
-		}
-	}
-	return true
 }
 
 // addresses parses the sender and the recipients, and drops duplicates.
@@ -188,28 +191,23 @@ func addressWords(list []netmail.Address) []string {
 	return words
 }
 
-// body is the body of a message, and the header with the fields that describe it.
-type body struct {
-	header netmail.Header
-	data   []byte
-}
-
 // compose returns the body in quoted-printable UTF-8, with two alternatives when there
-// are two. The other header fields that the library writes must not be used: it
-// neither folds them nor removes line ends from them.
-func compose(text, html string) (body, error) {
+// are two, and the header with the fields that describe it. The other header fields that
+// the library writes must not be used: it neither folds them nor removes line ends from
+// them.
+func compose(text, html string) (netmail.Header, []byte, error) {
 	e := email.NewEmail()
 	e.Text, e.HTML = []byte(text), []byte(html)
 	raw, err := e.Bytes()
 	if err != nil {
-		return body{}, err
+		return nil, nil, err
 	}
 	parsed, err := netmail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
-		return body{}, err
+		return nil, nil, err
 	}
-	_, data, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
-	return body{parsed.Header, data}, nil
+	_, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	return parsed.Header, body, nil
 }
 
 // cleanText returns s as valid UTF-8 with lines that end in LF, without terminal escapes

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -62,13 +63,6 @@ func (s Server) String() string { return string(s.Security) + "://" + s.Address(
 // GoString returns the same as String.
 func (s Server) GoString() string { return s.String() }
 
-func (s Server) dialTimeout() time.Duration    { return orDefault(s.DialTimeout, 15*time.Second) }
-func (s Server) commandTimeout() time.Duration { return orDefault(s.CommandTimeout, 30*time.Second) }
-func (s Server) timeout() time.Duration        { return orDefault(s.Timeout, time.Minute) }
-
-func orDefault(d, standard time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return standard
-}
+func (s Server) dialTimeout() time.Duration    { return cmp.Or(s.DialTimeout, 15*time.Second) }
+func (s Server) commandTimeout() time.Duration { return cmp.Or(s.CommandTimeout, 30*time.Second) }
+func (s Server) timeout() time.Duration        { return cmp.Or(s.Timeout, time.Minute) }

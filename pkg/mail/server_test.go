@@ -132,7 +132,7 @@ func TestSend(t *testing.T) {
 func TestSendFails(t *testing.T) {
 	const bound = 300 * time.Millisecond
 	account := smtptest.Options{TLS: smtptest.StartTLS, User: "bob", Password: "hunter2"}
-	no := &smtptest.Reply{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: "go\x1b[31m away"}
+	no := &smtptest.Reply{Code: 550, EnhancedCode: [3]int{5, 7, 1}, Message: "go\x1b[31m away"}
 	for name, test := range map[string]struct {
 		options   smtptest.Options
 		change    func(*Server)
@@ -189,12 +189,12 @@ func TestSendFails(t *testing.T) {
 			want:    "announce sender <runtests@ci.example.org>: 550 5.7.1 go [31m away",
 		},
 		"wants a login": {
-			options: smtptest.Options{RefuseSender: &smtptest.Reply{Code: 530, Enhanced: [3]int{5, 7, 0}, Text: "Authentication required"}},
+			options: smtptest.Options{RefuseSender: &smtptest.Reply{Code: 530, EnhancedCode: [3]int{5, 7, 0}, Message: "Authentication required"}},
 			want:    "announce sender <runtests@ci.example.org>: 530 5.7.0 Authentication required",
 			hint:    "set mail.user and its password: the server requires a login",
 		},
 		"too big, without SIZE": {
-			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 552, Enhanced: [3]int{5, 3, 4}, Text: "too big"}},
+			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 552, EnhancedCode: [3]int{5, 3, 4}, Message: "too big"}},
 			want:    "send the message: 552 5.3.4 too big",
 			hint:    "lower mail.max_size, unless the recipient's mailbox is full",
 		},
@@ -203,11 +203,11 @@ func TestSendFails(t *testing.T) {
 			want:    "announce recipient <team@example.org>: 550 5.7.1 go [31m away",
 		},
 		"refuses the content": {
-			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 554, Text: "spam"}},
+			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 554, Message: "spam"}},
 			want:    "send the message: 554 5.0.0 spam",
 		},
 		"disk full": {
-			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 452, Text: "disk full"}},
+			options: smtptest.Options{RefuseData: &smtptest.Reply{Code: 452, Message: "disk full"}},
 			want:    "send the message: 452 4.0.0 disk full", temporary: true,
 		},
 		"size": {
@@ -282,13 +282,13 @@ func TestSendFails(t *testing.T) {
 			hint:    "check mail.user and its password",
 		},
 		"AUTH is down": {
-			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 454, Enhanced: [3]int{4, 7, 0}, Text: "later"}},
+			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 454, EnhancedCode: [3]int{4, 7, 0}, Message: "later"}},
 			change:  func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:    `log in as "bob": 454 4.7.0 later`, temporary: true,
 		},
 		"AUTH repeats the password": {
-			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 535, Enhanced: [3]int{5, 7, 8},
-				Text: "not secret-word nor " + inBase64("secret-word") + " nor " + inBase64("\x00bob\x00secret-word")}},
+			options: smtptest.Options{TLS: smtptest.StartTLS, AuthReply: &smtptest.Reply{Code: 535, EnhancedCode: [3]int{5, 7, 8},
+				Message: "not secret-word nor " + inBase64("secret-word") + " nor " + inBase64("\x00bob\x00secret-word")}},
 			change: func(s *Server) { s.User, s.Password = "bob", "secret-word" },
 			want:   `log in as "bob": 535 5.7.8 not *** nor *** nor ***`,
 			hint:   "check mail.user and its password",
@@ -393,8 +393,8 @@ func closedPort(t *testing.T) string {
 
 func TestSendToTheOtherRecipientsWhenOneIsRefused(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
-		"gone@example.org": {Code: 550, Enhanced: [3]int{5, 1, 1}, Text: "no such user"},
-		"full@example.org": {Code: 452, Enhanced: [3]int{4, 2, 2}, Text: "mailbox full"},
+		"gone@example.org": {Code: 550, EnhancedCode: [3]int{5, 1, 1}, Message: "no such user"},
+		"full@example.org": {Code: 452, EnhancedCode: [3]int{4, 2, 2}, Message: "mailbox full"},
 	}})
 	server := serverFor(t, s)
 	d, err := server.Send(t.Context(), envelope(t, "gone@example.org", "a@example.org", "full@example.org", "b@example.org"))
@@ -408,7 +408,7 @@ func TestSendToTheOtherRecipientsWhenOneIsRefused(t *testing.T) {
 		t.Error(diff)
 	}
 	var reply *Error
-	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &reply) || reply.Reason() != "550 5.1.1 no such user" {
+	if len(d.Refused) != 2 || !errors.As(d.Refused[0].Err, &reply) || reply.reason != "550 5.1.1 no such user" {
 		t.Errorf("%+v", d.Refused)
 	}
 	if diff := cmp.Diff(d.Accepted, s.Messages()[0].To); diff != "" {

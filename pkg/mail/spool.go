@@ -1,30 +1,20 @@
 package mail
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"mime"
-	netmail "net/mail"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 
-	"runtests/pkg/regular"
+	"runtests/pkg/hint"
 )
 
 // Spool keeps messages that could not be delivered, until a later run delivers them.
@@ -44,9 +34,6 @@ type Spool struct {
 
 // MaxSpooled is how many messages a spool accepts: the reports of three months.
 const MaxSpooled = 100
-
-// maxSpoolFile is the size of the largest file that is read from a spool, in bytes.
-const maxSpoolFile = 64 << 20
 
 // Spooled is a message that waits in a spool.
 type Spooled struct {
@@ -71,64 +58,41 @@ type Flushed struct {
 	Aside   []Fault   // renamed to Path: unreadable, or refused permanently
 }
 
-// spoolName is the name of a message's file: the Date, so that names sort by age, and a
-// digest of the Message-ID, so that a message has only one file.
-var spoolName = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{16}\.mail$`)
-
-const spoolTime = "20060102T150405.000000000Z"
-
-// entry is the first line of a message's file.
-type entry struct {
-	Version int       `json:"version"`
-	ID      string    `json:"id"`
-	Date    time.Time `json:"date"`
-	From    string    `json:"from"`
-	To      []string  `json:"to"`
-	Size    int       `json:"size"`   // of the message that follows, in bytes
-	SHA256  string    `json:"sha256"` // of the message that follows
-}
-
-const spoolVersion = 1
-
 // Add puts e into the spool. It replaces a message with the same Message-ID.
 func (s Spool) Add(e Envelope) error {
-	if err := e.check(); err != nil {
-		return fmt.Errorf("spool mail: %w", err)
-	}
-	message, err := netmail.ReadMessage(bytes.NewReader(e.Data))
-	if err != nil {
-		return fmt.Errorf("spool mail: %w", withoutPrefix(err))
-	}
-	date, err := message.Header.Date()
-	if err != nil {
-		return fmt.Errorf("spool mail: %w", withoutPrefix(err))
-	}
-	if err := s.makeDir(); err != nil {
-		return fmt.Errorf("spool mail: %w", err)
-	}
-	names, err := s.names()
-	if err != nil {
-		return fmt.Errorf("spool mail: %w", err)
-	}
-	name := date.UTC().Format(spoolTime) + spoolSuffix(e.ID)
-	if len(names) >= MaxSpooled && !slices.Contains(names, name) {
-		return &hintError{
-			text: fmt.Sprintf("spool mail: %d messages wait in %s already", len(names), s.Dir),
-			hint: "run `runtests check` to see why the mail server accepts no message, or remove files from the spool",
-		}
-	}
-	if err := s.write(filepath.Join(s.Dir, name), e, date); err != nil {
+	if err := s.add(e); err != nil {
 		return fmt.Errorf("spool mail: %w", err)
 	}
 	return nil
 }
 
+func (s Spool) add(e Envelope) error {
+	header, err := e.readHeader()
+	if err != nil {
+		return err
+	}
+	date, err := header.Date()
+	if err != nil {
+		return withoutPrefix(err)
+	}
+	if err := s.makeDir(); err != nil {
+		return err
+	}
+	names, err := s.names()
+	if err != nil {
+		return err
+	}
+	name := spoolName(e.ID, date)
+	if len(names) >= MaxSpooled && !slices.Contains(names, name) {
+		return hint.Errorf("run `runtests check` to see why the mail server accepts no message, or remove files from the spool",
+			"%d messages wait in %s already", len(names), s.Dir)
+	}
+	return s.write(filepath.Join(s.Dir, name), e, date)
+}
+
 // Remove removes e from the spool, if it is there.
 func (s Spool) Remove(e Envelope) error {
 	names, err := s.names()
-	if err != nil {
-		return fmt.Errorf("remove mail from the spool: %w", err)
-	}
 	for _, name := range names {
 		if strings.HasSuffix(name, spoolSuffix(e.ID)) {
 			err = errors.Join(err, s.remove(filepath.Join(s.Dir, name)))
@@ -140,12 +104,6 @@ func (s Spool) Remove(e Envelope) error {
 	return nil
 }
 
-// spoolSuffix returns the end of the name of a message's file.
-func spoolSuffix(id string) string {
-	digest := sha256.Sum256([]byte(id))
-	return "-" + hex.EncodeToString(digest[:8]) + ".mail"
-}
-
 // List returns the waiting messages, oldest first, and the files that cannot be read. A
 // spool that does not exist is empty.
 func (s Spool) List() ([]Spooled, error) {
@@ -155,7 +113,10 @@ func (s Spool) List() ([]Spooled, error) {
 	}
 	var list []Spooled
 	for _, name := range names {
-		list = append(list, s.read(name))
+		path := filepath.Join(s.Dir, name)
+		m, err := readSpooled(path)
+		m.Path, m.Err = path, err
+		list = append(list, m)
 	}
 	return list, nil
 }
@@ -165,74 +126,83 @@ func (s Spool) List() ([]Spooled, error) {
 // refused delays no other. The error is set when the spool itself fails: Flush then
 // stops, because it would send the same messages again.
 func (s Spool) Flush(ctx context.Context, send func(context.Context, Envelope) (Delivery, error)) (Flushed, error) {
-	var f Flushed
-	names, err := s.names()
-	if err != nil {
-		return f, fmt.Errorf("send spooled mail: %w", err)
+	f := flushing{Spool: s, send: send}
+	if err := f.all(ctx); err != nil {
+		return f.Flushed, fmt.Errorf("send spooled mail: %w", err)
 	}
-	if len(names) == 0 {
-		return f, nil
-	}
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return f, fmt.Errorf("send spooled mail: %w", err)
-	}
-	defer unlock()
-	list, err := s.List() // under the lock: another process may have sent some
-	if err != nil {
-		return f, err
-	}
-	var unreachable error
-	for _, m := range list {
-		if unreachable == nil {
-			unreachable, err = s.flush(ctx, m, send, &f)
-		} else {
-			f.Kept = append(f.Kept, Fault{m.Path, unreachable})
-		}
-		if err != nil {
-			return f, fmt.Errorf("send spooled mail: %w", err)
-		}
-	}
-	return f, nil
+	return f.Flushed, nil
 }
 
-// flush sends one message. The error unreachable is set when the server is, so that the
-// other messages need not be tried; err is set when the spool cannot be updated.
-func (s Spool) flush(ctx context.Context, m Spooled, send func(context.Context, Envelope) (Delivery, error), f *Flushed) (unreachable, err error) {
-	if m.Err != nil {
-		return nil, s.setAside(m.Path, m.Err, f)
+// flushing is a Flush under way.
+type flushing struct {
+	Spool
+	Flushed
+	send        func(context.Context, Envelope) (Delivery, error)
+	unreachable error // why the remaining messages are not tried
+}
+
+// all sends the waiting messages.
+func (f *flushing) all(ctx context.Context) error {
+	if names, err := f.names(); err != nil || len(names) == 0 {
+		return err
 	}
-	d, cause := send(ctx, m.Envelope)
-	pending := d.Pending()
+	unlock, err := f.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	list, err := f.List() // under the lock: another process may have sent some
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if err := f.one(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one sends one message. The error is set when the spool cannot be updated.
+func (f *flushing) one(ctx context.Context, m Spooled) error {
+	switch {
+	case f.unreachable != nil:
+		f.keep(m, f.unreachable)
+		return nil
+	case m.Err != nil:
+		return f.setAside(m, m.Err)
+	}
+	d, err := f.send(ctx, m.Envelope)
 	switch {
 	case len(d.Accepted) > 0:
 		f.Sent = append(f.Sent, m)
-		f.Refused = append(f.Refused, permanent(d)...)
-		if len(pending) == 0 {
-			return nil, s.remove(m.Path)
+		return f.update(m, d)
+	case Temporary(err):
+		f.keep(m, err)
+		if serverUnreachable(err) {
+			f.unreachable = err
 		}
-		f.Kept = append(f.Kept, Fault{m.Path, firstPending(d)})
-		return nil, s.write(m.Path, m.Only(pending), m.Date)
-	case Temporary(cause):
-		f.Kept = append(f.Kept, Fault{m.Path, cause})
-		if serverUnreachable(cause) {
-			return cause, nil
-		}
-		return nil, nil
+		return nil
 	}
-	return nil, s.setAside(m.Path, cause, f)
+	return f.setAside(m, err)
 }
 
-// permanent returns the permanent refusals of d.
-func permanent(d Delivery) []Refusal {
-	var list []Refusal
+// update removes a message that was delivered, or leaves it for the pending recipients.
+func (f *flushing) update(m Spooled, d Delivery) error {
 	for _, r := range d.Refused {
 		if !Temporary(r.Err) {
-			list = append(list, r)
+			f.Refused = append(f.Refused, r)
 		}
 	}
-	return list
+	pending := d.Pending()
+	if len(pending) == 0 {
+		return f.remove(m.Path)
+	}
+	f.keep(m, firstPending(d))
+	return f.write(m.Path, m.Only(pending), m.Date)
 }
+
+func (f *flushing) keep(m Spooled, cause error) { f.Kept = append(f.Kept, Fault{m.Path, cause}) }
 
 // serverUnreachable reports whether err concerns the server rather than one message.
 func serverUnreachable(err error) bool {
@@ -240,35 +210,18 @@ func serverUnreachable(err error) bool {
 	return !errors.As(err, &e) || e.Code == 0 || e.Code == 421
 }
 
-// setAside renames a file so that it is not tried again.
-func (s Spool) setAside(path string, cause error, f *Flushed) error {
-	bad := path + ".bad"
-	if err := os.Rename(path, bad); err != nil {
+// setAside renames the file of a message so that it is not tried again.
+func (f *flushing) setAside(m Spooled, cause error) error {
+	bad := m.Path + ".bad"
+	if err := os.Rename(m.Path, bad); err != nil {
 		return err
 	}
 	f.Aside = append(f.Aside, Fault{bad, cause})
-	return s.sync()
+	return f.sync()
 }
 
 func (s Spool) remove(path string) error {
 	if err := os.Remove(path); err != nil {
-		return err
-	}
-	return s.sync()
-}
-
-// write replaces the file of e atomically.
-func (s Spool) write(path string, e Envelope, date time.Time) error {
-	digest := sha256.Sum256(e.Data)
-	first, err := json.Marshal(entry{
-		Version: spoolVersion, ID: e.ID, Date: date, From: e.From, To: e.To,
-		Size: len(e.Data), SHA256: hex.EncodeToString(digest[:]),
-	})
-	if err != nil {
-		return err
-	}
-	content := append(append(first, '\n'), e.Data...)
-	if err := renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(s.Dir), renameio.WithStaticPermissions(0o600)); err != nil {
 		return err
 	}
 	return s.sync()
@@ -328,66 +281,4 @@ func (s Spool) names() ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// read reads one message; on failure only Path and Err are set.
-func (s Spool) read(name string) Spooled {
-	path := filepath.Join(s.Dir, name)
-	m, err := readSpooled(path)
-	if err != nil {
-		return Spooled{Path: path, Err: err}
-	}
-	m.Path = path
-	return m
-}
-
-func readSpooled(path string) (Spooled, error) {
-	if !spoolName.MatchString(filepath.Base(path)) {
-		return Spooled{}, errors.New("not a file name of the spool")
-	}
-	file, err := regular.OpenNoFollow(path)
-	if err != nil {
-		return Spooled{}, err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || info.Size() > maxSpoolFile {
-		return Spooled{}, errors.Join(err, fmt.Errorf("larger than %d MiB", maxSpoolFile>>20))
-	}
-	return parseSpooled(file)
-}
-
-// parseSpooled parses a file that write has written, and rejects any other.
-func parseSpooled(r io.Reader) (Spooled, error) {
-	buffered := bufio.NewReader(io.LimitReader(r, maxSpoolFile))
-	line, err := buffered.ReadBytes('\n')
-	if err != nil {
-		return Spooled{}, errors.New("first line truncated")
-	}
-	var first entry
-	if err := json.Unmarshal(line, &first); err != nil {
-		return Spooled{}, fmt.Errorf("parse first line: %w", err)
-	}
-	if first.Version != spoolVersion {
-		return Spooled{}, fmt.Errorf("written by another version of runtests (format %d)", first.Version)
-	}
-	data, err := io.ReadAll(buffered)
-	if err != nil {
-		return Spooled{}, err
-	}
-	if digest := sha256.Sum256(data); len(data) != first.Size || hex.EncodeToString(digest[:]) != first.SHA256 {
-		return Spooled{}, fmt.Errorf("truncated or changed: %d bytes of %d", len(data), first.Size)
-	}
-	e := Envelope{ID: first.ID, From: first.From, To: first.To, Data: data}
-	if err := e.check(); err != nil {
-		return Spooled{}, err
-	}
-	message, err := netmail.ReadMessage(bytes.NewReader(data))
-	if err != nil {
-		return Spooled{}, withoutPrefix(err)
-	}
-	subject, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject"))
-	if err != nil {
-		return Spooled{}, err
-	}
-	return Spooled{Date: first.Date, Subject: headerText(subject, maxSubject), Envelope: e}, nil
 }

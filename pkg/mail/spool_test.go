@@ -131,8 +131,8 @@ func TestSpoolOneRefusedMessageDelaysNoOther(t *testing.T) {
 	spool := Spool{Dir: t.TempDir()}
 	fill(t, spool, nightly(t, 1, "a@example.org"), nightly(t, 2, "full@example.org"), nightly(t, 3, "gone@example.org"))
 	s := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
-		"full@example.org": {Code: 452, Text: "mailbox full"},
-		"gone@example.org": {Code: 550, Text: "no such user"},
+		"full@example.org": {Code: 452, Message: "mailbox full"},
+		"gone@example.org": {Code: 550, Message: "no such user"},
 	}})
 	f := flush(t, spool, serverFor(t, s))
 	if len(f.Sent) != 1 || len(f.Kept) != 1 || len(f.Aside) != 1 || len(s.Messages()) != 1 {
@@ -151,8 +151,8 @@ func TestSpoolKeepsPendingRecipients(t *testing.T) {
 	e := nightly(t, 1, "a@example.org", "full@example.org", "gone@example.org")
 	fill(t, spool, e)
 	full := smtptest.Start(t, smtptest.Options{RefuseRecipients: map[string]*smtptest.Reply{
-		"full@example.org": {Code: 452, Text: "mailbox full"},
-		"gone@example.org": {Code: 550, Text: "no such user"},
+		"full@example.org": {Code: 452, Message: "mailbox full"},
+		"gone@example.org": {Code: 550, Message: "no such user"},
 	}})
 	f := flush(t, spool, serverFor(t, full))
 	if len(f.Sent) != 1 || len(f.Kept) != 1 || len(f.Refused) != 1 || f.Refused[0].Address != "gone@example.org" {

@@ -3,7 +3,6 @@ package mail
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxReferences bounds the References field. It keeps the first ones, by which readers
@@ -29,7 +28,7 @@ func listWords(name, address string) []string {
 	if name == "" {
 		return nil
 	}
-	domain := address[strings.LastIndexByte(address, '@')+1:]
+	domain := domainOf(address)
 	if !isHostName(domain) {
 		domain = "localhost"
 	}
@@ -40,7 +39,7 @@ func listWords(name, address string) []string {
 // never changes; only unusual names share one.
 func listLabel(name string) string {
 	label := strings.Map(func(r rune) rune {
-		if r < utf8.RuneSelf && isAlphanumeric(byte(r)) {
+		if isAlphanumeric(r) {
 			return r
 		}
 		return '-'

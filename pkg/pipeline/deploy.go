@@ -122,8 +122,8 @@ func (p *Pipeline) promoteOne(ctx context.Context, d suite.Deployment, run *repo
 	log := newDeployLog(p.folder, d.Name)
 	promoted, err := p.exchange(ctx, d, log)
 	result.Duration = report.Duration(time.Since(result.Started))
-	if promoted.Mended != "" {
-		result.Notes = append(result.Notes, promoted.Mended)
+	if promoted.Recovered != "" {
+		result.Notes = append(result.Notes, promoted.Recovered)
 	}
 	result.Notes = append(result.Notes, promoted.Warnings...)
 	judgeDeployment(ctx, err, result)
@@ -180,11 +180,11 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 	if p.Rollback {
 		return promoter.Rollback(ctx, site)
 	}
-	passed, err := p.lastKept(ctx, d)
+	candidate, err := p.lastKept(ctx, d)
 	if err != nil {
 		return deploy.Promoted{}, err
 	}
-	return promoter.Promote(ctx, site, passed)
+	return promoter.Promote(ctx, site, candidate)
 }
 
 // judgeDeployment sets the outcome of a deployment from its error.
@@ -205,31 +205,31 @@ func judgeDeployment(ctx context.Context, err error, result *report.Result) {
 }
 
 // lastKept returns the container kept last in which the test of d passed.
-func (p *Pipeline) lastKept(ctx context.Context, d suite.Deployment) (deploy.Passed, error) {
+func (p *Pipeline) lastKept(ctx context.Context, d suite.Deployment) (deploy.Candidate, error) {
 	kept, ok, err := runner.LastKept(ctx, p.engine, MachineID(), p.Suite.Name, d.From)
 	if err != nil {
-		return deploy.Passed{}, err
+		return deploy.Candidate{}, err
 	}
 	if !ok {
-		return deploy.Passed{}, hint.Errorf("runtests deploy "+d.Name+" runs the test, and keeps its container", "no container is kept in which %s passed", d.From)
+		return deploy.Candidate{}, hint.Errorf("runtests deploy "+d.Name+" runs the test, and keeps its container", "no container is kept in which %s passed", d.From)
 	}
-	return passedIn(kept), nil
+	return candidateOf(kept), nil
 }
 
-// passedIn describes a kept container. The image is the one in the record of the run, if that still
+// candidateOf describes a kept container. The image is the one in the record of the run, if that still
 // exists.
-func passedIn(kept container.Summary) deploy.Passed {
+func candidateOf(kept container.Summary) deploy.Candidate {
 	folder := kept.Labels[runner.LabelRun]
-	passed := deploy.Passed{
+	c := deploy.Candidate{
 		Container: kept.ID, Run: filepath.Base(folder), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
 		Image: kept.Image, Commit: kept.Labels[runner.LabelCommit], Machine: HostName(),
 	}
 	if record, err := history.Open("", folder); err == nil {
 		for _, step := range record.Steps {
-			if step.Name == passed.Step && step.ImageID != "" {
-				passed.Image = step.ImageID
+			if step.Name == c.Step && step.ImageID != "" {
+				c.Image = step.ImageID
 			}
 		}
 	}
-	return passed
+	return c
 }

@@ -81,7 +81,7 @@ func (l *lab) Image(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return PassedImages(l.pipeline.Suite).NameOf(found), nil
+	return Keeper(l.pipeline.Suite).NameOf(found), nil
 }
 
 // Packages implements diagnose.Lab: it compares the inventories of two images, and takes those that

@@ -28,7 +28,7 @@ func (p *Pipeline) builds(run *report.Run) []runner.Build {
 		Labels:  labelsOf(run),
 	}
 	var builds []runner.Build
-	for _, image := range p.chain.Images {
+	for _, image := range p.chain {
 		builds = append(builds, runner.Build{
 			Name:    image.Name,
 			Needs:   image.Needs,
@@ -67,7 +67,7 @@ func (p *Pipeline) tidy(ctx context.Context, run *report.Run, before engine.Disk
 	defer cancel()
 	needed, err := p.history.LastPassedImages(p.Suite.Logs, run)
 	if p.Suite.File != "" {
-		if err := PassedImages(p.Suite).Keep(ctx, p.engine, needed); err != nil {
+		if err := Keeper(p.Suite).Keep(ctx, p.engine, needed); err != nil {
 			p.Log.Debug(err)
 		}
 	}
@@ -100,14 +100,18 @@ func (p *Pipeline) removeUnneeded(ctx context.Context, run *report.Run, needed m
 	if p.Suite.File == "" {
 		return // only a suite builds and keeps images
 	}
-	old, err := UnneededImages(ctx, p.engine, p.Suite, needed, hasBuilt(run))
+	built, find := hasBuilt(run), UnneededImages
+	if !built { // no build was superseded
+		find = unneededNames
+	}
+	old, err := find(ctx, p.engine, p.Suite, needed)
 	if err == nil {
-		old, err = images.RemoveSuperseded(ctx, p.engine, old)
+		old, err = images.Remove(ctx, p.engine, old)
 	}
 	for _, image := range old {
 		p.Log.Debug(fmt.Errorf("removed the superseded image %s", image.Tag))
 	}
-	if hasBuilt(run) {
+	if built {
 		err = errors.Join(err, images.PruneInventories(ctx, p.engine, p.Suite.Name, p.Suite.Logs, needed))
 	}
 	if err != nil {
@@ -116,23 +120,27 @@ func (p *Pipeline) removeUnneeded(ctx context.Context, run *report.Run, needed m
 }
 
 // UnneededImages returns the suite's images that may be removed: the kept names of images on which
-// no test last passed and, if builds is true, superseded builds. needed holds the IDs of the images
-// on which a test last passed.
-func UnneededImages(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool, builds bool) ([]images.Removable, error) {
-	old, err := PassedImages(s).Unneeded(ctx, e, needed)
-	if err != nil || !builds {
-		return old, err
+// no test last passed, and superseded builds. needed holds the IDs of the images on which a test
+// last passed.
+func UnneededImages(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool) ([]images.Removable, error) {
+	names, err := unneededNames(ctx, e, s, needed)
+	if err != nil {
+		return nil, err
 	}
 	superseded, err := images.Superseded(ctx, e, s.Name, s.KeepImages, needed)
-	return append(old, superseded...), err
+	return append(names, superseded...), err
 }
 
-// PassedImages returns the names under which the suite keeps the images that its tests last passed
-// on.
-func PassedImages(s *suite.Suite) images.Passed {
+// unneededNames returns those of the UnneededImages that are kept names.
+func unneededNames(ctx context.Context, e *engine.Engine, s *suite.Suite, needed map[string]bool) ([]images.Removable, error) {
+	return Keeper(s).Unneeded(ctx, e, needed)
+}
+
+// Keeper returns what keeps the images that the suite's tests last passed on.
+func Keeper(s *suite.Suite) images.Keeper {
 	logs := s.Logs
 	if full, err := filepath.Abs(logs); err == nil {
 		logs = full
 	}
-	return images.Passed{Suite: s.Name, Logs: logs, Machine: MachineID()}
+	return images.Keeper{Suite: s.Name, Logs: logs, Machine: MachineID()}
 }

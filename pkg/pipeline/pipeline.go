@@ -88,7 +88,7 @@ type Pipeline struct {
 	Log     Log
 
 	engine  *engine.Engine
-	chain   *images.Chain           // of the images to bring up to date
+	chain   []images.Image          // of the images to bring up to date
 	sites   map[string]*deploy.Site // of the deployments that were named
 	ignored []*runner.Unsupported   // settings of steps that the engine ignores
 	monitor *ping.Monitor           // nil: nobody is notified
@@ -163,7 +163,7 @@ func (p *Pipeline) run(ctx context.Context, launched time.Time) *Conclusion {
 	p.notify(ctx, ping.Start, p.Suite.Name)
 	p.history = p.readHistory()
 	run := p.newRecord(ctx, launched)
-	observer := p.Console.Observe(len(p.chain.Images), len(p.Steps))
+	observer := p.Console.Observe(len(p.chain), len(p.Steps))
 	trees := commits()
 	steps := p.newRunner(run, observer, trees)
 
@@ -234,7 +234,7 @@ func (p *Pipeline) PlannedSteps() ([]report.Result, error) {
 	}
 	const cli = "docker"
 	var builds []runner.Build
-	for _, image := range chain.Images {
+	for _, image := range chain {
 		builds = append(builds, runner.Build{Name: image.Name, Command: image.CommandLine(cli, p.Rebuild)})
 	}
 	config := runner.Config{CLI: cli, Keep: p.Keep, Mask: p.Mask}

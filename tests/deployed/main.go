@@ -1,7 +1,7 @@
-// Command deployed is the application that the stories of deployments bring to production: it
-// says its version over HTTP on port 9080 and over a WebSocket on port 9081. It reads a
-// configuration file of lines NAME=VALUE: answer=500 makes it ill, exit=N ends it at once,
-// and delay=D lets it listen that much later.
+// Command deployed is the application that the stories of deployments promote to production. It
+// sends its version over HTTP on port 9080 and over a WebSocket on port 9081. It reads a
+// configuration file of lines NAME=VALUE: answer=500 is the status of all its answers, exit=N
+// ends it at once, and delay=D lets it listen that much later.
 package main
 
 import (

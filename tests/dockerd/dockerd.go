@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,8 +95,7 @@ func (p *process) end(s syscall.Signal) error {
 	}
 }
 
-// New makes an engine that does not run yet. Its data is in a folder
-// below dir.
+// New makes an engine that does not run yet, in a folder of its own.
 func New(options ...string) (*Engine, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("an engine of the test's own needs root")
@@ -132,15 +132,12 @@ func (e *Engine) watch() error {
 
 func (e *Engine) path(name string) string { return filepath.Join(e.Dir, name) }
 
-// Host is its address, for DOCKER_HOST.
+// Host returns the engine's address, for DOCKER_HOST.
 func (e *Engine) Host() string { return "unix://" + e.path("s") }
 
-// Start starts the daemon and returns when it answers.
+// Start starts the daemon and returns when the daemon answers.
 func (e *Engine) Start() error {
-	if err := e.startContainerd(); err != nil {
-		return err
-	}
-	if err := e.mountDisk(); err != nil {
+	if err := errors.Join(e.startContainerd(), e.mountDisk()); err != nil {
 		return err
 	}
 	// A daemon that was killed leaves its pid file; the pid may be somebody else's now.
@@ -155,7 +152,7 @@ func (e *Engine) Start() error {
 	if e.daemon, err = spawn(syscall.CLONE_NEWNET, e.path("log"), "dockerd", append(args, e.options...)...); err != nil {
 		return err
 	}
-	return e.answers()
+	return e.await()
 }
 
 // mountDisk gives the engine its own disk, if it is to have one and has it not yet.
@@ -186,8 +183,8 @@ func (e *Engine) startContainerd() (err error) {
 	return err
 }
 
-// answers waits until the daemon does.
-func (e *Engine) answers() error {
+// await waits until the daemon answers.
+func (e *Engine) await() error {
 	deadline := time.NewTimer(bound)
 	defer deadline.Stop()
 	again := time.NewTicker(50 * time.Millisecond)
@@ -214,7 +211,7 @@ func (e *Engine) endOfLog() string {
 	return string(log[max(0, len(log)-2000):])
 }
 
-// Docker runs the docker client on it, and returns what that prints.
+// Docker runs the docker client on the engine, and returns the output.
 func (e *Engine) Docker(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
@@ -224,16 +221,16 @@ func (e *Engine) Docker(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// Freeze stops the daemon in its tracks: its socket accepts, and nothing answers.
+// Freeze stops the daemon: its socket accepts connections, and nothing answers.
 func (e *Engine) Freeze() error { return e.daemon.Process.Signal(syscall.SIGSTOP) }
 
-// Thaw lets it go on.
+// Thaw lets a frozen daemon go on.
 func (e *Engine) Thaw() error { return e.daemon.Process.Signal(syscall.SIGCONT) }
 
-// Kill ends it as a crash does: its containers go on without it.
+// Kill ends the daemon as a crash does: its containers go on without it.
 func (e *Engine) Kill() error { return e.daemon.end(syscall.SIGKILL) }
 
-// Stop ends it as the machine's administrator does: it stops its containers.
+// Stop ends the daemon as an administrator does: the daemon stops its containers.
 func (e *Engine) Stop() error { return e.daemon.end(syscall.SIGTERM) }
 
 // StopContainerd ends the daemon's containerd, and the containers that go on without the
@@ -242,7 +239,7 @@ func (e *Engine) StopContainerd() error {
 	return errors.Join(e.containerd.end(syscall.SIGTERM), e.killRest())
 }
 
-// Close removes the engine with all that it made.
+// Close removes the engine with everything that it made.
 func (e *Engine) Close() error {
 	var errs []error
 	if e.daemon.running() {
@@ -286,16 +283,15 @@ func (e *Engine) killRest() error {
 	return nil
 }
 
-// unmountRest takes away what is mounted below the engine's folder, the last first.
+// unmountRest unmounts what is mounted below the engine's folder, the last first.
 func (e *Engine) unmountRest() error {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return err
 	}
 	var errs []error
-	lines := strings.Split(string(mounts), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if fields := strings.Fields(lines[i]); len(fields) > 1 && strings.HasPrefix(fields[1], e.Dir+"/") {
+	for _, line := range slices.Backward(strings.Split(string(mounts), "\n")) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], e.Dir+"/") {
 			errs = append(errs, syscall.Unmount(fields[1], syscall.MNT_DETACH))
 		}
 	}

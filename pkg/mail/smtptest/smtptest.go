@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,15 +35,9 @@ const (
 	ImplicitTLS            // TLS from the first byte
 )
 
-// Reply is a reply of the server in place of a positive one.
-type Reply struct {
-	Code     int
-	Enhanced [3]int // zero: derived from Code
-	Text     string
-}
-
-// Error returns the code and the text.
-func (r *Reply) Error() string { return fmt.Sprintf("%d %s", r.Code, r.Text) }
+// Reply is a reply of the server in place of a positive one. Without an EnhancedCode the
+// server derives one from the Code.
+type Reply = smtp.SMTPError
 
 // Options are the server's behaviour. The zero value accepts every message, without TLS
 // and without AUTH.
@@ -173,7 +168,7 @@ func (s *Server) URL() string {
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Message(nil), s.messages...)
+	return slices.Clone(s.messages)
 }
 
 // Connections returns how many connections were accepted so far.
@@ -286,7 +281,7 @@ func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	greylisted := s.recipients <= s.options.Greylist
 	s.mu.Unlock()
 	if greylisted {
-		return asError(&Reply{Code: 450, Enhanced: [3]int{4, 2, 0}, Text: "greylisted, come back later"})
+		return &Reply{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "greylisted, come back later"}
 	}
 	if err := asError(s.options.RefuseRecipients[to]); err != nil {
 		return err
@@ -369,10 +364,10 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 	return nil, true, l.logIn(*l.user, string(response))
 }
 
-// asError returns r as an error of the SMTP server.
+// asError returns r as an error, which is nil if r is.
 func asError(r *Reply) error {
 	if r == nil {
 		return nil
 	}
-	return &smtp.SMTPError{Code: r.Code, EnhancedCode: smtp.EnhancedCode(r.Enhanced), Message: r.Text}
+	return r
 }

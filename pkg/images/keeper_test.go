@@ -38,9 +38,9 @@ func (s *shelf) Tag(_ context.Context, image, ref string) error {
 
 func id(first string) string { return "sha256:" + first + strings.Repeat("0", 64-len(first)) }
 
-var our = Passed{Suite: "Été: ECS", Logs: "/var/log/ecs", Machine: "m"}
+var our = Keeper{Suite: "Été: ECS", Logs: "/var/log/ecs", Machine: "m"}
 
-func TestPassed(t *testing.T) {
+func TestKeeper(t *testing.T) {
 	run := "2026-11-21T03-00-04"
 	built := engine.ImageSummary{ID: id("b"), Tags: []string{"deps:" + run}, Labels: map[string]string{
 		labelImage: "deps:latest", labelRun: run, labelSuite: our.Suite, labelBuilt: time.Now().Format(time.RFC3339),
@@ -53,7 +53,7 @@ func TestPassed(t *testing.T) {
 		{ID: id("d"), Tags: []string{"mine"}},
 		{ID: id("e"), Tags: []string{our.Repository() + ":" + strings.Repeat("f", 12)}}, // the digits of another image
 		{ID: id("f"), Tags: []string{our.Repository() + ":latest"}},
-		{ID: id("1"), Tags: []string{Passed{Suite: our.Suite, Logs: "/home/u/ecs/logs", Machine: "m"}.Repository() + ":100000000000"}}, // of a suite of that name elsewhere
+		{ID: id("1"), Tags: []string{Keeper{Suite: our.Suite, Logs: "/home/u/ecs/logs", Machine: "m"}.Repository() + ":100000000000"}}, // of a suite of that name elsewhere
 	}}
 	needed := map[string]bool{id("a"): true, built.ID: true, others.ID: true, id("9"): true, "": true}
 	kept := func() (tags []string) {
@@ -100,11 +100,11 @@ func TestPassed(t *testing.T) {
 }
 
 // Whatever a suite is called, an engine takes the names.
-func TestPassedRepository(t *testing.T) {
+func TestKeeperRepository(t *testing.T) {
 	form := regexp.MustCompile(`^runtests-passed/[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{8}$`)
 	seen := map[string]bool{}
 	for _, suite := range []string{"ecs", "Été: ECS", "--", "日本", "a b", "a  b", strings.Repeat("x-", 100)} {
-		repository := Passed{Suite: suite, Logs: "/l", Machine: "m"}.Repository()
+		repository := Keeper{Suite: suite, Logs: "/l", Machine: "m"}.Repository()
 		if _, err := reference.ParseNormalizedNamed(repository + ":0123456789ab"); err != nil || !form.MatchString(repository) || seen[repository] {
 			t.Errorf("%q: %s, %v", suite, repository, err)
 		}
