@@ -88,9 +88,6 @@ var systemSockets = []string{
 // engineSockets returns the sockets of the system and of the user, and that of DOCKER_HOST.
 func engineSockets(lookup func(string) (string, bool)) []string {
 	sockets := slices.Clone(systemSockets)
-	if lookup == nil {
-		return sockets
-	}
 	if host, _ := lookup("DOCKER_HOST"); strings.HasPrefix(host, "unix://") {
 		sockets = append(sockets, filepath.Clean(strings.TrimPrefix(host, "unix://")))
 	}
@@ -98,17 +95,6 @@ func engineSockets(lookup func(string) (string, bool)) []string {
 		sockets = append(sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman/podman.sock"))
 	}
 	return sockets
-}
-
-// socketBelow returns the socket that is in the directory dir or below it.
-func socketBelow(dir string, sockets []string) (string, bool) {
-	dir = strings.TrimSuffix(dir, "/") + "/"
-	for _, socket := range sockets {
-		if strings.HasPrefix(socket, dir) {
-			return socket, true
-		}
-	}
-	return "", false
 }
 
 // nameSocket reports whether one of the volumes is an engine's socket itself.
@@ -121,13 +107,13 @@ func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !m.Bind() {
 		return nil
 	}
-	socket, found := socketBelow(m.Source, sockets)
-	if !found {
-		socket, found = socketBelow(on.resolve(m.Source), sockets)
+	for _, dir := range []string{m.Source, on.resolve(m.Source)} {
+		below := strings.TrimSuffix(dir, "/") + "/"
+		i := slices.IndexFunc(sockets, func(socket string) bool { return strings.HasPrefix(socket, below) })
+		if i >= 0 {
+			return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+sockets[i]+":"+sockets[i],
+				"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), sockets[i])
+		}
 	}
-	if !found {
-		return nil
-	}
-	return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+socket+":"+socket,
-		"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), socket)
+	return nil
 }

@@ -117,18 +117,26 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 		matched, err := path.Match(target, name)
 		return target == name || err == nil && matched
 	}
-	var wrong TargetsError
-	for _, target := range targets {
-		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
-			wrong.add(target, hint.Errorf(nearest.Hint(target, built), "target %s: the suite builds no image of that name", quoted(target)))
-		}
-	}
-	if len(wrong.Targets) > 0 {
-		return nil, &wrong
+	if err := checkTargets(targets, built, means, "the suite builds no image of that name"); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(built, func(name string) bool {
 		return len(targets) > 0 && !slices.ContainsFunc(targets, func(target string) bool { return means(target, name) })
 	}), nil
+}
+
+// checkTargets returns a *TargetsError, for the reason, if targets mean none of the names.
+func checkTargets(targets, names []string, means func(target, name string) bool, reason string) error {
+	var wrong TargetsError
+	for _, target := range targets {
+		if !slices.ContainsFunc(names, func(name string) bool { return means(target, name) }) {
+			wrong.add(target, hint.Errorf(nearest.Hint(target, names), "target %s: %s", quoted(target), reason))
+		}
+	}
+	if len(wrong.Targets) > 0 {
+		return &wrong
+	}
+	return nil
 }
 
 // newcomer returns the steps of a directory that is not in the suite.

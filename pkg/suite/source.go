@@ -80,10 +80,10 @@ func (s source) hasSecret() bool {
 	return false
 }
 
-// markSecret records that the file has a secret in it, unless the value n only names a variable.
-func (d *decoder) markSecret(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode || n.Value != "" && !variableOnly.MatchString(n.Value) {
-		d.hasSecret = true
+// markSecret records that the file has a secret in it, unless the value only names a variable.
+func (v value) markSecret() {
+	if v.node.Kind != yaml.ScalarNode || v.node.Value != "" && !variableOnly.MatchString(v.node.Value) {
+		v.d.hasSecret = true
 	}
 }
 
