@@ -159,12 +159,7 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 
 func (p *dotenv) set(name, value string) {
 	v := container.Variable{Name: name, Value: value, Secret: true, FromFile: true}
-	i := slices.IndexFunc(p.known, func(have container.Variable) bool { return have.Name == name })
-	if i < 0 {
-		p.known = append(p.known, v)
-	} else {
-		p.known[i] = v
-	}
+	p.known = put(p.known, v, func(have container.Variable) bool { return have.Name == name })
 }
 
 func (p *dotenv) value(text string) (value, rest string, err error) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/distribution/reference"
 
-	"runtests/pkg/container"
 	"runtests/pkg/hint"
 	"runtests/pkg/nearest"
 )
@@ -57,22 +56,8 @@ func (s *Suite) Built() (names []string) {
 	return names
 }
 
-// images are the named images of a suite, in the file's order.
-type images struct {
-	list []Image
-}
-
-// named returns the image of that name.
-func (i images) named(name string) (Image, bool) {
-	at := slices.IndexFunc(i.list, func(entry Image) bool { return entry.Name == name })
-	if at < 0 {
-		return Image{}, false
-	}
-	return i.list[at], true
-}
-
-func (d *decoder) images(v value) images {
-	var all images
+// readImages reads the section `images`.
+func readImages(v value) (all []Image) {
 	builds := map[string]string{} // by the normalised reference that is built
 	for _, p := range v.pairs("images") {
 		if !p.named("an image", properName) {
@@ -86,7 +71,7 @@ func (d *decoder) images(v value) images {
 			}
 			builds[full] = entry.Name
 		}
-		all.list = append(all.list, entry)
+		all = append(all, entry)
 	}
 	return all
 }
@@ -200,24 +185,4 @@ func parseRebuild(text string) (Rebuild, error) {
 		return Rebuild{}, hint.Errorf(nearest.Hint(text, slices.Sorted(maps.Keys(rebuilds))), "must be always, daily, weekly, on-change or a duration such as 3d")
 	}
 	return Rebuild{After: after}, nil
-}
-
-// buildSecrets returns the values of secret build arguments.
-func buildSecrets(images []Image) (secrets []string) {
-	for _, entry := range images {
-		if entry.Build == nil {
-			continue
-		}
-		secrets = append(secrets, secretValues(entry.Build.Args)...)
-	}
-	return secrets
-}
-
-func secretValues(variables []container.Variable) (values []string) {
-	for _, v := range variables {
-		if v.Secret {
-			values = append(values, v.Value)
-		}
-	}
-	return values
 }

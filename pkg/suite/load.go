@@ -148,14 +148,14 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 		}
 	}
 	s.Logs = d.from.abs(s.Logs)
-	e := expander{d: d, names: map[string]bool{}, over: over, defaults: initialSettings()}
-	within("images", func(v value) { e.images = d.images(v) })
+	e := expander{d: d, outside: outside{defaults: initialSettings(), over: over, env: d.env}, names: map[string]bool{}}
+	within("images", func(v value) { e.images = readImages(v) })
 	within("defaults", func(v value) { e.defaults.read = e.defaults.defaultsKeys().decode(v) })
 	within("tests", e.read)
 	within("mail", func(v value) { s.Mail = d.mail(v) })
-	s.Steps, s.Images = e.steps, e.images.list
-	within("deploy", func(v value) { s.Deployments = d.deployments(v, &s, over.image != "") })
-	s.outside = outside{images: e.images, defaults: e.defaults, over: over, file: d.file, env: d.env}
+	s.Steps, s.Images = e.steps, e.images
+	within("deploy", func(v value) { s.Deployments = d.deployments(v, &s, over.Image != "") })
+	s.outside = e.outside
 	s.Secrets = d.secretsOf(&s)
 	return &s
 }

@@ -148,7 +148,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 	if _, err := os.Lstat(filepath.Join(dir, "test.sh")); err != nil {
 		return nil, fmt.Errorf("directory %s: no test.sh in it", quoted(target))
 	}
-	steps, err := s.outside.steps(dir)
+	steps, err := s.outside.stepsOf(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -135,14 +135,18 @@ func addVolumes(c *container.Container, volumes []volume) {
 func mergeVolumes(base, more []volume) []volume {
 	merged := slices.Clone(base)
 	for _, v := range more {
-		i := slices.IndexFunc(merged, func(have volume) bool { return have.target() == v.target() })
-		if i < 0 {
-			merged = append(merged, v)
-		} else {
-			merged[i] = v
-		}
+		merged = put(merged, v, func(have volume) bool { return have.target() == v.target() })
 	}
 	return merged
+}
+
+// put puts item in the place of the first of the list that is the same, or at the end.
+func put[T any](list []T, item T, same func(T) bool) []T {
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		list[i] = item
+		return list
+	}
+	return append(list, item)
 }
 
 // setVolumes reads a list of volumes, which replace those of the defaults of the same target.
