@@ -180,15 +180,12 @@ func durationVar(to *time.Duration, low time.Duration) setter {
 	})
 }
 
-var daysAndWeeks = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)
+var daysAndWeeks = regexp.MustCompile(`(?s)^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`)
 
 // parseDuration reads a duration as time.ParseDuration does, with optional weeks and days in
 // front, as in Compose: 1w, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
 	m := daysAndWeeks.FindStringSubmatch(text)
-	if m == nil {
-		return 0, errors.New("not a duration")
-	}
 	weeks, _ := strconv.Atoi(m[1])
 	days, _ := strconv.Atoi(m[2])
 	whole := time.Duration(weeks*7+days) * 24 * time.Hour

@@ -69,14 +69,14 @@ func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 
 // choose marks the suite's steps that target names, and reports whether there are any.
 func (s *Suite) choose(target, wd string, chosen []bool) bool {
-	means := func(step Step) bool { return step.named(target) }
-	if !slices.ContainsFunc(s.Steps, means) {
+	chosenBy := func(step Step) bool { return step.named(target) }
+	if !slices.ContainsFunc(s.Steps, chosenBy) {
 		dir := absolute(wd, target)
-		means = func(step Step) bool { return step.Dir == dir || sameFile(step.Dir, dir) }
+		chosenBy = func(step Step) bool { return step.Dir == dir || sameFile(step.Dir, dir) }
 	}
 	found := false
 	for i, step := range s.Steps {
-		if means(step) {
+		if chosenBy(step) {
 			chosen[i], found = true, true
 		}
 	}
@@ -85,15 +85,13 @@ func (s *Suite) choose(target, wd string, chosen []bool) bool {
 
 // named reports whether target is the step's name, its test's, or a pattern for either.
 func (s Step) named(target string) bool {
-	for _, name := range []string{s.Test, s.Name, s.Test + "@" + s.Image} {
-		if target == name {
-			return true
-		}
-		if ok, err := path.Match(target, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{s.Test, s.Name, s.Test + "@" + s.Image}, func(name string) bool { return means(target, name) })
+}
+
+// means reports whether target is the name, or a pattern for it.
+func means(target, name string) bool {
+	matched, err := path.Match(target, name)
+	return target == name || err == nil && matched
 }
 
 func sameFile(a, b string) bool {
@@ -112,10 +110,6 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	built := s.Built()
 	if len(built) == 0 {
 		return nil, hint.Errorf("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
-	}
-	means := func(target, name string) bool {
-		matched, err := path.Match(target, name)
-		return target == name || err == nil && matched
 	}
 	if err := checkTargets(targets, built, means, "the suite builds no image of that name"); err != nil {
 		return nil, err

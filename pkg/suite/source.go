@@ -26,18 +26,6 @@ func (s source) line(number int) string {
 	return s.lines[number-1]
 }
 
-// maxExcerpt is the longest line, in bytes, that is worth an excerpt.
-const maxExcerpt = 4096
-
-// excerpt returns the line for a message; "" if it is longer than a person writes.
-func (s source) excerpt(number int) string {
-	line := s.line(number)
-	if len(line) > maxExcerpt {
-		return ""
-	}
-	return line
-}
-
 // clamp returns the nearest position inside the file: some faults are found at its end.
 func (s source) clamp(line, column int) (int, int) {
 	last := len(s.lines)
@@ -87,14 +75,18 @@ func (v value) markSecret() {
 	}
 }
 
+// maxExcerpt is the longest line, in bytes, that is worth an excerpt: no person writes longer ones.
+const maxExcerpt = 4096
+
 // addExcerpts gives each problem the line it is on, unless the file has a secret in it.
 func (d *decoder) addExcerpts() {
 	if d.hasSecret || d.source.hasSecret() {
 		return
 	}
 	for i := range d.problems {
-		if p := &d.problems[i]; p.File == d.file {
-			p.Excerpt = d.source.excerpt(p.Line)
+		p := &d.problems[i]
+		if line := d.source.line(p.Line); p.File == d.file && len(line) <= maxExcerpt {
+			p.Excerpt = line
 		}
 	}
 }
