@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"errors"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -61,54 +62,53 @@ type deployment struct {
 	Deployment
 }
 
-// deployKeys are the keys of an entry of `deploy`: its own, and those of a test's container that
-// make sense there.
-var deployKeys = keys[deployment]{what: "a deployment", extensions: true, set: deploymentKeys()}
-
-func deploymentKeys() map[string]setter[deployment] {
-	set := map[string]setter[deployment]{
-		"from":        textKey(notEmpty, func(p *deployment) *string { return &p.From }),
-		"host":        setHost,
-		"files":       setFiles,
-		"ports":       setPorts,
-		"restart":     textKey(matching(restartForm, "must be no, always, unless-stopped or on-failure[:NUMBER]"), func(p *deployment) *string { return &p.Restart }),
-		"healthcheck": func(d *decoder, p *deployment, n *yaml.Node) { healthCheckKeys.decode(d, &p.Check, n) },
-		"ports_file":  textKey(machinePath, func(p *deployment) *string { return &p.PortsFile }),
-		"drain":       durationKey(0, func(p *deployment) *time.Duration { return &p.Drain }),
-		"auto":        boolKey(func(p *deployment) *bool { return &p.Auto }),
-		"keep":        intKey(0, 1000, func(p *deployment) *int { return &p.Keep }),
-		"volumes":     setDeployedVolumes,
+// keys are those of an entry of `deploy`: its own, and those of a test's container that make sense
+// there.
+func (p *deployment) keys() keys {
+	set := map[string]setter{
+		"from":        textVar(&p.From, notEmpty),
+		"host":        p.setHost,
+		"files":       p.setFiles,
+		"ports":       p.setPorts,
+		"restart":     textVar(&p.Restart, restart),
+		"healthcheck": section(p.Check.keys()),
+		"ports_file":  textVar(&p.PortsFile, machinePath),
+		"drain":       durationVar(&p.Drain, 0),
+		"auto":        boolVar(&p.Auto),
+		"keep":        intVar(&p.Keep, 0, 1000),
+		"volumes":     p.setDeployedVolumes,
 	}
+	shared := p.containerKeys()
 	for _, key := range []string{
 		"command", "environment", "env_file", "extra_hosts", "cpus", "pids_limit", "stop_grace_period", "user", "working_dir", "network_mode",
 		"mac_address", "mem_limit", "shm_size", "tmpfs", "dns", "cap_add", "cap_drop", "security_opt", "devices", "init", "privileged", "read_only",
 	} {
-		shared := containerKeys[key]
-		set[key] = func(d *decoder, p *deployment, n *yaml.Node) { shared(d, &p.settings, n) }
+		set[key] = shared[key]
 	}
-	return set
+	return keys{what: "a deployment", set: set, extensions: true}
 }
 
-var healthCheckKeys = keys[HealthCheck]{what: "a healthcheck", set: map[string]setter[HealthCheck]{
-	"http":     textKey(checkURL, func(h *HealthCheck) *string { return &h.HTTP }),
-	"command":  func(d *decoder, h *HealthCheck, n *yaml.Node) { h.Command, _ = d.command(n) },
-	"timeout":  durationKey(time.Second, func(h *HealthCheck) *time.Duration { return &h.Timeout }),
-	"interval": durationKey(10*time.Millisecond, func(h *HealthCheck) *time.Duration { return &h.Interval }),
-}}
+func (h *HealthCheck) keys() keys {
+	return keys{what: "a healthcheck", set: map[string]setter{
+		"http":     textVar(&h.HTTP, checkURL),
+		"command":  commandVar(&h.Command),
+		"timeout":  durationVar(&h.Timeout, time.Second),
+		"interval": durationVar(&h.Interval, 10*time.Millisecond),
+	}}
+}
 
 // deployments reads the section `deploy`. The steps and the images are known.
-func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []Deployment) {
-	for _, p := range d.pairs(n, "deploy") {
-		if wrong, remedy := deploymentName(p.key.Value); wrong != "" {
-			d.fail(p.key, remedy, "the name of a deployment %s, not %s", wrong, quoted(p.key.Value))
+func (d *decoder) deployments(v value, s *Suite, chosenImage bool) (all []Deployment) {
+	for _, p := range v.pairs("deploy") {
+		if !p.named("a deployment", deploymentName) {
 			continue
 		}
-		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.key.Value }) {
-			d.fail(p.key, "", "%s is also the name of an image: a report could not tell them apart", quoted(p.key.Value))
+		if slices.ContainsFunc(s.Images, func(i Image) bool { return i.Name == p.name }) {
+			p.key.fail("", "%s is also the name of an image: a report could not tell them apart", quoted(p.name))
 		}
-		entry := d.deployment(p)
-		if from := entry.at["from"]; from != nil && entry.From != "" && !chosenImage {
-			entry.From = d.deployedStep(from, entry.From, s.Steps)
+		entry := p.deployment()
+		if entry.From != "" && !chosenImage {
+			entry.From = d.deployedStep(entry.read["from"], entry.From, s.Steps)
 		}
 		all = append(all, entry.Deployment)
 	}
@@ -118,23 +118,23 @@ func (d *decoder) deployments(n *yaml.Node, s *Suite, chosenImage bool) (all []D
 	return all
 }
 
-func (d *decoder) deployment(p pair) deployment {
+func (p pair) deployment() deployment {
 	entry := deployment{
-		settings:   settings{Container: container.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}, at: map[string]*yaml.Node{}},
-		Deployment: Deployment{Name: p.key.Value, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
+		settings:   settings{Container: container.Container{StopGrace: 10 * time.Second, Restart: "unless-stopped", KeepLog: true}},
+		Deployment: Deployment{Name: p.name, Drain: 2 * time.Second, Keep: 3, Check: HealthCheck{Timeout: time.Minute, Interval: 100 * time.Millisecond}},
 	}
-	deployKeys.decode(d, &entry, p.value)
-	if entry.at["from"] == nil {
-		d.fail(p.key, "add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.key.Value))
+	entry.read = entry.keys().decode(p.value)
+	if !entry.read["from"].given() {
+		p.key.fail("add from: TEST@IMAGE, the step whose container it deploys", "deployment %s has no from", quoted(p.name))
 	}
-	d.checkDeployment(p.key, &entry)
+	entry.check(p.key)
 	entry.Deployment.Container = entry.container()
 	addVolumes(&entry.Deployment.Container, entry.volumes)
 	return entry
 }
 
 // deployedStep returns the name of the step that from names.
-func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
+func (d *decoder) deployedStep(v value, from string, steps []Step) string {
 	var found, names []string
 	for _, step := range steps {
 		if from == step.Name || from == step.Test+"@"+step.Image {
@@ -149,135 +149,121 @@ func (d *decoder) deployedStep(n *yaml.Node, from string, steps []Step) string {
 	case len(found) == 1:
 		return found[0]
 	case len(found) > 1:
-		d.fail(n, "choose one: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
+		v.fail("choose one: "+strings.Join(found, ", "), "from: the test %s has %d images", quoted(from), len(found))
 	case len(names) == 0 && len(d.problems) > 0: // the tests are wrong themselves
 	default:
-		d.fail(n, nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
+		v.fail(nearest.Hint(from, names), "from: there is no test or step %s", quoted(from))
 	}
 	return ""
 }
 
-// checkDeployment reports the keys that exclude each other.
-func (d *decoder) checkDeployment(n *yaml.Node, p *deployment) {
+// check reports the keys that exclude each other.
+func (p *deployment) check(at value) {
 	c := p.settings.Container
 	if len(c.Ports) > 0 && !p.ownNetwork() {
-		d.fail(p.where(n, "ports"), "", "a container with network_mode: %s cannot publish ports", c.NetworkMode)
+		p.read.or(at, "ports").fail("", "a container with network_mode: %s cannot publish ports", c.NetworkMode)
 	}
 	if c.MacAddress != "" && !p.ownNetwork() {
-		d.fail(p.where(n, "mac_address"), "", "a container with network_mode: %s cannot have a MAC address of its own", c.NetworkMode)
+		p.read.or(at, "mac_address").fail("", "a container with network_mode: %s cannot have a MAC address of its own", c.NetworkMode)
 	}
 	if p.Check.HTTP != "" && len(p.Check.Command) > 0 {
-		d.fail(p.where(n, "healthcheck"), "", "a healthcheck takes http or command, not both")
+		p.read.or(at, "healthcheck").fail("", "a healthcheck takes http or command, not both")
 	}
 	if p.PortsFile != "" && len(c.Ports) == 0 {
-		d.fail(p.where(n, "ports_file"), "", "ports_file is for a deployment with ports")
+		p.read.or(at, "ports_file").fail("", "ports_file is for a deployment with ports")
 	}
-	d.checkTmpfs(n, &p.settings)
+	p.checkTmpfs(at)
 }
 
 // The suffixes of the names of a deployment's other containers.
 var deploymentSuffixes = []string{"-next", "-outgoing", "-previous"}
 
 // deploymentName is the rule for a deployment's name, which its container and its images get.
-func deploymentName(text string) (string, string) {
+func deploymentName(text string) (string, error) {
 	if _, err := reference.ParseNormalizedNamed("deploy/" + text); err != nil || container.CheckName(text) != nil || len(text) > maxName {
-		return "must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them", ""
+		return "", errors.New("must be lower-case letters and digits, at least two, with single dots, dashes and underscores between them")
 	}
 	for _, suffix := range deploymentSuffixes {
 		if strings.HasSuffix(text, suffix) {
-			return "must not end in " + suffix, "NAME-next, NAME-outgoing and NAME-previous are its other containers"
+			return "", hint.Errorf("NAME-next, NAME-outgoing and NAME-previous are its other containers", "must not end in %s", suffix)
 		}
 	}
-	return "", ""
+	return text, nil
 }
 
-var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`)
+var restart = matching(regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9]\d{0,5})?)$`), "must be no, always, unless-stopped or on-failure[:NUMBER]")
 
 // setHost reads a URL. Its errors do not repeat the URL: it may contain a password.
-func setHost(d *decoder, p *deployment, n *yaml.Node) {
-	s, ok := d.scalar(n)
+func (p *deployment) setHost(v value) {
+	s, ok := v.scalar()
 	if !ok {
 		return
 	}
-	if wrong, remedy := deployHost(s.text); wrong != "" {
-		d.fail(s.node, remedy, "host %s", wrong)
+	if err := checkHost(s.text); err != nil {
+		s.fail(hint.Of(err), "host %v", err)
 		return
 	}
 	p.Host = s.text
 }
 
-// deployHost allows "": the engine that the tests run on.
-func deployHost(text string) (string, string) {
-	const form = "the form is ssh://USER@HOST, ssh://HOST:PORT or unix:///SOCKET"
+// checkHost allows "": the engine that the tests run on.
+func checkHost(text string) error {
 	u, err := url.Parse(text)
 	switch {
-	case text == "":
-		return "", ""
-	case err != nil:
-		return "must be an ssh or unix URL", form
-	case u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
-		return "", ""
-	case u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
-		return "must be an ssh or unix URL", form
-	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
-		return "must be an ssh or unix URL", form
+	case text == "", err == nil && u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path):
+		return nil
+	case err != nil || u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "",
+		strings.HasPrefix(u.Hostname(), "-"), strings.HasPrefix(u.User.Username(), "-"):
+		return hint.Errorf("the form is ssh://USER@HOST, ssh://HOST:PORT or unix:///SOCKET", "must be an ssh or unix URL")
 	}
 	if _, set := u.User.Password(); set {
-		return "must not have a password", "log in with a key: ssh-copy-id installs it"
+		return hint.Errorf("log in with a key: ssh-copy-id installs it", "must not have a password")
 	}
-	return "", ""
+	return nil
 }
 
 // machinePath is the rule for a file on the production machine.
-func machinePath(text string) (string, string) {
-	if !path.IsAbs(text) || strings.ContainsAny(text, "\x00\n") || path.Clean(text) == "/" {
-		return "must be an absolute path on the production machine", ""
-	}
-	return "", ""
-}
+var machinePath = holding("must be an absolute path on the production machine", func(text string) bool {
+	return path.IsAbs(text) && !strings.ContainsAny(text, "\x00\n") && path.Clean(text) != "/"
+})
 
-func checkURL(text string) (string, string) {
+func checkURL(text string) (string, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || strings.ContainsAny(text, " '\"\n") {
-		return "must be a URL", "the form is http://127.0.0.1:PORT/PATH, as the production machine sees it"
+	switch {
+	case err != nil || !isWeb(u) || strings.ContainsAny(text, " '\"\n"):
+		return "", hint.Errorf("the form is http://127.0.0.1:PORT/PATH, as the production machine sees it", "must be a URL")
+	case u.User != nil:
+		return "", errors.New("must not have a user or a password")
 	}
-	if u.User != nil {
-		return "must not have a user or a password", ""
-	}
-	return "", ""
+	return text, nil
 }
 
 // setFiles reads a mapping from files on this machine to paths on the production machine.
-func setFiles(d *decoder, p *deployment, n *yaml.Node) {
+func (p *deployment) setFiles(v value) {
 	p.Files = nil
-	for _, entry := range d.pairs(n, "files") {
-		target, ok := d.text(entry.value, machinePath)
-		if !ok {
-			continue
-		}
-		if entry.key.Value == "" {
-			d.fail(entry.key, "", "files: a file has no name")
-			continue
-		}
+	for _, entry := range v.pairs("files") {
+		target, ok := parsed(entry.value, machinePath)
 		target = path.Clean(target)
-		if slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }) {
-			d.fail(entry.value, "", "files: two files have the target %s", quoted(target))
-			continue
+		switch {
+		case !ok:
+		case entry.name == "":
+			entry.key.fail("", "files: a file has no name")
+		case slices.ContainsFunc(p.Files, func(f File) bool { return f.Target == target }):
+			entry.value.fail("", "files: two files have the target %s", quoted(target))
+		default:
+			p.Files = append(p.Files, File{Source: v.d.from.abs(entry.name), Target: target})
 		}
-		p.Files = append(p.Files, File{Source: d.from.abs(entry.key.Value), Target: target})
 	}
 }
 
 // setDeployedVolumes reads volumes whose paths are the production machine's.
-func setDeployedVolumes(d *decoder, p *deployment, n *yaml.Node) {
-	before := len(d.problems)
-	setVolumes(d, &p.settings, n)
-	if len(d.problems) > before {
+func (p *deployment) setDeployedVolumes(v value) {
+	if !v.d.faultless(func() { p.setVolumes(v) }) {
 		return
 	}
-	for _, item := range deref(n).Content {
+	for _, item := range v.node.Content {
 		if source := deref(volumeSource(deref(item))); strings.HasPrefix(source.Value, ".") || strings.HasPrefix(source.Value, "~") {
-			d.fail(source, "", "volumes: a path on the production machine must be absolute")
+			v.at(source).fail("", "volumes: a path on the production machine must be absolute")
 		}
 	}
 }
@@ -302,14 +288,9 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 	for _, entry := range s.Deployments {
 		known = append(known, entry.Name)
 	}
-	var wrong TargetsError
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			wrong.add(name, hint.Errorf(nearest.Hint(name, known), "target %s: the suite has no deployment of that name", quoted(name)))
-		}
-	}
-	if len(wrong.Targets) > 0 {
-		return nil, &wrong
+	same := func(target, name string) bool { return target == name }
+	if err := checkTargets(names, known, same, "the suite has no deployment of that name"); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(s.Deployments), func(entry Deployment) bool { return !slices.Contains(names, entry.Name) }), nil
 }

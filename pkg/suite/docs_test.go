@@ -19,13 +19,14 @@ func TestDocumentedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var long longVolume
 	for title, known := range map[string][]string{
-		"The suite": slices.Sorted(maps.Keys(suiteKeys.set)),
-		"An image":  slices.Sorted(maps.Keys(withBuild(imageKeys.set))),
-		"A test":    slices.Sorted(maps.Keys(testKeys.set)),
-		"Volumes":   slices.Sorted(maps.Keys(longVolumeKeys.set)),
-		"Deploy":    slices.Sorted(maps.Keys(withHealthCheck(deployKeys.set))),
-		"Mail":      slices.Sorted(maps.Keys(mailKeys.set)),
+		"The suite": keyNames(new(Suite).keys()),
+		"An image":  keyNames(new(image).keys(), new(Build).keys()),
+		"A test":    keyNames(new(settings).testKeys()),
+		"Volumes":   keyNames(long.keys()),
+		"Deploy":    keyNames(new(deployment).keys(), new(HealthCheck).keys()),
+		"Mail":      keyNames(new(Mail).keys()),
 	} {
 		_, section, _ := strings.Cut(string(data), "\n## "+title+"\n")
 		section, _, _ = strings.Cut(section, "\n## ")
@@ -39,13 +40,13 @@ func TestDocumentedKeys(t *testing.T) {
 			t.Errorf("%s (- known, + documented):\n%s", title, diff)
 		}
 		if title == "Volumes" {
-			for _, option := range slices.Concat(mountOptions, slices.Sorted(maps.Keys(refusedOptions)), slices.Sorted(maps.Keys(bindOptionKeys.refused))) {
+			for _, option := range slices.Concat(mountOptions, slices.Sorted(maps.Keys(refusedOptions)), slices.Sorted(maps.Keys(long.bindKeys().refused))) {
 				if !strings.Contains(section, "`"+option+"`") {
 					t.Errorf("%s: the option %s is not documented", title, option)
 				}
 			}
 		}
-		for _, nested := range []keys[longVolume]{bindOptionKeys, tmpfsOptionKeys} {
+		for _, nested := range []keys{long.bindKeys(), long.tmpfsKeys()} {
 			for key := range nested.set {
 				if title == "Volumes" && !strings.Contains(section, "`"+key+"`") {
 					t.Errorf("%s: %s of %s is not documented", title, key, nested.what)
@@ -55,28 +56,13 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 }
 
-// withBuild are the keys of an image and those of its build.
-func withBuild(image map[string]setter[image]) map[string]bool {
-	all := map[string]bool{}
-	for key := range image {
-		all[key] = true
+// keyNames returns the keys of the mappings together.
+func keyNames(mappings ...keys) []string {
+	all := map[string]setter{}
+	for _, k := range mappings {
+		maps.Copy(all, k.set)
 	}
-	for key := range buildKeys.set {
-		all[key] = true
-	}
-	return all
-}
-
-// withHealthCheck are the keys of a deployment and those of its health check.
-func withHealthCheck(deployment map[string]setter[deployment]) map[string]bool {
-	all := map[string]bool{}
-	for key := range deployment {
-		all[key] = true
-	}
-	for key := range healthCheckKeys.set {
-		all[key] = true
-	}
-	return all
+	return slices.Sorted(maps.Keys(all))
 }
 
 var exampleColumn = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|.*\\| `([^`]+)` \\|$")
@@ -90,8 +76,8 @@ func TestDocumentedExamples(t *testing.T) {
 	_, section, _ := strings.Cut(string(data), "\n## A test\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	examples := exampleColumn.FindAllStringSubmatch(section, -1)
-	if len(examples) != len(testKeys.set) {
-		t.Fatalf("%d examples for %d keys", len(examples), len(testKeys.set))
+	if len(examples) != len(keyNames(new(settings).testKeys())) {
+		t.Fatalf("%d examples for %d keys", len(examples), len(keyNames(new(settings).testKeys())))
 	}
 	for _, m := range examples {
 		text := "tests:\n  t:\n    " + m[2] + "\n"
@@ -118,8 +104,8 @@ func TestDocumentedDeployments(t *testing.T) {
 	_, section, _ := strings.Cut(string(data), "\n## Deploy\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	examples := exampleColumn.FindAllStringSubmatch(section, -1)
-	if len(examples) != len(deployKeys.set) {
-		t.Fatalf("%d examples for %d keys", len(examples), len(deployKeys.set))
+	if len(examples) != len(keyNames(new(deployment).keys())) {
+		t.Fatalf("%d examples for %d keys", len(examples), len(keyNames(new(deployment).keys())))
 	}
 	for _, m := range examples {
 		text := "tests: {ecs: {image: [debian, ubuntu]}}\ndeploy:\n  ecs:\n    " + m[2] + "\n"

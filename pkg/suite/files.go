@@ -10,9 +10,6 @@ import (
 	"runtests/pkg/regular"
 )
 
-// maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
-const maxEnvFile = 1 << 20
-
 // files is the file system that a suite file can see.
 type files interface {
 	// read returns a regular file of at most limit bytes. Its errors do not name the file.

@@ -19,9 +19,6 @@ type variables struct {
 
 func (v *variables) get(name string) (string, bool) {
 	v.used = append(v.used, name)
-	if v.lookup == nil {
-		return "", false
-	}
 	return v.lookup(name)
 }
 

@@ -154,7 +154,7 @@ func TestSampleOfTheContract(t *testing.T) {
 		},
 	}
 	s.outside = outside{}
-	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Suite{}, outside{}, images{}, settings{}, overrides{})); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Suite{}, outside{}, settings{}, overrides{})); diff != "" {
 		t.Error(diff)
 	}
 }

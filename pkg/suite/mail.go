@@ -11,83 +11,61 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
-// mailSection is the section `mail` while it is read.
-type mailSection struct {
-	Mail
-	at map[string]*yaml.Node
+func (m *Mail) keys() keys {
+	return keys{what: "mail", extensions: true, set: map[string]setter{
+		"server":           unshownVar(&m.Server, mailServer),
+		"from":             textVar(&m.From, mailAddress),
+		"to":               textsVar(&m.To, true, mailAddress),
+		"send":             choiceVar(&m.Send, SendAlways, SendFailure, SendChange),
+		"subject_prefix":   textVar(&m.SubjectPrefix, subjectPrefix),
+		"user":             textVar(&m.User, notEmpty),
+		"password":         m.setPassword,
+		"password_file":    m.setPasswordFile,
+		"ca_file":          m.setCAFile,
+		"allow_plain_auth": boolVar(&m.PlainAuth),
+		"timeout":          durationVar(&m.Timeout, time.Nanosecond),
+		"retry_for":        durationVar(&m.RetryFor, 0),
+		"max_size":         sizeVar(&m.MaxSize, 16<<10),
+	}}
 }
-
-func (m *mailSection) mark(key string, n *yaml.Node) { m.at[key] = n }
-
-var mailKeys = keys[mailSection]{what: "mail", extensions: true, set: map[string]setter[mailSection]{
-	"server":           setServer,
-	"from":             textKey(mailAddress, func(m *mailSection) *string { return &m.From }),
-	"to":               textsKey(true, mailAddress, func(m *mailSection) *[]string { return &m.To }),
-	"send":             choiceKey(func(m *mailSection) *Send { return &m.Send }, SendAlways, SendFailure, SendChange),
-	"subject_prefix":   textKey(noControls, func(m *mailSection) *string { return &m.SubjectPrefix }),
-	"user":             textKey(notEmpty, func(m *mailSection) *string { return &m.User }),
-	"password":         setPassword,
-	"password_file":    setPasswordFile,
-	"ca_file":          setCAFile,
-	"allow_plain_auth": boolKey(func(m *mailSection) *bool { return &m.PlainAuth }),
-	"timeout":          durationKey(time.Nanosecond, func(m *mailSection) *time.Duration { return &m.Timeout }),
-	"retry_for":        durationKey(0, func(m *mailSection) *time.Duration { return &m.RetryFor }),
-	"max_size":         sizeKey(16<<10, func(m *mailSection) *int64 { return &m.MaxSize }),
-}}
 
 // mail reads the section `mail` and checks that its keys fit together.
-func (d *decoder) mail(n *yaml.Node) *Mail {
-	m := mailSection{
-		Mail: Mail{Send: SendAlways, Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: mib},
-		at:   map[string]*yaml.Node{},
-	}
-	mailKeys.decode(d, &m, n)
+func (d *decoder) mail(v value) *Mail {
+	m := &Mail{Send: SendAlways, Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: mib}
+	read := m.keys().decode(v)
 	for _, key := range []string{"server", "from", "to"} {
-		if m.at[key] == nil {
-			d.fail(n, "", "mail has no %s", key)
+		if !read[key].given() {
+			v.fail("", "mail has no %s", key)
 		}
 	}
-	if to := m.at["to"]; to != nil && deref(to).Kind == yaml.SequenceNode && len(deref(to).Content) == 0 {
-		d.fail(to, "", "mail: to must have at least one address")
+	if to := read["to"]; to.given() && to.isList() && len(to.node.Content) == 0 {
+		to.fail("", "mail: to must have at least one address")
 	}
-	d.checkLogin(&m)
-	return &m.Mail
+	d.checkLogin(read["user"], read["password"], read["password_file"])
+	return m
 }
 
-func (d *decoder) checkLogin(m *mailSection) {
-	password, file, user := m.at["password"], m.at["password_file"], m.at["user"]
+func (d *decoder) checkLogin(user, password, file value) {
 	switch {
-	case password != nil && file != nil:
-		d.fail(file, "", "mail takes password or password_file, not both")
-	case user != nil && password == nil && file == nil:
-		d.fail(user, "add password: ${VARIABLE} or password_file: PATH", "mail has a user but no password")
-	case user == nil && password != nil:
-		d.fail(password, "", "mail has a password but no user")
-	case user == nil && file != nil:
-		d.fail(file, "", "mail has a password_file but no user")
+	case password.given() && file.given():
+		file.fail("", "mail takes password or password_file, not both")
+	case user.given() && !password.given() && !file.given():
+		user.fail("add password: ${VARIABLE} or password_file: PATH", "mail has a user but no password")
+	case !user.given() && password.given():
+		password.fail("", "mail has a password but no user")
+	case !user.given() && file.given():
+		file.fail("", "mail has a password_file but no user")
 	}
-	if password != nil && deref(password).Kind == yaml.ScalarNode && !strings.Contains(deref(password).Value, "$") {
-		d.warnIfReadable()
+	if password.given() && password.node.Kind == yaml.ScalarNode && !strings.Contains(password.node.Value, "$") && d.isOpen(d.path, 0o044) {
+		d.warn("the suite file %s holds a password and can be read by others: use password: ${VARIABLE} or password_file", plain.Clean(d.file))
 	}
 }
 
 // mailPorts are the schemes of mail.server with their ports.
 var mailPorts = map[string]string{"smtp": "25", "smtp+starttls": "587", "smtps": "465"}
-
-func setServer(d *decoder, m *mailSection, n *yaml.Node) {
-	s, ok := d.scalar(n)
-	if !ok {
-		return
-	}
-	server, err := mailServer(s.text)
-	if err != nil {
-		d.failErr(s.node, err)
-		return
-	}
-	m.Server = server
-}
 
 // mailServer checks the URL of a mail server and adds the port. Its errors do not repeat the URL: it
 // may contain a password.
@@ -118,20 +96,19 @@ func mailServer(text string) (string, error) {
 
 // setPassword postpones the error for a variable that is not set: a developer who runs a test by
 // hand sends no mail, and may not have the password.
-func setPassword(d *decoder, m *mailSection, n *yaml.Node) {
-	if deref(n).Kind == yaml.SequenceNode || deref(n).Kind == yaml.MappingNode {
-		d.hasSecret = true
-		d.fail(n, "", "password must have a single value, not %s", kindOf(n))
+func (m *Mail) setPassword(v value) {
+	if v.isList() || v.isMapping() {
+		v.d.hasSecret = true
+		v.fail("", "password must have a single value, not %s", v.kind())
 		return
 	}
-	before := len(d.problems)
-	m.Password, _ = d.text(n, notEmpty)
-	d.postpone(m, before)
+	m.postpone(v.d, func() { textVar(&m.Password, notEmpty)(v) })
 }
 
-// postpone moves the problems from index before on to PasswordError.
-func (d *decoder) postpone(m *mailSection, before int) {
-	if len(d.problems) > before {
+// postpone moves the problems that read reports to PasswordError.
+func (m *Mail) postpone(d *decoder, read func()) {
+	before := len(d.problems)
+	if !d.faultless(read) {
 		m.PasswordError = &Errors{slices.Clone(d.problems[before:])}
 		d.problems = d.problems[:before]
 	}
@@ -139,35 +116,34 @@ func (d *decoder) postpone(m *mailSection, before int) {
 
 // setPasswordFile postpones the error for a file that cannot be read, as setPassword does: only
 // the user who runs cron may be able to read it.
-func setPasswordFile(d *decoder, m *mailSection, n *yaml.Node) {
-	text, ok := d.text(n, filePath)
-	if !ok {
-		return
+func (m *Mail) setPasswordFile(v value) {
+	if name, ok := parsed(v, filePath); ok {
+		m.postpone(v.d, func() { m.readPassword(v, v.d.from.abs(name)) })
 	}
-	before := len(d.problems)
-	defer func() { d.postpone(m, before) }()
-	file := d.from.abs(text)
-	data, err := d.files.read(file, maxEnvFile)
+}
+
+func (m *Mail) readPassword(v value, file string) {
+	data, err := v.d.files.read(file, maxEnvFile)
 	if err != nil {
-		d.fail(n, "", "read password_file: %v", err)
+		v.fail("", "read password_file: %v", err)
 		return
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if wrong, _ := notEmpty(password); wrong != "" {
-		d.fail(n, "", "the password in password_file %s", wrong)
+	password, err := notEmpty(strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"))
+	if err != nil {
+		v.fail("", "the password in password_file %v", err)
 		return
 	}
 	m.Password = password
-	d.warnIfOpen("password file", file, 0o077)
+	v.d.warnIfOpen("password file", file, 0o077)
 }
 
-func setCAFile(d *decoder, m *mailSection, n *yaml.Node) {
-	text, ok := d.text(n, filePath)
+func (m *Mail) setCAFile(v value) {
+	name, ok := parsed(v, filePath)
 	if !ok {
 		return
 	}
-	m.CAFile = d.from.abs(text)
-	if _, err := d.files.read(m.CAFile, maxEnvFile); err != nil {
-		d.fail(n, "", "read ca_file: %v", err)
+	m.CAFile = v.d.from.abs(name)
+	if _, err := v.d.files.read(m.CAFile, maxEnvFile); err != nil {
+		v.fail("", "read ca_file: %v", err)
 	}
 }

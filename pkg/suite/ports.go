@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
 )
@@ -18,22 +16,14 @@ import (
 const maxRange = 100
 
 // setPorts reads a list of ports in Compose's short form.
-func setPorts(d *decoder, p *deployment, n *yaml.Node) {
-	nodes, _ := d.items(n, false)
+func (p *deployment) setPorts(v value) {
+	items, _ := v.items(false)
 	p.Ports = nil
-	for _, item := range nodes {
-		text, ok := d.scalar(item)
-		if !ok {
-			continue
-		}
-		ports, err := parsePorts(text.text)
-		if err != nil {
-			d.failErr(text.node, err)
-			continue
-		}
+	for _, item := range items {
+		ports, _ := unshown(item, parsePorts)
 		for _, port := range ports {
 			if slices.ContainsFunc(p.Ports, port.Collides) {
-				d.fail(item, "", "ports: port %s of the host is given twice", port.Range())
+				item.fail("", "ports: port %s of the host is given twice", port.Range())
 				break
 			}
 			p.Ports = append(p.Ports, port)

@@ -12,6 +12,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"runtests/pkg/plain"
+	"runtests/pkg/regular"
 )
 
 // maxInterpreter is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
@@ -102,11 +103,7 @@ func (s Step) Interpreter() string {
 	if !s.Script {
 		return ""
 	}
-	path := filepath.Join(s.Dir, "test.sh")
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
-	head, err := readHead(path)
+	head, err := readHead(filepath.Join(s.Dir, "test.sh"))
 	if err != nil {
 		return ""
 	}
@@ -131,7 +128,7 @@ func firstLine(head []byte) []byte {
 }
 
 func readHead(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,14 @@ const shortestSecret = 4
 // secretsOf returns the values of the secret variables of s and of those that other values contain,
 // the mail server's password, and the parts of the ping's URL that may be tokens.
 func (d *decoder) secretsOf(s *Suite) []string {
-	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping), buildSecrets(s.Images))
+	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping))
 	if s.Mail != nil && s.Mail.Password != "" {
 		secrets = append(secrets, s.Mail.Password)
+	}
+	for _, entry := range s.Images {
+		if entry.Build != nil {
+			secrets = append(secrets, secretValues(entry.Build.Args)...)
+		}
 	}
 	for _, step := range s.Steps {
 		secrets = append(secrets, secretValues(step.Container.Env)...)
@@ -45,14 +50,20 @@ func (d *decoder) secretsOf(s *Suite) []string {
 	for _, p := range s.Deployments {
 		secrets = append(secrets, secretValues(p.Container.Env)...)
 	}
-	if len(secrets) == 0 {
-		return nil
-	}
 	slices.Sort(secrets)
 	return slices.DeleteFunc(slices.Compact(secrets), func(secret string) bool {
 		_, word := booleans[strings.ToLower(secret)] // of ALLOW_EMPTY_PASSWORD
 		return len(secret) < shortestSecret || word
 	})
+}
+
+func secretValues(variables []container.Variable) (values []string) {
+	for _, v := range variables {
+		if v.Secret {
+			values = append(values, v.Value)
+		}
+	}
+	return values
 }
 
 // longToken is the length, in bytes, from which a part of a URL's path counts as a token.
@@ -86,29 +97,15 @@ var systemSockets = []string{
 }
 
 // engineSockets returns the sockets of the system and of the user, and that of DOCKER_HOST.
-func engineSockets(lookup func(string) (string, bool)) []string {
+func (e Env) engineSockets() []string {
 	sockets := slices.Clone(systemSockets)
-	if lookup == nil {
-		return sockets
-	}
-	if host, _ := lookup("DOCKER_HOST"); strings.HasPrefix(host, "unix://") {
+	if host, _ := e.lookup("DOCKER_HOST"); strings.HasPrefix(host, "unix://") {
 		sockets = append(sockets, filepath.Clean(strings.TrimPrefix(host, "unix://")))
 	}
-	if dir, _ := lookup("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+	if dir, _ := e.lookup("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		sockets = append(sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman/podman.sock"))
 	}
 	return sockets
-}
-
-// socketBelow returns the socket that is in the directory dir or below it.
-func socketBelow(dir string, sockets []string) (string, bool) {
-	dir = strings.TrimSuffix(dir, "/") + "/"
-	for _, socket := range sockets {
-		if strings.HasPrefix(socket, dir) {
-			return socket, true
-		}
-	}
-	return "", false
 }
 
 // nameSocket reports whether one of the volumes is an engine's socket itself.
@@ -121,13 +118,13 @@ func checkSocket(m container.Mount, sockets []string, on files) error {
 	if !m.Bind() {
 		return nil
 	}
-	socket, found := socketBelow(m.Source, sockets)
-	if !found {
-		socket, found = socketBelow(on.resolve(m.Source), sockets)
+	for _, dir := range []string{m.Source, on.resolve(m.Source)} {
+		below := strings.TrimSuffix(dir, "/") + "/"
+		i := slices.IndexFunc(sockets, func(socket string) bool { return strings.HasPrefix(socket, below) })
+		if i >= 0 {
+			return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+sockets[i]+":"+sockets[i],
+				"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), sockets[i])
+		}
 	}
-	if !found {
-		return nil
-	}
-	return hint.Errorf("mount only what the test needs; if it needs the engine, mount the socket itself too: "+socket+":"+socket,
-		"%s contains the socket of a container engine (%s): whoever can open it is root on the machine", quoted(m.Source), socket)
+	return nil
 }

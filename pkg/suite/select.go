@@ -69,14 +69,14 @@ func (s *Suite) Select(targets []string, wd string) ([]Step, error) {
 
 // choose marks the suite's steps that target names, and reports whether there are any.
 func (s *Suite) choose(target, wd string, chosen []bool) bool {
-	means := func(step Step) bool { return step.named(target) }
-	if !slices.ContainsFunc(s.Steps, means) {
+	chosenBy := func(step Step) bool { return step.named(target) }
+	if !slices.ContainsFunc(s.Steps, chosenBy) {
 		dir := absolute(wd, target)
-		means = func(step Step) bool { return step.Dir == dir || sameFile(step.Dir, dir) }
+		chosenBy = func(step Step) bool { return step.Dir == dir || sameFile(step.Dir, dir) }
 	}
 	found := false
 	for i, step := range s.Steps {
-		if means(step) {
+		if chosenBy(step) {
 			chosen[i], found = true, true
 		}
 	}
@@ -85,15 +85,13 @@ func (s *Suite) choose(target, wd string, chosen []bool) bool {
 
 // named reports whether target is the step's name, its test's, or a pattern for either.
 func (s Step) named(target string) bool {
-	for _, name := range []string{s.Test, s.Name, s.Test + "@" + s.Image} {
-		if target == name {
-			return true
-		}
-		if ok, err := path.Match(target, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{s.Test, s.Name, s.Test + "@" + s.Image}, func(name string) bool { return means(target, name) })
+}
+
+// means reports whether target is the name, or a pattern for it.
+func means(target, name string) bool {
+	matched, err := path.Match(target, name)
+	return target == name || err == nil && matched
 }
 
 func sameFile(a, b string) bool {
@@ -113,22 +111,26 @@ func (s *Suite) SelectImages(targets []string) ([]string, error) {
 	if len(built) == 0 {
 		return nil, hint.Errorf("images: { NAME: { build: DIRECTORY } }", "the suite builds no image")
 	}
-	means := func(target, name string) bool {
-		matched, err := path.Match(target, name)
-		return target == name || err == nil && matched
-	}
-	var wrong TargetsError
-	for _, target := range targets {
-		if !slices.ContainsFunc(built, func(name string) bool { return means(target, name) }) {
-			wrong.add(target, hint.Errorf(nearest.Hint(target, built), "target %s: the suite builds no image of that name", quoted(target)))
-		}
-	}
-	if len(wrong.Targets) > 0 {
-		return nil, &wrong
+	if err := checkTargets(targets, built, means, "the suite builds no image of that name"); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(built, func(name string) bool {
 		return len(targets) > 0 && !slices.ContainsFunc(targets, func(target string) bool { return means(target, name) })
 	}), nil
+}
+
+// checkTargets returns a *TargetsError, for the reason, if targets mean none of the names.
+func checkTargets(targets, names []string, means func(target, name string) bool, reason string) error {
+	var wrong TargetsError
+	for _, target := range targets {
+		if !slices.ContainsFunc(names, func(name string) bool { return means(target, name) }) {
+			wrong.add(target, hint.Errorf(nearest.Hint(target, names), "target %s: %s", quoted(target), reason))
+		}
+	}
+	if len(wrong.Targets) > 0 {
+		return &wrong
+	}
+	return nil
 }
 
 // newcomer returns the steps of a directory that is not in the suite.
@@ -140,7 +142,7 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 	if _, err := os.Lstat(filepath.Join(dir, "test.sh")); err != nil {
 		return nil, fmt.Errorf("directory %s: no test.sh in it", quoted(target))
 	}
-	steps, err := s.outside.steps(dir)
+	steps, err := s.outside.stepsOf(dir)
 	if err != nil {
 		return nil, err
 	}

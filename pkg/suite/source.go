@@ -26,18 +26,6 @@ func (s source) line(number int) string {
 	return s.lines[number-1]
 }
 
-// maxExcerpt is the longest line, in bytes, that is worth an excerpt.
-const maxExcerpt = 4096
-
-// excerpt returns the line for a message; "" if it is longer than a person writes.
-func (s source) excerpt(number int) string {
-	line := s.line(number)
-	if len(line) > maxExcerpt {
-		return ""
-	}
-	return line
-}
-
 // clamp returns the nearest position inside the file: some faults are found at its end.
 func (s source) clamp(line, column int) (int, int) {
 	last := len(s.lines)
@@ -80,12 +68,15 @@ func (s source) hasSecret() bool {
 	return false
 }
 
-// markSecret records that the file has a secret in it, unless the value n only names a variable.
-func (d *decoder) markSecret(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode || n.Value != "" && !variableOnly.MatchString(n.Value) {
-		d.hasSecret = true
+// markSecret records that the file has a secret in it, unless the value only names a variable.
+func (v value) markSecret() {
+	if v.node.Kind != yaml.ScalarNode || v.node.Value != "" && !variableOnly.MatchString(v.node.Value) {
+		v.d.hasSecret = true
 	}
 }
+
+// maxExcerpt is the longest line, in bytes, that is worth an excerpt: no person writes longer ones.
+const maxExcerpt = 4096
 
 // addExcerpts gives each problem the line it is on, unless the file has a secret in it.
 func (d *decoder) addExcerpts() {
@@ -93,8 +84,9 @@ func (d *decoder) addExcerpts() {
 		return
 	}
 	for i := range d.problems {
-		if p := &d.problems[i]; p.File == d.file {
-			p.Excerpt = d.source.excerpt(p.Line)
+		p := &d.problems[i]
+		if line := d.source.line(p.Line); p.File == d.file && len(line) <= maxExcerpt {
+			p.Excerpt = line
 		}
 	}
 }

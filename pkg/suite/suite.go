@@ -154,11 +154,3 @@ const (
 	SendFailure Send = "failure" // if a step did not pass
 	SendChange  Send = "change"  // if an outcome differs from the previous run
 )
-
-// Overrides are the settings of the command line, which replace those of the suite file.
-type Overrides struct {
-	Image      string        // for every test; empty: the suite's
-	Timeout    time.Duration // zero: the suite's
-	Volumes    []string      // in Compose's short form, relative to the working directory; they replace the suite's of the same target
-	MacAddress string
-}

@@ -135,12 +135,49 @@ func addVolumes(c *container.Container, volumes []volume) {
 func mergeVolumes(base, more []volume) []volume {
 	merged := slices.Clone(base)
 	for _, v := range more {
-		i := slices.IndexFunc(merged, func(have volume) bool { return have.target() == v.target() })
-		if i < 0 {
-			merged = append(merged, v)
-		} else {
-			merged[i] = v
-		}
+		merged = put(merged, v, func(have volume) bool { return have.target() == v.target() })
 	}
 	return merged
+}
+
+// put puts item in the place of the first of the list that is the same, or at the end.
+func put[T any](list []T, item T, same func(T) bool) []T {
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		list[i] = item
+		return list
+	}
+	return append(list, item)
+}
+
+// setVolumes reads a list of volumes, which replace those of the defaults of the same target.
+func (s *settings) setVolumes(v value) {
+	items, _ := v.items(false)
+	var list []volume
+	for _, item := range items {
+		vol, ok := item.volume()
+		switch {
+		case !ok:
+		case slices.ContainsFunc(list, func(have volume) bool { return have.target() == vol.target() }):
+			item.fail("", "volumes: %s is mounted twice", quoted(vol.target()))
+		default:
+			list = append(list, vol)
+		}
+	}
+	s.volumes = mergeVolumes(s.volumes, list)
+}
+
+// volume reads the short form or the long one.
+func (v value) volume() (volume, bool) {
+	if !v.isMapping() {
+		return unshown(v, func(text string) (volume, error) { return parseVolume(text, v.d.from) })
+	}
+	var long longVolume
+	if !v.d.faultless(func() { long.keys().decode(v) }) {
+		return volume{}, false
+	}
+	vol, err := long.volume(v.d.from)
+	if err != nil {
+		v.failErr(err)
+	}
+	return vol, err == nil
 }

@@ -12,8 +12,66 @@ import (
 	"runtests/pkg/hint"
 )
 
-// secretName matches the names of keys and variables whose values must not be printed.
-var secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase|$|_)|secret|token|credential|api_?key|private_?key|access_?key`)
+// maxEnvFile bounds an env_file, a password_file and a ca_file, in bytes.
+const maxEnvFile = 1 << 20
+
+func (s *settings) setEnvFiles(v value) {
+	items, ok := v.items(true)
+	if !ok {
+		return
+	}
+	s.EnvFiles, s.fromFiles = nil, nil
+	for _, item := range items {
+		s.addEnvFile(item)
+	}
+}
+
+// addEnvFile reads a path, or the long form, and then the file.
+func (s *settings) addEnvFile(v value) {
+	name, required := "", true
+	setName := textVar(&name, filePath)
+	if v.isMapping() {
+		keys{what: "an env_file", set: map[string]setter{"path": setName, "required": boolVar(&required)}}.decode(v)
+		if name == "" {
+			v.fail("", "env_file has no path")
+		}
+	} else {
+		setName(v)
+	}
+	if name == "" {
+		return
+	}
+	d := v.d
+	file := d.from.abs(name)
+	data, err := d.files.read(file, maxEnvFile)
+	if err != nil {
+		if required || !isNotExist(err) {
+			v.fail("", "read env_file %s: %v", quoted(name), err)
+		}
+		return
+	}
+	p := dotenv{env: d.env.lookup, known: slices.Clone(s.fromFiles)}
+	if err := p.parse(string(data)); err != nil {
+		d.failEnvFile(file, err)
+		return
+	}
+	if slices.ContainsFunc(p.known, func(v container.Variable) bool { return secretName.MatchString(v.Name) }) {
+		d.warnIfOpen("env_file", file, 0o007)
+	}
+	s.EnvFiles = append(s.EnvFiles, file)
+	s.fromFiles = p.known
+}
+
+// failEnvFile reports a fault in an env_file without an excerpt, which could show a secret.
+func (d *decoder) failEnvFile(file string, err error) {
+	p := Problem{File: file, Line: 1, Column: 1, Message: err.Error(), Hint: hint.Of(err)}
+	if l, ok := err.(*lineError); ok { //nolint:errorlint // parse returns nothing else
+		p.Line, p.Message = l.line, l.err.Error()
+	}
+	if !slices.Contains(d.problems, p) {
+		d.problems = append(d.problems, p)
+	}
+}
 
 // dotenvName matches the names that Compose accepts in an env_file.
 var dotenvName = regexp.MustCompile(`^[\pL\pN_.\-\[\]]+$`)
@@ -37,10 +95,8 @@ type dotenv struct {
 }
 
 func (p *dotenv) lookup(name string) (string, bool) {
-	if p.env != nil {
-		if value, ok := p.env(name); ok {
-			return value, true
-		}
+	if value, ok := p.env(name); ok {
+		return value, true
 	}
 	for _, v := range p.known {
 		if v.Name == name {
@@ -103,12 +159,7 @@ func (p *dotenv) statement(text string) (rest string, err error) {
 
 func (p *dotenv) set(name, value string) {
 	v := container.Variable{Name: name, Value: value, Secret: true, FromFile: true}
-	i := slices.IndexFunc(p.known, func(have container.Variable) bool { return have.Name == name })
-	if i < 0 {
-		p.known = append(p.known, v)
-	} else {
-		p.known[i] = v
-	}
+	p.known = put(p.known, v, func(have container.Variable) bool { return have.Name == name })
 }
 
 func (p *dotenv) value(text string) (value, rest string, err error) {
@@ -157,30 +208,4 @@ func unquote(text string, quote byte) (value, rest string, ok bool) {
 		b.WriteByte(text[i])
 	}
 	return "", "", false
-}
-
-// assignment sets a variable, or unsets it.
-type assignment struct {
-	container.Variable
-	unset bool
-}
-
-// assign returns base with the assignments made. Each replaces the variable of its name, or comes
-// at the end.
-func assign(base []container.Variable, more []assignment) []container.Variable {
-	merged := slices.Clone(base)
-	index, unset := map[string]int{}, map[string]bool{}
-	for i, v := range merged {
-		index[v.Name] = i
-	}
-	for _, a := range more {
-		unset[a.Name] = a.unset
-		if i, known := index[a.Name]; known {
-			merged[i] = a.Variable
-			continue
-		}
-		index[a.Name] = len(merged)
-		merged = append(merged, a.Variable)
-	}
-	return slices.DeleteFunc(merged, func(v container.Variable) bool { return unset[v.Name] })
 }
