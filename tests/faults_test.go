@@ -40,9 +40,9 @@ func TestFaultsAreShown(t *testing.T) {
 	}
 }
 
-// testNames are the tests of the whole module.
+// testNames are the tests of the whole module, and those of the conformance suite.
 func testNames(t *testing.T) map[string]bool {
-	names := map[string]bool{}
+	names := conformanceNames(t)
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -56,6 +56,22 @@ func testNames(t *testing.T) map[string]bool {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return names
+}
+
+// conformanceNames are the tests in the table of the conformance suite, as go test names them for an engine.
+func conformanceNames(t *testing.T) map[string]bool {
+	source, err := os.ReadFile("../pkg/runner/conformance/conformance.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([^"]+)", \w+\},$`).FindAllSubmatch(source, -1) {
+		names["TestEngine/"+string(m[1])] = true
+	}
+	if len(names) == 0 {
+		t.Error("no test was found in the table of the conformance suite")
 	}
 	return names
 }
