@@ -116,9 +116,10 @@ func (p *production) programs() error {
 		return err
 	}
 	inprod := filepath.Join(p.dir, "bin", "inprod")
+	// SHLVL: a bash that sshd starts reads the user's .bashrc, which may take a second, except below another shell.
 	files := map[string]string{
 		"ssh_config": fmt.Sprintf("Host prod\n\tHostName 127.0.0.1\n\tPort %s\n\tUser root\n\tHostKeyAlias prod\n\tIdentityFile %s/user\n\tIdentitiesOnly yes\n\tUserKnownHostsFile %s/known_hosts\n\tGlobalKnownHostsFile none\n", p.port, p.dir, p.dir),
-		"sshd_config": fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nMaxStartups 100\nForceCommand exec %s sh -c \"$SSH_ORIGINAL_COMMAND\"\n",
+		"sshd_config": fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nSetEnv SHLVL=1\nMaxStartups 100\nForceCommand exec %s sh -c \"$SSH_ORIGINAL_COMMAND\"\n",
 			p.port, p.dir, p.dir, inprod),
 		"bin/ssh": fmt.Sprintf("#!/bin/sh\nexec %s -F %s/ssh_config \"$@\"\n", ssh, p.dir),
 		"bin/inprod": fmt.Sprintf("#!/bin/sh\ncd %[1]s && exec nsenter --net=/proc/$(cat %[2]s/pid)/ns/net env -u DOCKER_CONTEXT HOME=%[1]s DOCKER_HOST=%[3]s \"$@\"\n",

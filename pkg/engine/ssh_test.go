@@ -53,7 +53,8 @@ func sshServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "known_hosts"), fmt.Sprintf("[127.0.0.1]:%s %s", port, public))
-	writeFile(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n", port, dir, dir))
+	// SHLVL: a bash that sshd starts reads the user's .bashrc, which may take a second, except below another shell.
+	writeFile(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nSetEnv SHLVL=1\n", port, dir, dir))
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
 		t.Fatal("this test needs ssh: apt-get install openssh-client")
