@@ -174,6 +174,7 @@ func (w *workshop) names() (all []string) {
 	imagestest.Must(w.t, err)
 	for _, i := range built {
 		for _, tag := range i.Tags {
+			tag = strings.TrimPrefix(tag, "docker.io/library/") // Podman's whole names
 			all = append(all, strings.TrimPrefix(tag, w.suite+"-"))
 		}
 	}
