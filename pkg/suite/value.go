@@ -129,33 +129,35 @@ func (v value) scalar() (scalar, bool) {
 type rule func(text string) (string, error)
 
 // parsed reads a single value by parse, whose errors are worded as those of a rule.
-func parsed[T any](v value, parse func(text string) (T, error)) (result T, ok bool) {
+func parsed[T any](v value, parse func(text string) (T, error)) (T, bool) {
+	return parsedOr(v, parse, scalar.failRule)
+}
+
+// unshown reads a single value by parse, whose errors are sentences. No message repeats the value.
+func unshown[T any](v value, parse func(text string) (T, error)) (T, bool) {
+	return parsedOr(v, parse, scalar.failErr)
+}
+
+// parsedOr reads a single value by parse, and reports its error by fail.
+func parsedOr[T any](v value, parse func(text string) (T, error), fail func(scalar, error)) (result T, ok bool) {
 	s, ok := v.scalar()
 	if !ok {
 		return result, false
 	}
 	result, err := parse(s.text)
 	if err != nil {
-		not := ""
-		if !s.secret {
-			not = ", not " + quoted(s.text)
-		}
-		s.fail(hint.Of(err), "%s %v%s", s.key, err, not)
+		fail(s, err)
 	}
 	return result, err == nil
 }
 
-// unshown reads a single value by parse, whose errors are sentences. No message repeats the value.
-func unshown[T any](v value, parse func(text string) (T, error)) (result T, ok bool) {
-	s, ok := v.scalar()
-	if !ok {
-		return result, false
+// failRule reports err as a rule words it, and repeats the value unless it is secret.
+func (s scalar) failRule(err error) {
+	not := ""
+	if !s.secret {
+		not = ", not " + quoted(s.text)
 	}
-	result, err := parse(s.text)
-	if err != nil {
-		s.failErr(err)
-	}
-	return result, err == nil
+	s.fail(hint.Of(err), "%s %v%s", s.key, err, not)
 }
 
 // items returns the values of a list; a single value is a list of one where alone allows it.
