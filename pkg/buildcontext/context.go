@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/regular"
+	"runtests/pkg/tree"
 )
 
 // ErrChanged is the error of a context's stream if the files are not those that the digest
@@ -77,18 +79,23 @@ func openContext(ctx context.Context, dir, dockerfile string) (*Context, error) 
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{ctx: ctx, dir: real, ignore: ignore, keep: map[string]bool{c.name: true}, links: map[inode]*entry{}}
+	files, err := tree.Open(real)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer files.Close()
+	w := &walker{ignore: ignore, keep: map[string]bool{c.name: true}, links: map[inode]*entry{}}
 	if ignore.own {
 		w.keep[IgnoreFile] = true
 	}
-	if err := w.walk(); err != nil {
+	if err := files.Walk(ctx, w.visit); err != nil {
 		return nil, err
 	}
 	c.entries = w.entries
 	if err := c.placeDockerfile(); err != nil {
 		return nil, err
 	}
-	if err := c.read(ctx); err != nil {
+	if err := c.read(ctx, files); err != nil {
 		return nil, err
 	}
 	c.sumUp()
@@ -171,7 +178,7 @@ func (e *ChangedError) Error() string { return fmt.Sprintf("%v: %q", ErrChanged,
 func (e *ChangedError) Unwrap() error { return ErrChanged }
 
 // read hashes the content of the files, several at a time, as a slow disk answers them together.
-func (c *Context) read(ctx context.Context) error {
+func (c *Context) read(ctx context.Context, files *tree.Tree) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
@@ -181,9 +188,11 @@ func (c *Context) read(ctx context.Context) error {
 	)
 	for range 2 * runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
+			finder := files.Finder()
+			defer finder.Close()
 			buffer := make([]byte, bufferSize)
 			for i := next.Add(1) - 1; i < int64(len(c.entries)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				if faults[i] = c.entries[i].hash(ctx, c.dir, buffer); faults[i] != nil {
+				if faults[i] = c.entries[i].hash(ctx, finder, buffer); faults[i] != nil {
 					cancel()
 				}
 			}
@@ -202,7 +211,7 @@ func (c *Context) read(ctx context.Context) error {
 const bufferSize = 128 << 10
 
 // hash sets the sum and the size of the content.
-func (e *entry) hash(ctx context.Context, dir string, buffer []byte) error {
+func (e *entry) hash(ctx context.Context, finder *tree.Finder, buffer []byte) error {
 	switch {
 	case e.kind != 0 || e.first != nil:
 		return nil
@@ -210,7 +219,7 @@ func (e *entry) hash(ctx context.Context, dir string, buffer []byte) error {
 		e.sum, e.size = sha256.Sum256(e.content), int64(len(e.content))
 		return nil
 	}
-	file, _, err := e.open(dir)
+	file, _, err := e.open(finder)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -224,24 +233,31 @@ func (e *entry) hash(ctx context.Context, dir string, buffer []byte) error {
 	return nil
 }
 
-// open opens a file of the context. It fails if something else has taken the file's name: it
-// follows no link, and no pipe makes it wait.
-func (e *entry) open(dir string) (*os.File, *syscall.Stat_t, error) {
-	file, err := os.OpenFile(filepath.Join(dir, e.path), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
-		return nil, nil, changed(e)
+// open opens a file of the context. It fails with ErrChanged if something else has taken the file's place.
+func (e *entry) open(finder *tree.Finder) (*tree.File, *syscall.Stat_t, error) {
+	found, err := e.find(finder)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer found.Close()
+	file, err := found.Open()
+	if errors.Is(err, regular.ErrNot) {
+		err = changed(e)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	return file, found.Info.Sys().(*syscall.Stat_t), nil
+}
+
+// find returns what is in the entry's place now. It fails with ErrChanged if that is nothing, or if
+// something else has taken the place of a directory on the way.
+func (e *entry) find(finder *tree.Finder) (*tree.Entry, error) {
+	found, err := finder.Lookup(e.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		err = changed(e)
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, file.Close())
-	}
-	return file, info.Sys().(*syscall.Stat_t), nil
+	return found, err
 }
 
 // plainWriter hides all methods but Write, so that io.CopyBuffer uses its buffer.

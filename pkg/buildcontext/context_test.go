@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runtests/pkg/images/imagestest"
+	"runtests/pkg/tree"
 )
 
 func openTree(t testing.TB, dir string) *Context {
@@ -60,7 +61,7 @@ func names(headers []tar.Header) []string {
 }
 
 func TestWhatIsSent(t *testing.T) {
-	tree := map[string]string{
+	files := map[string]string{
 		"Dockerfile": "FROM scratch\n", "a.txt": "", "b.md": "", "src/main.c": "", "src/main.o": "", "src/lib/x.c": "",
 		"docs/README.md": "", "docs/old/README.md": "", "empty/": "", ".git/config": "", "secret": "",
 	}
@@ -98,7 +99,7 @@ func TestWhatIsSent(t *testing.T) {
 		{"all", "**", []string{".dockerignore", "Dockerfile"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := imagestest.Tree(t, tree)
+			dir := imagestest.Tree(t, files)
 			imagestest.Must(t, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(c.ignore), 0o644))
 			got := openTree(t, dir)
 			headers, _ := sent(t, got)
@@ -249,8 +250,8 @@ func TestDockerfile(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	tree := map[string]string{"Dockerfile": "FROM x", "a": "content", "b": "content", "sub/link": "-> ../a", ".dockerignore": "ignored", "ignored": "x"}
-	first := imagestest.Tree(t, tree)
+	files := map[string]string{"Dockerfile": "FROM x", "a": "content", "b": "content", "sub/link": "-> ../a", ".dockerignore": "ignored", "ignored": "x"}
+	first := imagestest.Tree(t, files)
 	base := openTree(t, first)
 	for _, c := range []struct {
 		name       string
@@ -274,7 +275,7 @@ func TestDigest(t *testing.T) {
 		{"the Dockerfile", func(in func(string) string) error { return os.WriteFile(in("Dockerfile"), []byte("FROM y"), 0o600) }, false, true},
 		{"the mode of the Dockerfile", func(in func(string) string) error { return os.Chmod(in("Dockerfile"), 0o755) }, true, false},
 	} {
-		dir := imagestest.Tree(t, tree)
+		dir := imagestest.Tree(t, files)
 		imagestest.Must(t, c.change(func(name string) string { return filepath.Join(dir, name) }))
 		got := openTree(t, dir)
 		if (got.Digest() != base.Digest()) != c.digest || (got.DockerfileDigest() != base.DockerfileDigest()) != c.dockerfile {
@@ -285,7 +286,7 @@ func TestDigest(t *testing.T) {
 
 func TestChangedWhileSent(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 64<<10) // 1 MiB: more than is read ahead
-	tree := map[string]string{"Dockerfile": "", "a": big, "b": "content", "d/": "", "link": "-> b"}
+	files := map[string]string{"Dockerfile": "", "a": big, "b": "content", "d/": "", "link": "-> b"}
 	for name, change := range map[string]func(in func(string) string) error{
 		"content": func(in func(string) string) error { return os.WriteFile(in("b"), []byte("CONTENT"), 0o644) },
 		"size":    func(in func(string) string) error { return os.WriteFile(in("b"), []byte("more content"), 0o644) },
@@ -304,7 +305,7 @@ func TestChangedWhileSent(t *testing.T) {
 		"rewritten":         func(in func(string) string) error { return os.WriteFile(in("a"), []byte(strings.ToUpper(big)), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := imagestest.Tree(t, tree)
+			dir := imagestest.Tree(t, files)
 			stream := openTree(t, dir).Stream(t.Context())
 			defer stream.Close()
 			_, err := io.CopyN(io.Discard, stream, 4096) // into the file a
@@ -318,7 +319,7 @@ func TestChangedWhileSent(t *testing.T) {
 		})
 	}
 	t.Run("grows behind what is sent", func(t *testing.T) {
-		dir := imagestest.Tree(t, tree)
+		dir := imagestest.Tree(t, files)
 		stream := openTree(t, dir).Stream(t.Context())
 		defer stream.Close()
 		_, err := io.CopyN(io.Discard, stream, 4096)
@@ -474,13 +475,16 @@ func FuzzIgnore(f *testing.F) {
 		imagestest.Must(f, os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o755))
 		imagestest.Must(f, os.WriteFile(filepath.Join(dir, file), nil, 0o644))
 	}
+	files, err := tree.Open(dir)
+	imagestest.Must(f, err)
+	defer files.Close()
 	f.Fuzz(func(t *testing.T, ignore string) {
 		rules, err := parseIgnore([]byte(ignore))
 		if err != nil {
 			return
 		}
-		w := &walker{ctx: t.Context(), dir: dir, ignore: &ignoreRules{rules, false}, links: map[inode]*entry{}}
-		imagestest.Must(t, w.walk())
+		w := &walker{ignore: &ignoreRules{rules, false}, links: map[inode]*entry{}}
+		imagestest.Must(t, files.Walk(t.Context(), w.visit))
 		var got []string
 		for _, e := range w.entries {
 			if e.kind == 0 {

@@ -10,12 +10,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runtests/pkg/tree"
 )
 
 // Stream returns the context as a tar, in which everything belongs to root, as docker's client
@@ -34,8 +34,15 @@ func (c *Context) Stream(ctx context.Context) io.ReadCloser {
 
 // send writes the tar.
 func (c *Context) send(ctx context.Context, w io.Writer) error {
+	files, err := tree.Open(c.dir)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer files.Close()
+	finder := files.Finder()
+	defer finder.Close()
 	out := bufio.NewWriterSize(w, bufferSize)
-	s := &sender{ctx: ctx, dir: c.dir, tar: tar.NewWriter(out), buffer: make([]byte, bufferSize)}
+	s := &sender{ctx: ctx, finder: finder, tar: tar.NewWriter(out), buffer: make([]byte, bufferSize)}
 	for _, e := range c.entries {
 		if err := s.send(e); err != nil {
 			return err
@@ -47,7 +54,7 @@ func (c *Context) send(ctx context.Context, w io.Writer) error {
 // sender writes entries to a tar.
 type sender struct {
 	ctx    context.Context
-	dir    string
+	finder *tree.Finder
 	tar    *tar.Writer
 	buffer []byte
 }
@@ -66,7 +73,7 @@ func (s *sender) send(e *entry) error {
 
 // diskFile sends a file from disk, which must be unchanged.
 func (s *sender) diskFile(e *entry) error {
-	file, stat, err := e.open(s.dir)
+	file, stat, err := e.open(s.finder)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -96,20 +103,20 @@ func (s *sender) file(e *entry, content io.Reader, modified time.Time) error {
 
 // special sends an entry without content.
 func (s *sender) special(e *entry) error {
-	name := filepath.Join(s.dir, e.path)
-	info, err := os.Lstat(name)
+	found, err := e.find(s.finder)
 	if err != nil {
-		return changed(e)
+		return unreadable(err)
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	now := entry{path: e.path, kind: info.Mode().Type(), perm: stat.Mode & 0o7777}
+	defer found.Close()
+	stat := found.Info.Sys().(*syscall.Stat_t)
+	now := entry{path: e.path, kind: found.Info.Mode().Type(), perm: stat.Mode & 0o7777}
 	header := tar.Header{}
 	switch e.kind {
 	case fs.ModeDir:
 		header.Typeflag = tar.TypeDir
 	case fs.ModeSymlink:
 		header.Typeflag = tar.TypeSymlink
-		if now.link, err = os.Readlink(name); err != nil {
+		if now.link, err = found.Readlink(); err != nil {
 			return changed(e)
 		}
 		header.Linkname = now.link

@@ -1,17 +1,16 @@
 package buildcontext
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/moby/patternmatcher"
+
+	"runtests/pkg/tree"
 )
 
 // inode identifies a file on this machine, whatever its names.
@@ -19,75 +18,96 @@ type inode struct{ device, number uint64 }
 
 // walker collects the entries of a context.
 type walker struct {
-	ctx     context.Context
-	dir     string
 	ignore  *ignoreRules
 	keep    map[string]bool  // paths that are sent even if they are ignored
 	links   map[inode]*entry // the first name of each file with several names
-	pending []*entry         // ignored directories on the path of the current one, sent with the first entry below them
+	levels  []level          // the directories on the path of the current entry
 	entries []*entry
 }
 
-func (w *walker) walk() error {
-	return w.folder("", patternmatcher.MatchInfo{})
+// level is a directory whose entries are being collected.
+type level struct {
+	path   string
+	match  patternmatcher.MatchInfo
+	unsent *entry // the directory itself if it is ignored, and is sent only with the first entry below it
 }
 
-// folder collects the entries of a directory, sorted by the bytes of their names.
-func (w *walker) folder(folder string, above patternmatcher.MatchInfo) error {
-	if w.ctx.Err() != nil {
-		return context.Cause(w.ctx)
+// visit collects an entry, unless it is ignored.
+func (w *walker) visit(found *tree.Entry, err error) error {
+	if found.Path == "." {
+		return unreadable(err)
 	}
-	found, err := os.ReadDir(filepath.Join(w.dir, folder))
-	if errors.Is(err, fs.ErrPermission) && w.passing(folder) {
-		return nil // it is ignored anyway
+	if err != nil && found.Info != nil {
+		return w.unread(found.Path, err)
+	}
+	w.leave(path.Dir(found.Path))
+	ignored, match, errMatch := w.ignore.matches(found.Path, w.above())
+	if errMatch != nil {
+		return errMatch
+	}
+	ignored = ignored && !w.keep[found.Path]
+	kind := fs.ModeIrregular
+	if err == nil {
+		kind = found.Info.Mode().Type()
+	}
+	if ignored && (kind != fs.ModeDir || !w.wantedBelow(found.Path)) || kind == fs.ModeSocket {
+		return fs.SkipDir
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return changed(&entry{path: found.Path})
 	}
 	if err != nil {
 		return unreadable(err)
 	}
-	for _, f := range found {
-		if err := w.found(path.Join(folder, f.Name()), f, above); err != nil {
-			return err
+	return w.add(found, ignored, match)
+}
+
+// unread returns the error for a directory that could not be read. If it is ignored, and read only for
+// exceptions, there is none.
+func (w *walker) unread(folder string, err error) error {
+	last := w.levels[len(w.levels)-1]
+	if errors.Is(err, fs.ErrPermission) && last.path == folder && last.unsent != nil {
+		return nil
+	}
+	return unreadable(err)
+}
+
+// leave forgets the directories below folder, whose entries have been collected.
+func (w *walker) leave(folder string) {
+	for len(w.levels) > 0 && w.levels[len(w.levels)-1].path != folder {
+		w.levels = w.levels[:len(w.levels)-1]
+	}
+}
+
+// above returns the match of the current directory.
+func (w *walker) above() patternmatcher.MatchInfo {
+	if len(w.levels) == 0 {
+		return patternmatcher.MatchInfo{}
+	}
+	return w.levels[len(w.levels)-1].match
+}
+
+// add adds an entry, and the ignored directories that it is in.
+func (w *walker) add(found *tree.Entry, ignored bool, match patternmatcher.MatchInfo) error {
+	e, err := w.look(found)
+	if err != nil {
+		return err
+	}
+	below := level{path: e.path, match: match, unsent: e}
+	if !ignored {
+		for i := range w.levels {
+			if passed := w.levels[i].unsent; passed != nil {
+				w.entries = append(w.entries, passed)
+				w.levels[i].unsent = nil
+			}
 		}
+		w.entries = append(w.entries, e)
+		below.unsent = nil
+	}
+	if e.kind == fs.ModeDir {
+		w.levels = append(w.levels, below)
 	}
 	return nil
-}
-
-// passing reports whether a directory is ignored, and read only for exceptions.
-func (w *walker) passing(folder string) bool {
-	n := len(w.pending)
-	return n > 0 && w.pending[n-1].path == folder
-}
-
-// found collects an entry and those below it, unless they are ignored.
-func (w *walker) found(name string, f fs.DirEntry, above patternmatcher.MatchInfo) error {
-	ignored, match, err := w.ignore.matches(name, above)
-	if err != nil {
-		return err
-	}
-	ignored = ignored && !w.keep[name]
-	if ignored && (!f.IsDir() || !w.wantedBelow(name)) || f.Type() == fs.ModeSocket {
-		return nil
-	}
-	e, err := w.look(name, f)
-	if err != nil {
-		return err
-	}
-	if !ignored {
-		w.entries = append(append(w.entries, w.pending...), e)
-		w.pending = w.pending[:0]
-	}
-	if e.kind != fs.ModeDir {
-		return nil
-	}
-	if !ignored {
-		return w.folder(name, match)
-	}
-	w.pending = append(w.pending, e)
-	err = w.folder(name, match)
-	if w.passing(name) {
-		w.pending = w.pending[:len(w.pending)-1] // nothing below it is sent
-	}
-	return err
 }
 
 // wantedBelow reports whether something below an ignored directory may be sent.
@@ -100,30 +120,24 @@ func (w *walker) wantedBelow(folder string) bool {
 	return w.ignore.exceptionBelow(folder)
 }
 
-// look returns the entry of a name.
-func (w *walker) look(name string, f fs.DirEntry) (*entry, error) {
-	info, err := f.Info()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, changed(&entry{path: name})
-	}
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	stat := info.Sys().(*syscall.Stat_t)
-	e := &entry{path: name, kind: info.Mode().Type(), perm: stat.Mode & 0o7777}
+// look returns the entry for what was found.
+func (w *walker) look(found *tree.Entry) (*entry, error) {
+	stat := found.Info.Sys().(*syscall.Stat_t)
+	e := &entry{path: found.Path, kind: found.Info.Mode().Type(), perm: stat.Mode & 0o7777}
 	switch {
 	case e.kind == 0:
-		if stat.Nlink > 1 && !w.keep[name] {
+		if stat.Nlink > 1 && !w.keep[e.path] {
 			w.link(e, inode{stat.Dev, stat.Ino})
 		}
 	case e.kind == fs.ModeSymlink:
-		if e.link, err = os.Readlink(filepath.Join(w.dir, name)); err != nil {
+		var err error
+		if e.link, err = found.Readlink(); err != nil {
 			return nil, unreadable(err)
 		}
 	case e.kind&fs.ModeDevice != 0:
 		e.device = stat.Rdev
 	case e.kind != fs.ModeDir && e.kind != fs.ModeNamedPipe:
-		return nil, fmt.Errorf("%q: a build cannot have a file of this type (%s)", name, e.kind)
+		return nil, fmt.Errorf("%q: a build cannot have a file of this type (%s)", e.path, e.kind)
 	}
 	return e, nil
 }

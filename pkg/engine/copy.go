@@ -9,12 +9,11 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"runtests/pkg/container"
+	"runtests/pkg/tree"
 )
 
 // copyIn copies a directory into a container that has not started. Modes, owners and links are
@@ -32,7 +31,7 @@ func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOn
 	reader, writer := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		err := pack(writer, c.Source, under)
+		err := pack(ctx, writer, c.Source, under)
 		writer.CloseWithError(err)
 		packed <- err
 	}()
@@ -44,7 +43,12 @@ func (e *Engine) copyIn(ctx context.Context, id string, c container.Copy, readOn
 		response.Body.Close()
 	}
 	reader.CloseWithError(errNotWanted)
-	if errPack := <-packed; errPack != nil && !errors.Is(errPack, errNotWanted) {
+	var errPack error
+	select {
+	case errPack = <-packed:
+	case <-ctx.Done(): // a file system that does not answer (FUSE, NFS) may hold pack up for ever
+	}
+	if errPack != nil && ctx.Err() == nil && !errors.Is(errPack, errNotWanted) {
 		return fmt.Errorf("copy %s: %w", c.Source, errPack)
 	}
 	if err != nil {
@@ -59,21 +63,18 @@ var errNotWanted = errors.New("the engine reads no more of it")
 // pack writes a directory as a tar archive, in which the directory has the name under.
 //
 // moby/go-archive does not do: it logs a file that it cannot read, and goes on without it.
-func pack(w io.Writer, source, under string) error {
-	archive := tar.NewWriter(w)
-	root, err := filepath.EvalSymlinks(source)
+func pack(ctx context.Context, w io.Writer, source, under string) error {
+	from, err := tree.Open(source)
 	if err != nil {
 		return err
 	}
-	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	defer from.Close()
+	archive := tar.NewWriter(w)
+	err = from.Walk(ctx, func(e *tree.Entry, err error) error {
 		if err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		return packEntry(archive, name, path.Join(under, filepath.ToSlash(relative)), entry)
+		return packEntry(ctx, archive, e, path.Join(under, e.Path))
 	})
 	if err != nil {
 		return err
@@ -81,44 +82,62 @@ func pack(w io.Writer, source, under string) error {
 	return archive.Close()
 }
 
-// packEntry adds one file to the archive, under the name as.
-func packEntry(archive *tar.Writer, name, as string, entry fs.DirEntry) error {
-	info, err := entry.Info()
-	if err != nil {
-		return err
-	}
-	if info.Mode()&fs.ModeSocket != 0 {
+// packEntry adds an entry to the archive, under the name as.
+func packEntry(ctx context.Context, archive *tar.Writer, e *tree.Entry, as string) error {
+	mode := e.Info.Mode()
+	if mode&fs.ModeSocket != 0 {
 		return nil // nothing would listen on the copy
 	}
 	link := ""
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if link, err = os.Readlink(name); err != nil {
+	if mode&fs.ModeSymlink != 0 {
+		var err error
+		if link, err = e.Readlink(); err != nil {
 			return err
 		}
 	}
-	header, err := tar.FileInfoHeader(info, link)
+	header, err := tar.FileInfoHeader(e.Info, link)
 	if err != nil {
 		return err
 	}
 	header.Name = strings.TrimPrefix(as, "/")
 	header.Uname, header.Gname = "", "" // the users of this machine are not those of the container
 	header.Format = tar.FormatPAX       // for names and sizes without a limit, and fractions of a second
-	if info.IsDir() {
+	if mode.IsDir() {
 		header.Name = path.Join(".", header.Name) + "/"
 	}
-	if err := archive.WriteHeader(header); err != nil {
+	if err := archive.WriteHeader(header); err != nil || !mode.IsRegular() {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return nil
-	}
-	file, err := os.Open(name)
+	return packContent(ctx, archive, e, header.Size)
+}
+
+// packContent adds the content of a file, which must have at least size bytes.
+func packContent(ctx context.Context, archive *tar.Writer, e *tree.Entry, size int64) error {
+	file, err := e.Open()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if _, err := io.CopyN(archive, file, header.Size); err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+	_, err = io.CopyN(archive, &untilDone{ctx, file}, size)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("it became shorter while it was read")
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file.Name(), err)
 	}
 	return nil
+}
+
+// untilDone reads until a context ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read fails with the cause of the context's end.
+func (r *untilDone) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.Reader.Read(p)
 }

@@ -15,8 +15,8 @@ import (
 	"runtests/pkg/container"
 )
 
-// tree makes a directory with a file of each kind.
-func tree(t *testing.T) string {
+// sample makes a directory with a file of each kind.
+func sample(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "it's a test")
 	must := func(err error) {
@@ -45,7 +45,7 @@ func TestCopies(t *testing.T) {
 	for _, readOnly := range []bool{false, true} {
 		c := shell(list)
 		c.ReadOnly = readOnly
-		dir := tree(t)
+		dir := sample(t)
 		c.Copies = []container.Copy{{Source: dir, Target: "/a/b/test"}}
 		_, got := mustRun(t, e, c)
 		root := "drwxr-x--x .\n"
@@ -80,9 +80,9 @@ func TestCopyOfWhatIsNotThere(t *testing.T) {
 }
 
 func TestPack(t *testing.T) {
-	dir := tree(t)
+	dir := sample(t)
 	var archive bytes.Buffer
-	if err := pack(&archive, dir, "/a/b"); err != nil {
+	if err := pack(t.Context(), &archive, dir, "/a/b"); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]*tar.Header{}
@@ -110,7 +110,7 @@ func TestPack(t *testing.T) {
 
 func TestPackSaysWhatItCannotRead(t *testing.T) {
 	full := &fullDisk{room: 600}
-	if err := pack(full, tree(t), "/test"); !errors.Is(err, errFull) {
+	if err := pack(t.Context(), full, sample(t), "/test"); !errors.Is(err, errFull) {
 		t.Errorf("got %v", err)
 	}
 }

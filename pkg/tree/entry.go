@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"runtests/pkg/hint"
 	"runtests/pkg/regular"
 )
 
@@ -23,46 +22,52 @@ type Entry struct {
 	Path string      // relative to the root, with slashes; "." is the root
 	Info fs.FileInfo // of the entry itself; nil for one that could not be opened
 
-	handle *os.File
+	tree   *Tree
+	handle int
 }
 
 // entry returns the entry of a handle, which it closes if it fails.
-func (t *Tree) entry(name string, handle *os.File) (*Entry, error) {
-	info, err := handle.Stat()
+func (t *Tree) entry(name string, handle int) (*Entry, error) {
+	info, err := infoOf(handle, name)
 	if err != nil {
-		handle.Close()
-		return nil, err
+		unix.Close(handle)
+		return nil, &fs.PathError{Op: "stat", Path: t.full(name), Err: err}
 	}
-	return &Entry{name, info, handle}, nil
+	return &Entry{name, info, t, handle}, nil
 }
 
-// Close closes the entry. Files that Open returned stay open.
-func (e *Entry) Close() error { return e.handle.Close() }
+// Close closes the entry, once. What Open returned stays open.
+func (e *Entry) Close() error { return closeOnce(&e.handle) }
 
-// Open opens a regular file for reading, without waiting. It fails with regular.ErrNot for anything else.
-func (e *Entry) Open() (*os.File, error) {
+// Open opens a regular file for reading. It fails with regular.ErrNot for anything else.
+func (e *Entry) Open() (*File, error) {
 	if !e.Info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", e.handle.Name(), regular.ErrNot)
+		return nil, fmt.Errorf("%s: %w", e.tree.full(e.Path), regular.ErrNot)
 	}
-	return e.open(unix.O_NONBLOCK) // do not wait for somebody's lease on the file (fcntl(2))
+	fd, err := e.open(unix.O_NONBLOCK) // do not wait for somebody's lease on the file (fcntl(2))
+	if err != nil {
+		return nil, err
+	}
+	return &File{e, fd}, nil
 }
 
 // Readlink returns the target of a symbolic link.
 func (e *Entry) Readlink() (string, error) {
 	target := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(int(e.handle.Fd()), "", target)
+	n, err := unix.Readlinkat(e.handle, "", target)
 	if err != nil {
-		return "", &fs.PathError{Op: "readlink", Path: e.handle.Name(), Err: err}
+		return "", &fs.PathError{Op: "readlink", Path: e.tree.full(e.Path), Err: err}
 	}
 	return string(target[:n]), nil
 }
 
 // names returns the names in a folder, sorted by their bytes.
 func (e *Entry) names() ([]string, error) {
-	folder, err := e.open(unix.O_DIRECTORY)
+	fd, err := e.open(unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
+	folder := os.NewFile(uintptr(fd), e.tree.full(e.Path))
 	defer folder.Close()
 	names, err := folder.Readdirnames(maxNames + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -75,21 +80,38 @@ func (e *Entry) names() ([]string, error) {
 	return names, nil
 }
 
-// open opens what the handle is for reading. Only proc(5) can do that without a name that may have
-// another owner by now.
-func (e *Entry) open(flags int) (*os.File, error) {
-	name := "/proc/self/fd/" + strconv.Itoa(int(e.handle.Fd()))
-	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
-		if errors.Is(err, unix.EINTR) { // possible on network file systems and FUSE
-			continue
-		}
-		if errors.Is(err, unix.ENOENT) { // even a removed file is there
-			return nil, hint.Errorf("mount /proc", "open %s: %s: %w", e.handle.Name(), name, err)
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: e.handle.Name(), Err: err}
-		}
-		return os.NewFile(uintptr(fd), e.handle.Name()), nil
+// open opens what the handle is of for reading, whatever has its name by now.
+func (e *Entry) open(flags int) (int, error) {
+	name := strconv.Itoa(e.handle)
+	fd, err := patient(func() (int, error) {
+		return unix.Openat(e.tree.handles, name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
+	})
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: e.tree.full(e.Path), Err: err}
 	}
+	return fd, nil
 }
+
+// File is the content of a regular file. (An os.File would first try to poll it, for each of thousands.)
+type File struct {
+	entry *Entry
+	fd    int
+}
+
+// Name returns the path of the file.
+func (f *File) Name() string { return f.entry.tree.full(f.entry.Path) }
+
+// Read reads from the file.
+func (f *File) Read(p []byte) (int, error) {
+	n, err := patient(func() (int, error) { return unix.Read(f.fd, p) })
+	switch {
+	case err != nil:
+		return 0, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close closes the file.
+func (f *File) Close() error { return unix.Close(f.fd) }

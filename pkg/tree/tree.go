@@ -3,92 +3,95 @@ package tree
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"runtests/pkg/hint"
 )
 
 // maxPath is the length of the longest path of an entry below the root, in bytes: PATH_MAX of Linux
 // without its final NUL (limits.h(0p)).
 const maxPath = 4095
 
-// Tree is a directory whose entries are reached without following links.
+// openHandles has a name for each handle, by which what it is a handle of can be opened (proc(5)).
+const openHandles = "/proc/self/fd"
+
+// Tree is a directory whose entries are reached without following links. It can be used by several
+// goroutines.
 type Tree struct {
-	dir  string
-	root *os.File // a handle
+	dir     string
+	root    int // a handle
+	handles int // a handle of openHandles
 }
 
-// Open opens a directory. Links on the way to it are followed: the path is the administrator's.
+// Open opens a directory. Links on the way to it are followed: the path is the administrator's. The
+// caller closes the tree.
 func Open(dir string) (*Tree, error) {
+	handles, err := handle(unix.AT_FDCWD, openHandles, openHandles, unix.O_DIRECTORY)
+	if err != nil {
+		return nil, hint.Wrap(err, "mount /proc")
+	}
 	root, err := handle(unix.AT_FDCWD, dir, dir, unix.O_DIRECTORY)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, closeOnce(&handles))
 	}
-	return &Tree{dir, root}, nil
+	return &Tree{dir, root, handles}, nil
 }
 
 // Close closes the tree.
-func (t *Tree) Close() error { return t.root.Close() }
+func (t *Tree) Close() error { return errors.Join(closeOnce(&t.root), closeOnce(&t.handles)) }
 
-// Lookup returns the entry with that path below the root, in which every folder must be a folder and no
-// link; "." is the root. The caller closes the entry.
+// Lookup is that of a Finder.
 func (t *Tree) Lookup(name string) (*Entry, error) {
-	here, err := t.again()
-	if err != nil {
-		return nil, err
-	}
-	if name == "." {
-		return t.entry(name, here)
-	}
-	bases := strings.Split(name, "/")
-	for i, base := range bases {
-		flags := unix.O_DIRECTORY
-		if i == len(bases)-1 {
-			flags = 0
-		}
-		inner, err := t.below(here, base, name, flags)
-		here.Close()
-		if err != nil {
-			return nil, err
-		}
-		here = inner
-	}
-	return t.entry(name, here)
-}
-
-// again returns another handle of the root.
-func (t *Tree) again() (*os.File, error) {
-	fd, err := unix.FcntlInt(t.root.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: t.dir, Err: err}
-	}
-	return os.NewFile(uintptr(fd), t.dir), nil
+	f := t.Finder()
+	defer f.Close()
+	return f.Lookup(name)
 }
 
 // below returns a handle of an entry of a folder. name is the path of what is looked for, for the error.
-func (t *Tree) below(folder *os.File, base, name string, flags int) (*os.File, error) {
-	full := filepath.Join(t.dir, name)
+func (t *Tree) below(folder int, base, name string, flags int) (int, error) {
+	var err error
 	switch {
 	case base == "" || base == "." || base == ".." || strings.Contains(base, "/"):
-		return nil, &fs.PathError{Op: "open", Path: full, Err: fs.ErrInvalid}
+		err = fs.ErrInvalid
 	case len(name) > maxPath:
-		return nil, &fs.PathError{Op: "open", Path: full, Err: unix.ENAMETOOLONG}
+		err = unix.ENAMETOOLONG
+	default:
+		return handle(folder, base, t.full(name), flags|unix.O_NOFOLLOW)
 	}
-	return handle(int(folder.Fd()), base, full, flags|unix.O_NOFOLLOW)
+	return -1, &fs.PathError{Op: "open", Path: t.full(name), Err: err}
 }
 
-// handle opens name, relative to the directory dir, as a handle. full is its path for errors.
-func handle(dir int, name, full string, flags int) (*os.File, error) {
+// full returns the path of an entry for errors.
+func (t *Tree) full(name string) string { return filepath.Join(t.dir, name) }
+
+// handle opens name, relative to a folder, as a handle. full is its path for errors.
+func handle(folder int, name, full string, flags int) (int, error) {
+	fd, err := patient(func() (int, error) { return unix.Openat(folder, name, unix.O_PATH|unix.O_CLOEXEC|flags, 0) })
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: full, Err: err}
+	}
+	return fd, nil
+}
+
+// closeOnce closes a handle, and forgets it: the next file may have the same number.
+func closeOnce(handle *int) error {
+	if *handle < 0 {
+		return nil
+	}
+	err := unix.Close(*handle)
+	*handle = -1
+	return err
+}
+
+// patient repeats a call that a signal interrupted, as happens on network file systems and FUSE.
+func patient(call func() (int, error)) (int, error) {
 	for {
-		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
-		if errors.Is(err, unix.EINTR) { // possible on network file systems and FUSE
-			continue
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
 		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: full, Err: err}
-		}
-		return os.NewFile(uintptr(fd), full), nil
 	}
 }

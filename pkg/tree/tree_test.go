@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,11 +48,19 @@ func sample(t testing.TB) string {
 	must(t, os.WriteFile(in("\xff\n"), []byte("x"), 0o600))
 	must(t, os.Symlink("a", in("folder-link")))
 	must(t, os.Symlink(strings.Repeat("x", 4095), in("long-link")))
+	must(t, os.WriteFile(in("setuid"), nil, 0o600))
+	must(t, os.Chmod(in("setuid"), 0o751|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
 	must(t, unix.Mkfifo(in("pipe"), 0o600))
 	socket, err := net.Listen("unix", in("socket"))
 	must(t, err)
 	t.Cleanup(func() { socket.Close() })
 	return dir
+}
+
+// same reports whether the package os and this one say the same of a file.
+func same(a, b fs.FileInfo) bool {
+	return a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.IsDir() == b.IsDir() &&
+		a.Sys().(*syscall.Stat_t).Ino == b.Sys().(*syscall.Stat_t).Ino
 }
 
 func TestWalk(t *testing.T) {
@@ -64,12 +73,12 @@ func TestWalk(t *testing.T) {
 		got = append(got, e.Info.Mode().Type().String()[:1]+" "+e.Path)
 		named, err := os.Lstat(filepath.Join(dir, e.Path))
 		must(t, err)
-		if !os.SameFile(named, e.Info) || named.Mode() != e.Info.Mode() {
+		if !same(named, e.Info) || e.Path != "." && named.Name() != e.Info.Name() {
 			t.Errorf("%s is %v", e.Path, e.Info)
 		}
 		return nil
 	}))
-	want := []string{"d .", "d a", "- a/file", "d a/inner", "- a-b", "d empty", "L folder-link", "L long-link", "p pipe", "S socket", "- \xff\n"}
+	want := []string{"d .", "d a", "- a/file", "d a/inner", "- a-b", "d empty", "L folder-link", "L long-link", "p pipe", "- setuid", "S socket", "- \xff\n"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -99,7 +108,7 @@ func TestRead(t *testing.T) {
 		}
 		return nil
 	}))
-	want := map[string]string{"a/file": "content", "a-b": "", "\xff\n": "x", "folder-link": "a", "long-link": strings.Repeat("x", 4095)}
+	want := map[string]string{"a/file": "content", "a-b": "", "setuid": "", "\xff\n": "x", "folder-link": "a", "long-link": strings.Repeat("x", 4095)}
 	if diff := cmp.Diff(want, read); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -127,7 +136,7 @@ func TestLookup(t *testing.T) {
 		must(t, err)
 		named, err := os.Lstat(filepath.Join(dir, name))
 		must(t, err)
-		if e.Path != name || !os.SameFile(named, e.Info) {
+		if e.Path != name || !same(named, e.Info) {
 			t.Errorf("%s is %+v", name, e)
 		}
 		must(t, e.Close())
@@ -151,6 +160,24 @@ func TestOpenFaults(t *testing.T) {
 	for _, name := range []string{"a-b", "pipe"} {
 		if _, err := Open(filepath.Join(dir, name)); !errors.Is(err, unix.ENOTDIR) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestFinder looks up entries here and there with one finder.
+func TestFinder(t *testing.T) {
+	dir := sample(t)
+	f := opened(t, dir).Finder()
+	defer f.Close()
+	for _, name := range []string{"a/file", "a/inner", "empty", "nothing", ".", "a-b", "folder-link/file", "a/nothing", "a/file", "empty/x"} {
+		e, err := f.Lookup(name)
+		named, errNamed := os.Lstat(filepath.Join(dir, name))
+		through := strings.HasPrefix(name, "folder-link/")
+		if (err != nil) != (errNamed != nil || through) || err == nil && !same(named, e.Info) {
+			t.Errorf("%s: got %+v, %v", name, e, err)
+		}
+		if err == nil {
+			must(t, e.Close())
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (w *walk) child(folder *Entry, base string, depth int) error {
 	if depth <= maxOpen || !child.Info.IsDir() {
 		return w.entry(child, depth)
 	}
-	folder.Close()
+	folder.Close() // few folders stay open, however deep the tree is
 	if err := w.entry(child, depth); err != nil {
 		return err
 	}
