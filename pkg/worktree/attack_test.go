@@ -1,6 +1,9 @@
 package worktree
 
 import (
+	"bytes"
+	"compress/zlib"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,5 +116,66 @@ func TestNothingIsExecutedInASubmodule(t *testing.T) {
 	askAll(t, root, repositoryCommit(t, root))
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("executed")
+	}
+}
+
+// git gets nothing of our environment, and has no terminal to push characters into.
+func TestEnvironmentOfGit(t *testing.T) {
+	root := newRepository(t)
+	fake := t.TempDir()
+	mustWrite(t, filepath.Join(fake, "git"), "#!/bin/sh\nenv; echo session=$(cut -d' ' -f6 /proc/$$/stat) self=$$; cat\n", 0o755)
+	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
+	for _, name := range []string{"SMTP_PASSWORD", "GIT_DIR", "GIT_CONFIG_COUNT", "GIT_SSH_COMMAND", "GIT_TRACE", "SSH_AUTH_SOCK", "LD_PRELOAD"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("SMTP_PASSWORD", "a-secret")
+	p := private{repository: &repository{root: root}, dir: os.DevNull}
+	out, err := p.git(t.Context(), nil, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var session string
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch {
+		case name == "session":
+			session = value
+		case name == "PATH", name == "HOME", name == "LC_ALL", name == "PWD", name == "_", name == "SHLVL", name == "OLDPWD":
+		case !strings.HasPrefix(name, "GIT_") || name == "GIT_SSH_COMMAND" || name == "GIT_TRACE" || name == "GIT_CONFIG_COUNT":
+			t.Errorf("the environment has %s", name)
+		}
+	}
+	own, self, ok := strings.Cut(session, " self=")
+	if !ok || own != self {
+		t.Errorf("the session is not git's own: %q", session)
+	}
+}
+
+// An object that claims to be large does not get more memory than the bound.
+func TestMemoryOfGit(t *testing.T) {
+	root := newRepository(t)
+	id := strings.Repeat("a", 40)
+	object := filepath.Join(root, ".git", "objects", id[:2], id[2:])
+	var content bytes.Buffer
+	compressed := zlib.NewWriter(&content)
+	if _, err := fmt.Fprintf(compressed, "commit %d\x00tree", 3*maxMemory/2); err != nil || compressed.Close() != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, object, content.String(), 0o644)
+	mustWrite(t, filepath.Join(root, ".git", "HEAD"), id+"\n", 0o644)
+	states, err := ours.States(t.Context(), []string{root})
+	if err == nil || len(states) > 0 || !strings.Contains(err.Error(), "ut of memory") {
+		t.Errorf("%v, %v", states, err)
+	}
+}
+
+// What git prints without end is not kept.
+func TestOutputOfGit(t *testing.T) {
+	fake := t.TempDir()
+	mustWrite(t, filepath.Join(fake, "git"), "#!/bin/sh\nyes >&2 &\nexec yes\n", 0o755)
+	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
+	p := private{repository: &repository{root: t.TempDir()}, dir: os.DevNull}
+	if out, err := p.git(t.Context(), nil, "status"); err == nil || len(out) > 0 || !strings.Contains(err.Error(), "more than 64 MiB") {
+		t.Errorf("%d bytes, %v", len(out), err)
 	}
 }

@@ -157,7 +157,7 @@ func checkSizes(entries []entry, sizes []int64) error {
 	var sum int64
 	for i, size := range sizes {
 		if size > maxFile {
-			return fmt.Errorf("%s has %s, more than %s: %w", entries[i].path, megabytes(size), megabytes(maxFile), ErrTooLarge)
+			return fmt.Errorf("%s has more than %s: %w", words(entries[i].path), megabytes(maxFile), ErrTooLarge)
 		}
 		if sum += size; sum > maxBytes {
 			return fmt.Errorf("the files have more than %s: %w", megabytes(maxBytes), ErrTooLarge)
@@ -191,14 +191,14 @@ func parseTree(out []byte) (entries []entry, err error) {
 			continue
 		}
 		about, name, _ := strings.Cut(string(line), "\t")
-		words := strings.Fields(about)
-		if len(words) != 3 || name == "" || !commitID.MatchString(words[2]) {
+		fields := strings.Fields(about)
+		if len(fields) != 3 || name == "" || !commitID.MatchString(fields[2]) {
 			return nil, errors.New("git ls-tree: unexpected output")
 		}
-		if words[0] == modeSubmodule {
-			return nil, fmt.Errorf("%s is a submodule: %w", name, ErrNeedsGit)
+		if fields[0] == modeSubmodule {
+			return nil, fmt.Errorf("%s is a submodule: %w", words(name), ErrNeedsGit)
 		}
-		entries = append(entries, entry{words[0], words[2], name})
+		entries = append(entries, entry{fields[0], fields[2], name})
 	}
 	return entries, nil
 }
@@ -235,15 +235,15 @@ func idsOf(entries []entry) string {
 func readHead(read *bufio.Reader, e entry) (int64, error) {
 	head, err := read.ReadString('\n')
 	if err != nil {
-		return 0, fmt.Errorf("%s: git cat-file: %w", e.path, err)
+		return 0, fmt.Errorf("%s: git cat-file: %w", words(e.path), err)
 	}
-	words := strings.Fields(head)
-	if len(words) != 3 || words[0] != e.id || words[1] != "blob" {
-		return 0, fmt.Errorf("%s: the repository does not have it", e.path)
+	fields := strings.Fields(head)
+	if len(fields) != 3 || fields[0] != e.id || fields[1] != "blob" {
+		return 0, fmt.Errorf("%s: the repository does not have it", words(e.path))
 	}
-	size, err := strconv.ParseInt(words[2], 10, 64)
+	size, err := strconv.ParseInt(fields[2], 10, 64)
 	if err != nil || size < 0 {
-		return 0, fmt.Errorf("%s: git cat-file: unexpected output", e.path)
+		return 0, fmt.Errorf("%s: git cat-file: unexpected output", words(e.path))
 	}
 	return size, nil
 }
@@ -273,7 +273,7 @@ func parseAttributes(out []byte) error {
 		switch fields[i+2] {
 		case "unspecified", "unset", "lf":
 		default:
-			return fmt.Errorf("%s has the attribute %s=%s: %w", fields[i], fields[i+1], fields[i+2], ErrNeedsGit)
+			return fmt.Errorf("%s has the attribute %s=%s: %w", words(fields[i]), words(fields[i+1]), words(fields[i+2]), ErrNeedsGit)
 		}
 	}
 	return nil
@@ -315,11 +315,11 @@ func copyBlob(read *bufio.Reader, e entry, checked int64, write func(entry, io.R
 		return err
 	}
 	if size != checked {
-		return fmt.Errorf("%s: its size has changed", e.path)
+		return fmt.Errorf("%s: its size has changed", words(e.path))
 	}
 	content := io.LimitReader(read, size)
 	if err := write(e, content); err != nil {
-		return fmt.Errorf("%s: %w", e.path, err)
+		return fmt.Errorf("%s: %w", words(e.path), err)
 	}
 	if _, err := io.Copy(io.Discard, content); err != nil {
 		return err

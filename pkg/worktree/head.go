@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -82,7 +83,7 @@ func parseReference(text string) (id, name string, err error) {
 	}
 	name, ok := strings.CutPrefix(text, "ref:")
 	name = strings.TrimLeft(name, " \t")
-	if !ok || !strings.HasPrefix(name, "refs/") || !filepath.IsLocal(name) || strings.ContainsAny(name, "\x00\n\\") {
+	if !ok || !strings.HasPrefix(name, "refs/") || name != path.Clean(name) || strings.ContainsAny(name, "\x00\n\\") {
 		return "", "", errors.New("it names neither a commit nor a branch")
 	}
 	return "", name, nil
