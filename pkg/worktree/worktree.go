@@ -125,7 +125,11 @@ func (r *repository) changed(ctx context.Context, places []place) ([]byte, error
 	}
 	defer p.remove()
 	args := []string{"status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=dirty", "--"}
-	return p.git(ctx, nil, append(args, pathsOf(places)...)...)
+	changed, err := p.git(ctx, nil, append(args, pathsOf(places)...)...)
+	if err != nil {
+		return nil, err
+	}
+	return p.withoutLFS(ctx, changed)
 }
 
 // maxPaths is how many directories git is given by name. If there are more, it looks at the whole
