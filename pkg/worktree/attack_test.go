@@ -129,7 +129,7 @@ func TestEnvironmentOfGit(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("SMTP_PASSWORD", "a-secret")
-	p := private{repository: &repository{root: root}, dir: os.DevNull}
+	p := private{repository: &repository{root: root, patience: commandTimeout}, dir: os.DevNull}
 	out, err := p.git(t.Context(), nil, "status")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestOutputOfGit(t *testing.T) {
 	fake := t.TempDir()
 	mustWrite(t, filepath.Join(fake, "git"), "#!/bin/sh\nyes >&2 &\nexec yes\n", 0o755)
 	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
-	p := private{repository: &repository{root: t.TempDir()}, dir: os.DevNull}
+	p := private{repository: &repository{root: t.TempDir(), patience: commandTimeout}, dir: os.DevNull}
 	if out, err := p.git(t.Context(), nil, "status"); err == nil || len(out) > 0 || !strings.Contains(err.Error(), "more than 64 MiB") {
 		t.Errorf("%d bytes, %v", len(out), err)
 	}

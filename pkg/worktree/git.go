@@ -3,7 +3,6 @@ package worktree
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +27,7 @@ const (
 
 // git runs git in the work tree, with an input unless that is nil, and returns its output.
 func (p *private) git(ctx context.Context, input io.Reader, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.patience, fmt.Errorf("no answer within %s", p.patience))
 	defer cancel()
 	cmd := p.command(ctx, args...)
 	stdout, stderr := &limited{left: maxOutput, cancel: cancel}, &limited{left: maxComplaint}
@@ -48,8 +47,8 @@ func (p *private) git(ctx context.Context, input io.Reader, args ...string) ([]b
 
 // complain returns the error of a git command that failed with err and printed stderr.
 func complain(ctx context.Context, command string, err error, stderr string) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", commandTimeout)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	first, _, _ := strings.Cut(stderr, "\n")
 	if first = plain.Clean(first); first != "" {

@@ -323,3 +323,44 @@ func TestStatesOfHostileRepositories(t *testing.T) {
 		})
 	}
 }
+
+// A directory that keeps git waiting hides neither the commits of the others, nor does it last for ever.
+func TestStatesBesideAPipe(t *testing.T) {
+	root := newRepository(t)
+	a, b := filepath.Join(root, "a"), filepath.Join(root, "b")
+	pipe(t, filepath.Join(a, ".gitignore"))
+	began := time.Now()
+	trees := Trees{patience: 3 * time.Second}
+	states, err := trees.States(t.Context(), []string{a, b})
+	if _, ok := states[b]; !ok || len(states) != 1 || err == nil || !strings.Contains(err.Error(), "a: git status: no answer within 3s") {
+		t.Errorf("%v, %v", states, err)
+	}
+	if took := time.Since(began); took > commandTimeout {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// What a dead run left is removed, and nothing else.
+func TestStalePrivateDirectories(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	old := time.Now().Add(-2 * staleAfter)
+	for _, name := range []string{"runtests-git-123", "runtests-git-notes", "runtests-git-456", "other-1"} {
+		mustWrite(t, filepath.Join(temporary, name, "file"), "", 0o600)
+		if err := os.Chtimes(filepath.Join(temporary, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(filepath.Join(temporary, "runtests-git-456"), time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	removeStale(time.Now())
+	var left []string
+	entries, err := os.ReadDir(temporary)
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if got := strings.Join(left, " "); err != nil || got != "other-1 runtests-git-456 runtests-git-notes" {
+		t.Error(got, err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 
 // The bounds of what is compared of Git LFS. Beyond them a file counts as changed.
 const (
+	maxModified = 10_000  // changed files, of Git LFS or not
 	maxLFS      = 100     // files
 	maxLFSBytes = 2 << 30 // bytes of all files; hashing them takes some seconds
 	maxLFSEntry = 1024    // bytes of a pointer, by its specification
@@ -67,7 +68,7 @@ func modified(changed []byte) (paths []string) {
 
 // lfsPointers returns the pointers of those paths that belong to Git LFS.
 func (p *private) lfsPointers(ctx context.Context, paths []string) (map[string]string, error) {
-	if len(paths) == 0 {
+	if len(paths) == 0 || len(paths) > maxModified {
 		return nil, nil
 	}
 	out, err := p.git(ctx, strings.NewReader(strings.Join(paths, "\x00")+"\x00"), "check-attr", "-z", "--stdin", "filter")

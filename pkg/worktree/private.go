@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"runtests/pkg/regular"
 )
@@ -48,7 +49,7 @@ const (
 // private makes the private directory. The caller removes it. It belongs to the user as whom git
 // runs as soon as it is complete: while we write to it, nobody else can.
 func (r *repository) private(index indexed) (*private, error) {
-	dir, err := os.MkdirTemp("", "runtests-git-")
+	dir, err := os.MkdirTemp("", privatePrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +65,27 @@ func (r *repository) private(index indexed) (*private, error) {
 func (p *private) close() {
 	p.remove()
 	p.repository.close()
+}
+
+// privatePrefix begins the name of a private directory, and is followed by digits.
+const privatePrefix = "runtests-git-"
+
+// staleAfter is the age at which a private directory is no longer in use: every use is bounded by minutes.
+const staleAfter = time.Hour
+
+// removeStale removes the private directories that dead runs left.
+func removeStale(now time.Time) {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), privatePrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		digits := strings.TrimPrefix(filepath.Base(dir), privatePrefix)
+		info, err := os.Lstat(dir)
+		if err == nil && info.IsDir() && strings.Trim(digits, "0123456789") == "" && now.Sub(info.ModTime()) > staleAfter {
+			_ = os.RemoveAll(dir) // it is another user's, or the next run tries again
+		}
+	}
 }
 
 // remove removes the directory. os.RemoveAll follows no links, whatever its owner does meanwhile.

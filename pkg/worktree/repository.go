@@ -1,6 +1,7 @@
 package worktree
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"runtests/pkg/hint"
 	"runtests/pkg/regular"
@@ -28,6 +30,7 @@ type repository struct {
 	commonDir string // of all work trees of the repository, without links
 	untrusted bool   // code under test can write it
 	owner     *syscall.Credential
+	patience  time.Duration // for one git command
 
 	gitRoot, commonRoot *os.Root // gitDir and commonDir
 	config              config
@@ -36,7 +39,7 @@ type repository struct {
 
 // open opens the repository of the work tree with that root. The caller closes it.
 func (t Trees) open(ctx context.Context, root string) (*repository, error) {
-	r := &repository{root: root}
+	r := &repository{root: root, patience: cmp.Or(t.patience, commandTimeout)}
 	if err := r.read(ctx, realPaths(t.Writable)); err != nil {
 		r.close()
 		return nil, err

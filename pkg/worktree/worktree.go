@@ -23,6 +23,8 @@ import (
 type Trees struct {
 	// Writable are the directories that code under test can write: absolute, and with links or without.
 	Writable []string
+
+	patience time.Duration // for one git command, default commandTimeout
 }
 
 // State is the state of a directory in its work tree.
@@ -45,6 +47,7 @@ const statesTimeout = 2 * time.Minute
 func (t Trees) States(ctx context.Context, dirs []string) (map[string]State, error) {
 	ctx, cancel := context.WithTimeout(ctx, statesTimeout)
 	defer cancel()
+	removeStale(time.Now())
 	trees := map[string][]place{}
 	for _, dir := range dirs {
 		if root, inside, ok := find(dir); ok {
@@ -106,24 +109,47 @@ func (t Trees) addStates(ctx context.Context, root string, places []place, state
 		return err
 	}
 	defer r.close()
-	changed, err := r.changed(ctx, places)
+	p, err := r.private(withIndex)
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		states[p.dir] = State{Root: root, Commit: r.head, Dirty: concerns(changed, p.inside), Untrusted: r.untrusted}
+	defer p.remove()
+	if err = p.addStates(ctx, places, states); err == nil || len(places) == 1 {
+		return err
+	}
+	return p.addEach(ctx, places, states)
+}
+
+// addStates adds the states of places to states.
+func (p *private) addStates(ctx context.Context, places []place, states map[string]State) error {
+	changed, err := p.changed(ctx, places)
+	if err != nil {
+		return err
+	}
+	for _, at := range places {
+		states[at.dir] = State{Root: p.root, Commit: p.head, Dirty: concerns(changed, at.inside), Untrusted: p.untrusted}
 	}
 	return nil
 }
 
+// addEach adds the states of places one by one, after git failed on all together: one directory, with a
+// pipe as .gitignore, must not hide the commits of the others.
+func (p *private) addEach(ctx context.Context, places []place, states map[string]State) error {
+	var errs []error
+	for _, at := range places {
+		if err := p.addStates(ctx, []place{at}, states); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", at.inside, err))
+		}
+	}
+	if len(errs) == len(places) {
+		return errs[0] // it is not about one of them
+	}
+	return errors.Join(errs...)
+}
+
 // changed returns the entries at and below places that differ from the commit, as git status -z
 // lists them. It does not look into submodules: git would use their configuration.
-func (r *repository) changed(ctx context.Context, places []place) ([]byte, error) {
-	p, err := r.private(withIndex)
-	if err != nil {
-		return nil, err
-	}
-	defer p.remove()
+func (p *private) changed(ctx context.Context, places []place) ([]byte, error) {
 	args := []string{"status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=dirty", "--"}
 	changed, err := p.git(ctx, nil, append(args, pathsOf(places)...)...)
 	if err != nil {
