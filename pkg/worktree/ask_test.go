@@ -1,9 +1,7 @@
 package worktree
 
 import (
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -18,16 +16,4 @@ func askAll(t *testing.T, root, head string) {
 	_, err3 := ours.Between(t.Context(), root, head, head, []string{"a"}, 5)
 	_, err4 := ours.Same(t.Context(), root, head, head, []string{"a"})
 	t.Log(err, err2, err3, err4)
-}
-
-// runShell runs a command line of sh and returns its output.
-func runShell(t *testing.T, dir, line string) string {
-	t.Helper()
-	cmd := exec.Command("sh", "-c", line)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", line, err, out)
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,25 +12,26 @@ import (
 
 // The bounds of Files hold before anything is written.
 func TestFilesWithinBounds(t *testing.T) {
-	for name, fill := range map[string]func(t *testing.T, root string){
-		// 3 MB in the repository, more than 512 MiB on disk: the same blob under many names.
-		"many times the same": func(t *testing.T, root string) {
-			mustWrite(t, filepath.Join(root, "big"), strings.Repeat("0", 64<<20), 0o644)
+	for name, fill := range map[string]func(t *testing.T, root string) (tree string){
+		// Less than 1 MB in the repository, more than 512 MiB on disk: the same blob under many names.
+		"many times the same": func(t *testing.T, root string) (tree string) {
+			mustWrite(t, filepath.Join(root, "big"), strings.Repeat("0", 4<<20), 0o644)
 			id := runGit(t, root, "hash-object", "-w", "big")
-			for i := range 9 {
-				runGit(t, root, "update-index", "--add", "--cacheinfo", fmt.Sprintf("100644,%s,big%d", id, i))
+			var list strings.Builder
+			for i := range maxBytes/(4<<20) + 1 {
+				fmt.Fprintf(&list, "100644 blob %s\t%d\n", id, i)
 			}
-			_ = os.Remove(filepath.Join(root, "big"))
+			return makeTree(t, root, list.String())
 		},
-		"one large file": func(t *testing.T, root string) {
+		"one large file": func(t *testing.T, root string) (tree string) {
 			sparse(t, filepath.Join(root, "big"))
 			if err := os.Truncate(filepath.Join(root, "big"), maxFile+1); err != nil {
 				t.Fatal(err)
 			}
-			runGit(t, root, "-c", "core.bigFileThreshold=1m", "add", "big")
+			return makeTree(t, root, "100644 blob "+runGit(t, root, "-c", "core.bigFileThreshold=1m", "hash-object", "-w", "big")+"\tbig\n")
 		},
 		// A tree of trees of trees: 10 entries in each, 100 000 files.
-		"very many files": func(t *testing.T, root string) {
+		"very many files": func(t *testing.T, root string) (tree string) {
 			blob := runGit(t, root, "hash-object", "-w", "abc")
 			line := "100644 blob " + blob
 			for range 5 {
@@ -37,30 +39,30 @@ func TestFilesWithinBounds(t *testing.T) {
 				for i := range 10 {
 					fmt.Fprintf(&list, "%s\t%d\n", line, i)
 				}
-				mustWrite(t, filepath.Join(root, "list"), list.String(), 0o644)
-				line = "040000 tree " + runShell(t, root, "git mktree <list")
+				line = "040000 tree " + makeTree(t, root, list.String())
 			}
-			runGit(t, root, "read-tree", "--prefix=many/", strings.TrimPrefix(line, "040000 tree "))
+			return strings.TrimPrefix(line, "040000 tree ")
 		},
-		"very deep": func(t *testing.T, root string) {
+		"very deep": func(t *testing.T, root string) (tree string) {
 			line := "100644 blob " + runGit(t, root, "hash-object", "-w", "abc")
 			for range maxDepth + 2 {
-				mustWrite(t, filepath.Join(root, "list"), line+"\td\n", 0o644)
-				line = "040000 tree " + runShell(t, root, "git mktree <list")
+				line = "040000 tree " + makeTree(t, root, line+"\td\n")
 			}
-			runGit(t, root, "read-tree", "--prefix=deep/", strings.TrimPrefix(line, "040000 tree "))
+			return strings.TrimPrefix(line, "040000 tree ")
 		},
-		"long names": func(t *testing.T, root string) {
-			id := runGit(t, root, "hash-object", "-w", "abc")
-			runGit(t, root, "update-index", "--add", "--cacheinfo", "100644,"+id+","+strings.Repeat("long/", maxPath/5)+"file")
+		"long names": func(t *testing.T, root string) (tree string) {
+			line := "100644 blob " + runGit(t, root, "hash-object", "-w", "abc")
+			for range 6 {
+				line = "040000 tree " + makeTree(t, root, line+"\t"+strings.Repeat("l", 200)+"\n")
+			}
+			return strings.TrimPrefix(line, "040000 tree ")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRepository(t)
-			fill(t, root)
-			runGit(t, root, "commit", "-q", "-m", "large")
+			commit := runGit(t, root, "commit-tree", "-m", "large", fill(t, root))
 			into := t.TempDir()
-			err := ours.Files(t.Context(), root, runGit(t, root, "rev-parse", "HEAD"), []string{"."}, into)
+			err := ours.Files(t.Context(), root, commit, []string{"."}, into)
 			if !errors.Is(err, ErrTooLarge) {
 				t.Errorf("%v", err)
 			}
@@ -81,12 +83,23 @@ func TestFilesOfABomb(t *testing.T) {
 		for i := range 10 {
 			fmt.Fprintf(&list, "%s\t%d\n", line, i)
 		}
-		mustWrite(t, filepath.Join(root, "list"), list.String(), 0o644)
-		line = "040000 tree " + runShell(t, root, "git mktree <list")
+		line = "040000 tree " + makeTree(t, root, list.String())
 	}
 	commit := runGit(t, root, "commit-tree", "-m", "bomb", strings.TrimPrefix(line, "040000 tree "))
 	err := ours.Files(t.Context(), root, commit, []string{"."}, t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "more than 64 MiB of output") {
 		t.Error(err)
 	}
+}
+
+// makeTree makes a tree of what git ls-tree would print, and returns its ID.
+func makeTree(t *testing.T, root, list string) string {
+	t.Helper()
+	cmd := exec.Command("git", "mktree")
+	cmd.Dir, cmd.Stdin = root, strings.NewReader(list)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
