@@ -68,14 +68,15 @@ func (m machine) prelude() string {
 }
 
 // command returns a command that runs a script of POSIX sh on the machine, whatever the user's
-// login shell is. It has a process group of its own, so that Ctrl-C does not reach it.
+// login shell is. It has a session of its own: Ctrl-C does not reach it, and it does not reach the
+// terminal, into whose input it could push characters. ssh asks nobody there (BatchMode).
 func (m machine) command(ctx context.Context, script string, args ...string) *exec.Cmd {
 	words := append([]string{"sh", "-c", m.prelude() + script, "sh"}, args...)
 	if m.ssh != nil {
 		words = append(append([]string{"ssh"}, m.ssh...), shellescape.QuoteCommand(words))
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }

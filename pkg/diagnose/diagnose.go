@@ -45,6 +45,7 @@ type Lab interface {
 // Finder finds the causes of failures.
 type Finder struct {
 	Lab    Lab
+	Trees  worktree.Trees
 	CLI    string // the command that a person types: docker, podman
 	Remote bool   // the engine is on another machine, so it cannot mount files of this machine
 }

@@ -205,6 +205,14 @@ func TestFind(t *testing.T) {
 			reason: "the last image it passed on is not known; the last files it passed with are not known", tried: []string{again},
 		},
 		{
+			name: "a test can write the repository", change: func(c *Case, _ *world, _ *Finder) { c.Tree.Untrusted = true }, passes: oldFiles,
+			reason: "a test can write the .git of its directory", tried: []string{again, onOld},
+		},
+		{
+			name: "a test could write the repository", change: func(c *Case, _ *world, _ *Finder) { c.Passed.Untrusted = true }, passes: oldFiles,
+			reason: "the last files it passed with are not known", tried: []string{again, onOld},
+		},
+		{
 			name: "in no work tree", change: func(c *Case, _ *world, _ *Finder) { unchanged(c); c.Tree = worktree.State{} }, passes: never,
 			reason: "the image is the one it last passed on; its files cannot be compared, its directory is in no git work tree", tried: []string{again},
 		},

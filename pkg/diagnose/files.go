@@ -25,7 +25,7 @@ func (i *inquiry) tryFiles(ctx context.Context, old oldImage, oldFails bool) (an
 		return *obstacle, nil
 	}
 	paths := i.inTree()
-	if unchanged, err := worktree.Same(ctx, i.Tree.Root, i.Passed.Commit, i.Failed.Commit, paths); err == nil && unchanged && !i.Failed.Dirty {
+	if unchanged, err := i.Trees.Same(ctx, i.Tree.Root, i.Passed.Commit, i.Failed.Commit, paths); err == nil && unchanged && !i.Failed.Dirty {
 		return answer{finding: same}, nil // the commits between change other files
 	}
 	work, err := i.Lab.Work()
@@ -33,7 +33,7 @@ func (i *inquiry) tryFiles(ctx context.Context, old oldImage, oldFails bool) (an
 		return answer{}, err
 	}
 	defer func() { _ = os.RemoveAll(work) }() // the next run removes what is left
-	switch err := worktree.Files(ctx, i.Tree.Root, i.Passed.Commit, paths, work); {
+	switch err := i.Trees.Files(ctx, i.Tree.Root, i.Passed.Commit, paths, work); {
 	case err != nil && ctx.Err() != nil:
 		return answer{}, context.Cause(ctx)
 	case err != nil:
@@ -54,12 +54,18 @@ func (i *inquiry) tryFiles(ctx context.Context, old oldImage, oldFails bool) (an
 	return answer{finding: found}, err
 }
 
+// untrusted is the reason for not using a repository that tests can write: it could name the files of
+// another repository, which would then be mounted into the container.
+const untrusted = "its files cannot be compared, a test can write the .git of its directory (with mount: ro or mount: copy it cannot)"
+
 // obstacle returns the answer if there are no old files to try; otherwise it returns nil.
 func (i *inquiry) obstacle() *answer {
 	switch {
 	case i.Tree.Commit == "":
 		return &answer{unknown, "its files cannot be compared, its directory is in no git work tree"}
-	case i.Passed.Commit == "":
+	case i.Tree.Untrusted:
+		return &answer{unknown, untrusted}
+	case i.Passed.Commit == "" || i.Passed.Untrusted:
 		return &answer{unknown, "the last files it passed with are not known"}
 	case i.Passed.Dirty:
 		return &answer{unknown, "its files cannot be compared, its directory had uncommitted changes when it last passed"}
@@ -175,7 +181,7 @@ func (i *inquiry) uncommitted() string {
 
 // addCommits adds the commits between the two states of the files to the verdict.
 func (i *inquiry) addCommits(ctx context.Context) {
-	found, err := worktree.Between(ctx, i.Tree.Root, i.Passed.Commit, i.Failed.Commit, i.inTree(), maxCommits)
+	found, err := i.Trees.Between(ctx, i.Tree.Root, i.Passed.Commit, i.Failed.Commit, i.inTree(), maxCommits)
 	if err != nil {
 		return // the verdict holds without them
 	}

@@ -15,6 +15,9 @@ type LastPass struct {
 	ImageID string    // the image that the step passed on; empty: not known
 	Commit  string    // the git commit of its directory; empty: it was in no git work tree
 	Dirty   bool      // the directory had uncommitted changes
+
+	// Untrusted means that code under test could write the repository: Commit and Dirty are its word.
+	Untrusted bool
 }
 
 // LastPasses returns the last pass of each of the steps in the runs of h, by name. A step that never
@@ -40,7 +43,7 @@ func (h *History) LastPasses(logs string, steps []string) (map[string]LastPass, 
 		}
 		for i := range run.Steps {
 			if step := &run.Steps[i]; step.Outcome == report.Passed && wanted[step.Name] && h.Step(step.Name).LastPassed == id {
-				passes[step.Name] = LastPass{Run: id, Started: run.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty}
+				passes[step.Name] = LastPass{Run: id, Started: run.Started, ImageID: step.ImageID, Commit: step.Commit, Dirty: step.Dirty, Untrusted: step.Untrusted}
 			}
 		}
 	}

@@ -26,7 +26,7 @@ func (p *Pipeline) diagnose(ctx context.Context, steps *runner.Runner, run *repo
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, &diagnose.TimeoutError{Limit: limit})
 	defer cancel()
 	info := p.engine.Info()
-	finder := &diagnose.Finder{Lab: &lab{p, steps, run}, CLI: info.CLI(), Remote: !info.Local}
+	finder := &diagnose.Finder{Lab: &lab{p, steps, run}, Trees: p.worktrees(), CLI: info.CLI(), Remote: !info.Local}
 	return finder.Find(ctx, cases)
 }
 

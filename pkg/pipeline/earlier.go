@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"slices"
 	"time"
 
+	"runtests/pkg/hint"
 	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
@@ -92,16 +94,54 @@ func Alive(log Log) func(folder string) (bool, error) {
 	}
 }
 
+// commits are the commits of test directories, by directory, and sentences about those that could not be
+// found.
+type commits struct {
+	states map[string]worktree.State
+	notes  []string
+}
+
 // commits returns the commits of the steps' directories, as far as git knows them.
-func (p *Pipeline) commits(ctx context.Context) map[string]worktree.State {
+func (p *Pipeline) commits(ctx context.Context) (found commits) {
 	var dirs []string
 	for _, step := range p.Steps {
 		dirs = append(dirs, step.Dir)
 	}
 	slices.Sort(dirs)
-	states, err := worktree.States(ctx, slices.Compact(dirs))
-	if err != nil {
-		p.Log.Debug(err)
+	var err error
+	found.states, err = p.worktrees().States(ctx, slices.Compact(dirs))
+	if errors.Is(err, exec.ErrNotFound) {
+		p.Log.Debug(err) // git is optional
+		return found
 	}
-	return states
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			found.notes = append(found.notes, p.Mask.String(commitNote(err)))
+		}
+	}
+	return found
+}
+
+// commitNote returns a sentence about a work tree whose commit is not known.
+func commitNote(err error) string {
+	note := "the commit is not known: " + err.Error()
+	if remedy := hint.Of(err); remedy != "" {
+		note += " (" + remedy + ")"
+	}
+	return note
+}
+
+// worktrees returns the reader of git work trees. Whatever a step of the suite mounts writable, also one
+// that is not in this run, may have been written by that step.
+func (p *Pipeline) worktrees() worktree.Trees {
+	var writable []string
+	for _, step := range slices.Concat(p.Suite.Steps, p.Steps) {
+		for _, m := range step.Container.Mounts {
+			if m.Bind() && !m.ReadOnly {
+				writable = append(writable, m.Source)
+			}
+		}
+	}
+	slices.Sort(writable)
+	return worktree.Trees{Writable: slices.Compact(writable)}
 }

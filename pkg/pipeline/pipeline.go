@@ -159,12 +159,14 @@ func (p *Pipeline) prepareAndRun(ctx context.Context) (_ *Conclusion, err error)
 // run runs the steps, and concludes. From here on, every fault is part of the report.
 func (p *Pipeline) run(ctx context.Context, launched time.Time) *Conclusion {
 	diskBefore := inBackground(func() engine.Disk { return p.disk(ctx) })
-	commits := inBackground(func() map[string]worktree.State { return p.commits(ctx) })
+	commits := inBackground(func() commits { return p.commits(ctx) })
 	p.notify(ctx, ping.Start, p.Suite.Name)
 	p.history = p.readHistory()
 	run := p.newRecord(ctx, launched)
 	observer := p.Console.Observe(len(p.chain), len(p.Steps))
-	trees := commits()
+	found := commits()
+	trees := found.states
+	run.Notes = append(run.Notes, found.notes...)
 	steps := p.newRunner(run, observer, trees)
 
 	limited, stop := withRunTimeout(ctx, p.Suite.RunTimeout)

@@ -15,13 +15,17 @@ func shortID(id string) string {
 
 // stepCommit returns the commit of a test's directory in words.
 func stepCommit(step *report.Result) string {
-	switch {
-	case step.Commit == "":
+	if step.Commit == "" {
 		return ""
-	case step.Dirty:
-		return shortID(step.Commit) + ", with uncommitted changes"
 	}
-	return shortID(step.Commit)
+	text := shortID(step.Commit)
+	if step.Dirty {
+		text += ", with uncommitted changes"
+	}
+	if step.Untrusted {
+		text += " (as the test's own directory says)"
+	}
+	return text
 }
 
 // currentSince returns since when an image is current, or "" if something was done.

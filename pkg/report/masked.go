@@ -27,7 +27,8 @@ func (v Verdict) masked(m plain.Mask) Verdict {
 	}
 	v.Commits = slices.Clone(v.Commits)
 	for i := range v.Commits {
-		v.Commits[i].Subject = m.String(v.Commits[i].Subject)
+		c := &v.Commits[i]
+		c.Author, c.Subject = m.String(c.Author), m.String(c.Subject)
 	}
 	return v
 }

@@ -26,3 +26,16 @@ func TestMaskOfAResult(t *testing.T) {
 		t.Error("the lines of the caller are changed")
 	}
 }
+
+// The words of a commit are a stranger's.
+func TestMaskOfCommits(t *testing.T) {
+	commits := []Commit{{ID: "1", Author: "A. hunter2-word", Subject: "use hunter2-word"}}
+	r := Result{Verdict: &Verdict{Commits: commits}}
+	r.Mask(plain.NewMask([]string{"hunter2-word"}))
+	if diff := cmp.Diff([]Commit{{ID: "1", Author: "A. ***", Subject: "use ***"}}, r.Verdict.Commits); diff != "" {
+		t.Error(diff)
+	}
+	if commits[0].Author != "A. hunter2-word" {
+		t.Error("the commits of the caller are changed")
+	}
+}

@@ -94,12 +94,13 @@ type Result struct {
 	Test       string    `json:"test,omitempty"`
 	Image      string    `json:"image"`
 	ImageID    string    `json:"image_id,omitempty"`
-	Commit     string    `json:"commit,omitempty"` // the git commit that the test's directory was at, when the run began
-	Dirty      bool      `json:"dirty,omitempty"`  // the directory had uncommitted changes
-	Outcome    Outcome   `json:"outcome"`          // empty until it ended
-	Reason     string    `json:"reason,omitempty"` // why the step did not pass: "exit status 2"
-	Hint       string    `json:"hint,omitempty"`   // what to do about it
-	Notes      []string  `json:"notes,omitempty"`  // other facts for the reader: "passed on attempt 2 of 3"
+	Commit     string    `json:"commit,omitempty"`           // the git commit that the test's directory was at, when the run began
+	Dirty      bool      `json:"dirty,omitempty"`            // the directory had uncommitted changes
+	Untrusted  bool      `json:"commit_untrusted,omitempty"` // tests can write the repository: Commit and Dirty are what they say
+	Outcome    Outcome   `json:"outcome"`                    // empty until it ended
+	Reason     string    `json:"reason,omitempty"`           // why the step did not pass: "exit status 2"
+	Hint       string    `json:"hint,omitempty"`             // what to do about it
+	Notes      []string  `json:"notes,omitempty"`            // other facts for the reader: "passed on attempt 2 of 3"
 	ExitStatus *int      `json:"exit_status,omitempty"`
 	Command    string    `json:"command"` // runs the same by hand; quoted for a shell
 	Started    time.Time `json:"started,omitzero"`

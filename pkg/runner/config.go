@@ -98,13 +98,14 @@ func (c *Config) plannedBuild(build Build) report.Result {
 func (c *Config) planned(step suite.Step) report.Result {
 	tree := c.Commits[step.Dir]
 	return report.Result{
-		Commit:  tree.Commit,
-		Dirty:   tree.Dirty,
-		Name:    step.Name,
-		Kind:    report.KindTest,
-		Test:    step.Test,
-		Image:   step.Image,
-		Command: c.Mask.String(step.Container.CommandLine(c.CLI, c.keepAs(step))),
+		Commit:    tree.Commit,
+		Dirty:     tree.Dirty,
+		Untrusted: tree.Untrusted,
+		Name:      step.Name,
+		Kind:      report.KindTest,
+		Test:      step.Test,
+		Image:     step.Image,
+		Command:   c.Mask.String(step.Container.CommandLine(c.CLI, c.keepAs(step))),
 	}
 }
 

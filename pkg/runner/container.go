@@ -10,6 +10,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
+	"runtests/pkg/worktree"
 )
 
 // cleanUpTimeout is how long the removal of a container may take once it has ended.
@@ -25,13 +26,23 @@ func (r *Runner) container(step suite.Step) container.Container {
 	if name := r.config.keepAs(step); name != "" {
 		c.Labels[LabelKeep] = name
 		c.KeepLog = true
-		if tree := r.config.Commits[step.Dir]; tree.Dirty {
-			c.Labels[LabelCommit] = tree.Commit + "-dirty"
-		} else if tree.Commit != "" {
-			c.Labels[LabelCommit] = tree.Commit
+		if tree := r.config.Commits[step.Dir]; tree.Commit != "" {
+			c.Labels[LabelCommit] = commitLabel(tree)
 		}
 	}
 	return c
+}
+
+// commitLabel returns the value of LabelCommit.
+func commitLabel(tree worktree.State) string {
+	label := tree.Commit
+	if tree.Dirty {
+		label += "-dirty"
+	}
+	if tree.Untrusted {
+		label += "-untrusted"
+	}
+	return label
 }
 
 // labelled returns the step's container with a unique name and our labels.

@@ -16,7 +16,7 @@ const (
 	LabelSuite   = "runtests.suite"
 	LabelStep    = "runtests.step"
 	LabelKeep    = "runtests.keep"   // the name under which to keep it
-	LabelCommit  = "runtests.commit" // of a container to keep: the git commit of the test's directory, with -dirty if it has uncommitted changes
+	LabelCommit  = "runtests.commit" // of a container to keep: the git commit of the test's directory, then -dirty if it has uncommitted changes, -untrusted if tests can write the repository
 )
 
 // Leftovers lists the containers that dead runs of this machine left. Kept containers are not among

@@ -49,7 +49,7 @@ func tree(t *testing.T, dir string) map[string]string {
 
 // The files of a commit are what git itself would check out.
 func TestFiles(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	big := filepath.Join(root, "a", "big")
 	if err := os.WriteFile(big, []byte(strings.Repeat("0123456789abcde\n", 1<<16)), 0o644); err != nil {
 		t.Fatal(err)
@@ -68,14 +68,14 @@ func TestFiles(t *testing.T) {
 
 	before := runGit(t, root, "count-objects", "-v") + runGit(t, root, "status", "--porcelain")
 	into := t.TempDir()
-	if err := Files(t.Context(), root, then, []string{"."}, into); err != nil {
+	if err := ours.Files(t.Context(), root, then, []string{"."}, into); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, tree(t, into)); diff != "" {
 		t.Errorf("all (-want +got):\n%s", diff)
 	}
 	into = t.TempDir()
-	if err := Files(t.Context(), root, then, []string{"ü/[c]", "abc", "none"}, into); err != nil {
+	if err := ours.Files(t.Context(), root, then, []string{"ü/[c]", "abc", "none"}, into); err != nil {
 		t.Fatal(err)
 	}
 	some := map[string]string{}
@@ -93,17 +93,17 @@ func TestFiles(t *testing.T) {
 }
 
 func TestFilesThatNeedGit(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	mark := filepath.Join(t.TempDir(), "mark")
 	runGit(t, root, "config", "filter.touch.smudge", "touch "+mark+"; cat")
 	if err := os.WriteFile(filepath.Join(root, ".gitattributes"), []byte("b/** filter=touch\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	head := runGit(t, root, "rev-parse", "HEAD")
-	if err := Files(t.Context(), root, head, []string{"b"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "filter=touch") {
+	if err := ours.Files(t.Context(), root, head, []string{"b"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "filter=touch") {
 		t.Errorf("a filter: %v", err)
 	}
-	if err := Files(t.Context(), root, head, []string{"a"}, t.TempDir()); err != nil {
+	if err := ours.Files(t.Context(), root, head, []string{"a"}, t.TempDir()); err != nil {
 		t.Errorf("beside it: %v", err)
 	}
 	if _, err := os.Stat(mark); err == nil {
@@ -111,19 +111,19 @@ func TestFilesThatNeedGit(t *testing.T) {
 	}
 	runGit(t, root, "update-index", "--add", "--cacheinfo", "160000,"+head+",a/module")
 	runGit(t, root, "commit", "-q", "-m", "module")
-	if err := Files(t.Context(), root, runGit(t, root, "rev-parse", "HEAD"), []string{"a"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "a/module") {
+	if err := ours.Files(t.Context(), root, runGit(t, root, "rev-parse", "HEAD"), []string{"a"}, t.TempDir()); !errors.Is(err, ErrNeedsGit) || !strings.Contains(err.Error(), "a/module") {
 		t.Errorf("a submodule: %v", err)
 	}
 }
 
 // A commit that is not there, and what is none.
 func TestFilesOfNoCommit(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	for _, commit := range []string{strings.Repeat("0123456789", 4), "HEAD", "--output=x", ""} {
-		if err := Files(t.Context(), root, commit, []string{"a"}, t.TempDir()); err == nil {
+		if err := ours.Files(t.Context(), root, commit, []string{"a"}, t.TempDir()); err == nil {
 			t.Errorf("%q: no error", commit)
 		}
-		if _, err := Between(t.Context(), root, commit, commit, []string{"a"}, 9); err == nil {
+		if _, err := ours.Between(t.Context(), root, commit, commit, []string{"a"}, 9); err == nil {
 			t.Errorf("between %q: no error", commit)
 		}
 	}
@@ -154,7 +154,7 @@ func TestFilesStayInside(t *testing.T) {
 // The files of somebody else's repository are that user's, and so is git.
 func TestFilesOfTheOwner(t *testing.T) {
 	needs.Root(t, t.Name(), "it gives a repository to another user")
-	root := repository(t)
+	root := newRepository(t)
 	for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -165,7 +165,7 @@ func TestFilesOfTheOwner(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	into := t.TempDir()
-	if err := Files(t.Context(), root, head, []string{"a"}, into); err != nil {
+	if err := ours.Files(t.Context(), root, head, []string{"a"}, into); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a", "a/test.sh"} {
@@ -176,7 +176,7 @@ func TestFilesOfTheOwner(t *testing.T) {
 }
 
 func TestBetween(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	commit := func(file, subject string) string {
 		appendTo(t, filepath.Join(root, file))
 		runGit(t, root, "commit", "-q", "-a", "-m", subject, "-m", "a body\nof lines")
@@ -185,10 +185,10 @@ func TestBetween(t *testing.T) {
 	first := runGit(t, root, "rev-parse", "HEAD")
 	commit("a/test.sh", "a: one")
 	commit("b/test.sh", "b: one")
-	commit("ü/[c]/test.sh", "c: \x1b[31mred")
+	commit("ü/[c]/test.sh", "c: red")
 	last := commit("a/test.sh", "a: two")
 	subjects := func(from, to string, most int, paths ...string) (all []string) {
-		commits, err := Between(context.Background(), root, from, to, paths, most)
+		commits, err := ours.Between(context.Background(), root, from, to, paths, most)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,10 +203,10 @@ func TestBetween(t *testing.T) {
 	for _, test := range []struct {
 		got, want []string
 	}{
-		{subjects(first, last, 9, "."), []string{"a: two", "c: \x1b[31mred", "b: one", "a: one"}},
+		{subjects(first, last, 9, "."), []string{"a: two", "c: red", "b: one", "a: one"}},
 		{subjects(first, last, 9, "a"), []string{"a: two", "a: one"}},
 		{subjects(first, last, 1, "a"), []string{"a: two"}},
-		{subjects(first, last, 9, "ü/[c]", "b"), []string{"c: \x1b[31mred", "b: one"}},
+		{subjects(first, last, 9, "ü/[c]", "b"), []string{"c: red", "b: one"}},
 		{subjects(last, first, 9, "."), nil},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {
@@ -216,7 +216,7 @@ func TestBetween(t *testing.T) {
 }
 
 func TestInside(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(filepath.Join(root, "a"), link); err != nil {
 		t.Fatal(err)

@@ -1,9 +1,10 @@
 // Package worktree finds the git commit of directories and whether they have changes, lists the
 // commits between two states, and writes out the files of a commit.
 //
-// It asks git once per work tree, however many of its directories it is asked about. Root runs git as
-// the owner of the work tree, so that what a repository makes git execute runs as its owner: this
-// is git's own rule never to work on the repository of somebody else. No repository is written to.
+// A repository is a stranger's: code under test may have written it. Its files are read within bounds,
+// and nothing that they name is executed: git works with a private directory of ours, which has a
+// configuration of ours, and finds only objects and a copy of the index of the repository. See
+// private. Root runs git as the owner of the work tree. No repository is written to.
 package worktree
 
 import (
@@ -11,29 +12,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
+
+// Trees reads work trees.
+type Trees struct {
+	// Writable are the directories that code under test can write: absolute, and with links or without.
+	Writable []string
+
+	patience time.Duration // for one git command, default commandTimeout
+}
 
 // State is the state of a directory in its work tree.
 type State struct {
 	Root   string // the root of the work tree, absolute, without links
 	Commit string // the ID of the commit that is checked out: 40 hexadecimal digits or more
 	Dirty  bool   // files of the directory differ from Commit, or are not in it
+
+	// Untrusted means that code under test can write the repository, so Commit and Dirty are what that
+	// code says.
+	Untrusted bool
 }
 
-// commandTimeout bounds one git command. The largest work trees need seconds.
-const commandTimeout = 30 * time.Second
+// statesTimeout bounds States, so that many slow work trees do not add up.
+const statesTimeout = 2 * time.Minute
 
 // States returns the states of dirs, by their names as given. It leaves out a directory that is in
-// no work tree, or whose work tree has no commit yet. The error is about the work trees on which git
-// failed; the states of the others are returned with it.
-func States(ctx context.Context, dirs []string) (map[string]State, error) {
+// no work tree, or whose work tree has no commit yet. The error is about the work trees that could not
+// be read; the states of the others are returned with it.
+func (t Trees) States(ctx context.Context, dirs []string) (map[string]State, error) {
+	ctx, cancel := context.WithTimeout(ctx, statesTimeout)
+	defer cancel()
+	removeStale(time.Now())
 	trees := map[string][]place{}
 	for _, dir := range dirs {
 		if root, inside, ok := find(dir); ok {
@@ -43,8 +57,8 @@ func States(ctx context.Context, dirs []string) (map[string]State, error) {
 	states := map[string]State{}
 	var errs []error
 	for root, places := range trees {
-		if err := addStates(ctx, root, places, states); err != nil {
-			errs = append(errs, fmt.Errorf("ask git about %s: %w", root, err))
+		if err := t.addStates(ctx, root, places, states); err != nil {
+			errs = append(errs, fmt.Errorf("read the git repository of %s: %w", root, err))
 		}
 	}
 	return states, errors.Join(errs...)
@@ -63,7 +77,7 @@ func find(dir string) (root, inside string, ok bool) {
 		return "", "", false
 	}
 	for root = dir; ; root = filepath.Dir(root) {
-		if _, err := os.Lstat(filepath.Join(root, ".git")); err == nil {
+		if isRoot(root) {
 			inside, err = filepath.Rel(root, dir)
 			return root, filepath.ToSlash(inside), err == nil
 		}
@@ -73,25 +87,75 @@ func find(dir string) (root, inside string, ok bool) {
 	}
 }
 
-// addStates adds the states of the places in one work tree to states.
-func addStates(ctx context.Context, root string, places []place, states map[string]State) error {
-	head, err := git(ctx, root, nil, "rev-parse", "--verify", "--quiet", "HEAD")
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == 1 && len(exit.Stderr) == 0:
-		return nil // no commit yet
-	case err != nil:
-		return err
+// isRoot reports whether dir is the root of a work tree. Like git, it looks further up if .git is a
+// folder without HEAD.
+func isRoot(dir string) bool {
+	git := filepath.Join(dir, dotGit)
+	info, err := os.Lstat(git)
+	if err != nil || !info.IsDir() {
+		return err == nil
 	}
-	args := []string{"--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--"}
-	changed, err := git(ctx, root, nil, append(args, pathsOf(places)...)...)
+	_, err = os.Lstat(filepath.Join(git, "HEAD"))
+	return err == nil
+}
+
+// addStates adds the states of the places in one work tree to states.
+func (t Trees) addStates(ctx context.Context, root string, places []place, states map[string]State) error {
+	r, err := t.open(ctx, root)
+	if errors.Is(err, errUnborn) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		states[p.dir] = State{Root: root, Commit: strings.TrimSpace(string(head)), Dirty: concerns(changed, p.inside)}
+	defer r.close()
+	p, err := r.private(withIndex)
+	if err != nil {
+		return err
+	}
+	defer p.remove()
+	if err = p.addStates(ctx, places, states); err == nil || len(places) == 1 {
+		return err
+	}
+	return p.addEach(ctx, places, states)
+}
+
+// addStates adds the states of places to states.
+func (p *private) addStates(ctx context.Context, places []place, states map[string]State) error {
+	changed, err := p.changed(ctx, places)
+	if err != nil {
+		return err
+	}
+	for _, at := range places {
+		states[at.dir] = State{Root: p.root, Commit: p.head, Dirty: concerns(changed, at.inside), Untrusted: p.untrusted}
 	}
 	return nil
+}
+
+// addEach adds the states of places one by one, after git failed on all together: one directory, with a
+// pipe as .gitignore, must not hide the commits of the others.
+func (p *private) addEach(ctx context.Context, places []place, states map[string]State) error {
+	var errs []error
+	for _, at := range places {
+		if err := p.addStates(ctx, []place{at}, states); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", at.inside, err))
+		}
+	}
+	if len(errs) == len(places) {
+		return errs[0] // it is not about one of them
+	}
+	return errors.Join(errs...)
+}
+
+// changed returns the entries at and below places that differ from the commit, as git status -z
+// lists them. It does not look into submodules: git would use their configuration.
+func (p *private) changed(ctx context.Context, places []place) ([]byte, error) {
+	args := []string{"status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=dirty", "--"}
+	changed, err := p.git(ctx, nil, append(args, pathsOf(places)...)...)
+	if err != nil {
+		return nil, err
+	}
+	return p.withoutLFS(ctx, changed)
 }
 
 // maxPaths is how many directories git is given by name. If there are more, it looks at the whole
@@ -104,7 +168,7 @@ func pathsOf(places []place) []string {
 	}
 	var paths []string
 	for _, p := range places {
-		paths = append(paths, ":(top,literal)"+p.inside)
+		paths = append(paths, p.inside)
 	}
 	return paths
 }
@@ -124,73 +188,10 @@ func concerns(changed []byte, inside string) bool {
 	return false
 }
 
-// git runs git in a directory of a work tree, with an input unless that is nil, and returns its
-// output.
-func git(ctx context.Context, dir string, input io.Reader, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	cmd, err := command(ctx, dir, args...)
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stdin = input
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
-		first, _, _ := strings.Cut(string(exit.Stderr), "\n")
-		return nil, fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, first)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
-	}
-	return out, nil
-}
-
-// command returns a git command for a directory of a work tree. If we are root, git runs as the owner
-// of the directory. It prompts for nothing and, in a partial clone, fetches nothing.
-func command(ctx context.Context, dir string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(environment(), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "LC_ALL=C")
-	cmd.WaitDelay = time.Second
-	return cmd, asOwner(cmd, dir)
-}
-
-// environment returns our environment without the variables that lead git to another repository, as
-// in a hook.
-func environment() []string {
-	var env []string
-	for _, pair := range os.Environ() {
-		if !strings.HasPrefix(pair, "GIT_") {
-			env = append(env, pair)
-		}
-	}
-	return env
-}
-
-// asOwner makes root run cmd as the owner of dir.
-func asOwner(cmd *exec.Cmd, dir string) error {
-	owner, err := ownerOf(dir)
-	if err != nil || owner == nil || owner.Uid == 0 {
-		return err
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
-	cmd.Env = append(cmd.Env, "HOME=/nonexistent") // the owner cannot read root's
-	return nil
-}
-
-// ownerOf returns the owner of a file, or nil if we are not root and so cannot act for others.
-func ownerOf(path string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil, nil
-	}
-	return &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}, nil
+// within reports whether path is one of dirs or below one. It compares the text: neither has links.
+func within(path string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		inside, err := filepath.Rel(dir, path)
+		return err == nil && filepath.IsLocal(inside)
+	})
 }

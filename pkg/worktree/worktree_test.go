@@ -2,6 +2,7 @@ package worktree
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,8 +34,8 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// repository makes a work tree with the directories a, b and ü/[c], committed.
-func repository(t *testing.T) (root string) {
+// newRepository makes a work tree with the directories a, b and ü/[c], committed.
+func newRepository(t *testing.T) (root string) {
 	t.Helper()
 	root = filepath.Join(t.TempDir(), "tree")
 	for _, file := range []string{"a/test.sh", "b/test.sh", "ü/[c]/test.sh", "abc"} {
@@ -47,7 +48,7 @@ func repository(t *testing.T) (root string) {
 }
 
 func TestStates(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	commit := runGit(t, root, "rev-parse", "HEAD")
 	a, b, c := filepath.Join(root, "a"), filepath.Join(root, "b"), filepath.Join(root, "ü", "[c]")
 	elsewhere := t.TempDir()
@@ -62,7 +63,7 @@ func TestStates(t *testing.T) {
 		{"a file removed", func() { os.Remove(filepath.Join(b, "test.sh")) }, []string{a, b, c, root}},
 	} {
 		test.do()
-		states, err := States(context.Background(), []string{a, b, c, root, elsewhere, filepath.Join(root, "none")})
+		states, err := ours.States(context.Background(), []string{a, b, c, root, elsewhere, filepath.Join(root, "none")})
 		if err != nil || len(states) != 4 {
 			t.Fatalf("%s: %v, %v", test.name, states, err)
 		}
@@ -91,7 +92,7 @@ func appendTo(t *testing.T, path string) {
 
 // With more directories than git is given by name it says the same.
 func TestStatesOfMany(t *testing.T) {
-	root := repository(t)
+	root := newRepository(t)
 	var dirs []string
 	for _, name := range strings.Fields(many(maxPaths + 20)) {
 		write(t, filepath.Join(root, name, "test.sh"))
@@ -100,7 +101,7 @@ func TestStatesOfMany(t *testing.T) {
 	runGit(t, root, "add", ".")
 	runGit(t, root, "commit", "-q", "-m", "many")
 	appendTo(t, filepath.Join(dirs[7], "test.sh"))
-	states, err := States(context.Background(), dirs)
+	states, err := ours.States(context.Background(), dirs)
 	if err != nil || len(states) != len(dirs) {
 		t.Fatalf("%d states of %d, %v", len(states), len(dirs), err)
 	}
@@ -122,7 +123,7 @@ func many(n int) string {
 func TestStatesWithoutACommit(t *testing.T) {
 	root := t.TempDir()
 	runGit(t, root, "init", "-q")
-	if states, err := States(context.Background(), []string{root}); err != nil || len(states) != 0 {
+	if states, err := ours.States(context.Background(), []string{root}); err != nil || len(states) != 0 {
 		t.Errorf("got %v, %v", states, err)
 	}
 }
@@ -130,7 +131,7 @@ func TestStatesWithoutACommit(t *testing.T) {
 func TestStatesOfWhatIsNoRepository(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, ".git"))
-	states, err := States(context.Background(), []string{root})
+	states, err := ours.States(context.Background(), []string{root})
 	if err == nil || len(states) != 0 || !strings.Contains(err.Error(), root) {
 		t.Errorf("got %v, %v", states, err)
 	}
@@ -139,7 +140,7 @@ func TestStatesOfWhatIsNoRepository(t *testing.T) {
 // Root asks about a repository of somebody else as that user.
 func TestStatesAsTheOwner(t *testing.T) {
 	needs.Root(t, t.Name(), "it gives a repository to another user")
-	root := repository(t)
+	root := newRepository(t)
 	for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -148,25 +149,28 @@ func TestStatesAsTheOwner(t *testing.T) {
 	if out, err := exec.Command("chown", "-R", "65534:65534", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// What the repository has git execute is executed by its owner.
-	mark := filepath.Join(root, "mark")
-	hook := filepath.Join(root, "hook")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\nid -u >"+mark+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(root, ".git", "config")
-	data, err := os.ReadFile(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(config, append(data, "[core]\nfsmonitor = "+hook+"\n"...), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	states, err := States(context.Background(), []string{filepath.Join(root, "a")})
+	states, err := ours.States(context.Background(), []string{filepath.Join(root, "a")})
 	if err != nil || len(states) != 1 {
 		t.Fatalf("got %v, %v", states, err)
 	}
-	if uid, err := os.ReadFile(mark); err != nil || string(uid) != "65534\n" {
-		t.Errorf("the hook ran as %q (%v)", uid, err)
+	// What the owner cannot read, git cannot either.
+	for _, name := range []string{"objects", "HEAD"} {
+		name = filepath.Join(root, ".git", name)
+		if err := errors.Join(os.Chown(name, 0, 0), os.Chmod(name, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if states, err := ours.States(context.Background(), []string{filepath.Join(root, "a")}); err == nil || len(states) != 0 {
+		t.Errorf("objects of root: %v", states)
+	}
+}
+
+// A changed file in the root of a work tree makes that root dirty.
+func TestStateOfTheRoot(t *testing.T) {
+	root := newRepository(t)
+	appendTo(t, filepath.Join(root, "abc"))
+	states, err := ours.States(t.Context(), []string{root})
+	if err != nil || !states[root].Dirty {
+		t.Errorf("%v, %v", states, err)
 	}
 }

@@ -207,7 +207,7 @@ func Changed() *report.Run {
 	slower := step("slower@debian", report.Passed, &report.Trend{Previous: report.Passed, Usual: report.Duration(4 * time.Second), Pace: report.Slower}, nil)
 	slower.Log = report.Log{File: "slower@debian.log", Bytes: 10, Lines: 1, Tail: plain.Tail{Lines: []string{"done"}}}
 	dirty := step("environment@debian", report.Failed, failing(report.NewlyFailing, 1), &report.Verdict{Cause: report.Environment, Trials: []report.Trial{again, trial("on the image of 2026-11-21", report.Failed, "image.log")}})
-	dirty.Dirty = true
+	dirty.Dirty, dirty.Untrusted = true, true
 	r.Gone = []string{"old@debian", "older@debian"}
 	r.Message = "<b@example.org>"
 	r.Steps = []report.Result{
