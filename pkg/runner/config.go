@@ -6,6 +6,7 @@ import (
 
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
+	"runtests/pkg/region"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -24,6 +25,9 @@ type Config struct {
 	// Remote says that the engine is on another machine, and that test directories may exist only
 	// there.
 	Remote bool
+	// Regions are what the containers of the suite's steps can write; nil: they are trusted. Where
+	// one of them may have made a link, nothing is mounted or copied.
+	Regions *region.Set
 	// Patience is how long to wait for an engine that went away. After that, no more steps are
 	// started. Default: 2 minutes.
 	Patience time.Duration
