@@ -2,6 +2,8 @@ package runner
 
 import (
 	"cmp"
+	"fmt"
+	"strings"
 	"time"
 
 	"runtests/pkg/history"
@@ -101,7 +103,9 @@ func (c *Config) plannedBuild(build Build) report.Result {
 
 func (c *Config) planned(step suite.Step) report.Result {
 	tree := c.Commits[step.Dir]
+	step, notes := c.withOwner(step)
 	return report.Result{
+		Notes:   notes,
 		Commit:  tree.Commit,
 		Dirty:   tree.Dirty,
 		Name:    step.Name,
@@ -110,6 +114,19 @@ func (c *Config) planned(step suite.Step) report.Result {
 		Image:   step.Image,
 		Command: c.Mask.String(step.Container.CommandLine(c.CLI, c.keepAs(step))),
 	}
+}
+
+// withOwner returns the step with the user that it runs as, and a note if that is root. If the user
+// cannot be found, the step will break with the reason.
+func (c *Config) withOwner(step suite.Step) (suite.Step, []string) {
+	owned, err := step.WithOwner(c.Regions)
+	if err != nil {
+		return step, nil
+	}
+	if owned.Container.HostUser && strings.HasPrefix(owned.Container.User, "0:") {
+		return owned, []string{fmt.Sprintf("user: owner changes nothing: its directory belongs to root (chown it: %s)", step.Dir)}
+	}
+	return owned, nil
 }
 
 // keepAs returns the name under which to keep the container of a step, or "".

@@ -69,11 +69,17 @@ func (r *Runner) runContainer(ctx context.Context, step suite.Step, c container.
 	return exit
 }
 
-// runGuarded runs the container, unless a path that it gets is not what it was.
+// runGuarded runs the container as the user that its step wants, unless a path that it gets is not
+// what it was.
 func (r *Runner) runGuarded(ctx context.Context, step suite.Step, c container.Container, log *Log) (container.Exit, error) {
 	if err := r.guard(step); err != nil {
 		return container.Exit{}, err
 	}
+	step, err := step.WithOwner(r.config.Regions.With(step.Writable()))
+	if err != nil {
+		return container.Exit{}, err
+	}
+	c.User = step.Container.User
 	return r.config.Executor.Run(ctx, c, log)
 }
 
