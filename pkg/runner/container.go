@@ -58,6 +58,9 @@ func (r *Runner) runContainer(ctx context.Context, step suite.Step, c container.
 	exit, err := r.runGuarded(stepCtx, step, c, log)
 	result.Duration, result.ImageID = report.Duration(r.config.Now().Sub(started)), exit.ImageID
 	judge(stepCtx, step, exit, err, result)
+	if exit.ID != "" {
+		r.noteSetuid(ctx, step, result)
+	}
 	if err := log.end(); err != nil {
 		addNote(result, "%v", err)
 	}

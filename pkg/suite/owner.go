@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"runtests/pkg/hint"
@@ -26,6 +27,13 @@ func deployedUser(text string) (string, error) {
 		return "", hint.Errorf("write the user's number", "must be a user of the image: it is only in a test that owner stands for the owner of its directory")
 	}
 	return notEmpty(text)
+}
+
+// MayBeRoot reports whether the step's container may run as root: its user is root, or that of its
+// image.
+func (s Step) MayBeRoot() bool {
+	user, _, _ := strings.Cut(s.Container.User, ":")
+	return !s.Container.HostUser && (user == "" || user == "0" || user == "root")
 }
 
 // WithOwner returns the step with the owner of its directory, as UID:GID, as the container's user, if
