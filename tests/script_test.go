@@ -158,6 +158,7 @@ func raceOptions() string {
 
 // needRoot are the stories that only root can tell, and why.
 var needRoot = map[string]string{
+	"attack-owner":    "it gives a directory to another user",
 	"build-disk":      "it starts an engine of its own",
 	"build-faults":    "it starts an engine of its own",
 	"cron":            "it starts cron, where cron's files are its own",

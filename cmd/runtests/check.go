@@ -34,6 +34,9 @@ func (c *checkCommand) Run(ctx context.Context, w *world) error {
 	}
 	found := &findings{world: w}
 	found.fact("suite", "%s: %s", s.Name, s.File)
+	if s.Trusted {
+		found.fact("trusted", "true: the tests may rewrite what runs them, so whoever can change a test can do what runtests can")
+	}
 	found.engine(ctx, s)
 	found.tests(s)
 	found.deployments(ctx, s)
@@ -78,8 +81,16 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 	}
 	defer e.Close()
 	info := e.Info()
-	f.fact("engine", "%s %s at %s (API %s)", info.Name, info.Version, info.Host, info.API)
-	f.settings(ctx, e, s)
+	apart, err := e.UserNamespace(ctx)
+	users := ""
+	if apart {
+		users = ", containers in a user namespace: their root is not the machine's"
+	}
+	f.fact("engine", "%s %s at %s (API %s)%s", info.Name, info.Version, info.Host, info.API, users)
+	if err == nil && !apart {
+		f.rights(s)
+	}
+	f.settings(ctx, e, s) // reports err, too, if it matters
 	for _, image := range f.chain(s, pipeline.OnEngine(ctx, e)) {
 		f.built(ctx, e, image)
 	}
@@ -89,6 +100,19 @@ func (f *findings) engine(ctx context.Context, s *suite.Suite) {
 			seen = append(seen, step.Image)
 			f.image(ctx, e, step)
 		}
+	}
+}
+
+// rights says what mount: rw means on an engine whose root is the machine's.
+func (f *findings) rights(s *suite.Suite) {
+	var tests []string
+	for _, step := range s.Steps {
+		if step.Mount == suite.ReadWrite && step.MayBeRoot() && !slices.Contains(tests, step.Test) {
+			tests = append(tests, step.Test)
+		}
+	}
+	if len(tests) > 0 && !s.Trusted {
+		f.fact("note", "tests that may run as root on the files of their directories (mount: rw): %d; for code that you do not trust write mount: copy, or user: owner", len(tests))
 	}
 }
 

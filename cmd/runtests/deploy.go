@@ -115,6 +115,9 @@ func (c *deployCommand) printPromotion(ctx context.Context, w *world, plan pipel
 		return errors.New("--dry-run prints a promotion, and cannot be combined with --rollback")
 	}
 	for _, step := range plan.Steps {
+		if owned, err := step.WithOwner(plan.Suite.Regions()); err == nil {
+			step = owned
+		}
 		command := w.mask.String(step.Container.CommandLine("docker", deploy.KeptName(plan.Suite.Name, step.Name)))
 		fmt.Fprintf(w.stdout, "# the test, whose container is kept when it passes\n%s\n", cleanLines(command))
 	}

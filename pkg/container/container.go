@@ -16,7 +16,10 @@ type Container struct {
 	Env        []Variable
 	EnvFiles   []string // the files that Env's values were read from; for CommandLine only
 
-	User       string
+	User string
+	// HostUser says that User, as UID:GID, is a user of the engine's machine: the owner of files there.
+	// It means somebody else on an engine whose containers have users of their own.
+	HostUser   bool
 	WorkingDir string
 
 	Mounts []Mount

@@ -71,6 +71,8 @@ func (i *inquiry) obstacle() *answer {
 		return &answer{unknown, "its files cannot be compared, its directory had uncommitted changes when it last passed"}
 	case i.Passed.Commit == i.Failed.Commit && !i.Failed.Dirty:
 		return &answer{finding: same}
+	case i.Step.Container.HostUser:
+		return &answer{unknown, "the last files it passed with were not tried, it runs as the owner of its own (user: owner)"}
 	case i.Remote && i.mounts():
 		return &answer{unknown, "the last files it passed with were not tried, the engine is on another machine"}
 	}

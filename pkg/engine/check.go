@@ -43,9 +43,9 @@ type abilities struct {
 func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.Unsupported, error) {
 	found := e.notInAPI(c)
 	if dependsOnMachine(c) {
-		a, err := e.abilities.get(func() (abilities, bool, error) { return e.askAbilities(ctx) })
+		a, err := e.machine(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("ask the engine for its abilities: %w", err)
+			return nil, err
 		}
 		found = append(found, a.limits(c, e.info.Name)...)
 		found = append(found, a.security(c, e.info.Name)...)
@@ -68,7 +68,7 @@ func (e *Engine) Check(ctx context.Context, c container.Container) ([]container.
 const hostNetwork = "host"
 
 func dependsOnMachine(c container.Container) bool {
-	return c.Memory > 0 || c.CPUs > 0 || c.PidsLimit > 0 || len(c.SecurityOpt) > 0 || c.Privileged || c.NetworkMode == hostNetwork
+	return c.HostUser || c.Memory > 0 || c.CPUs > 0 || c.PidsLimit > 0 || len(c.SecurityOpt) > 0 || c.Privileged || c.NetworkMode == hostNetwork
 }
 
 func (e *Engine) askAbilities(ctx context.Context) (a abilities, ok bool, err error) {
@@ -121,6 +121,12 @@ func (a abilities) security(c container.Container, engineName string) (found []c
 			})
 		}
 	}
+	if c.HostUser && a.ownUsers() {
+		found = append(found, container.Unsupported{
+			Setting: "user", Ignored: true, Reason: "user: owner has no meaning on an engine that runs containers in a user namespace, where numbers stand for other users",
+			Remedy: "the container runs as the user of its image, whose root is not the machine's root",
+		})
+	}
 	if !a.has("userns") {
 		return found
 	}
@@ -132,6 +138,25 @@ func (a abilities) security(c container.Container, engineName string) (found []c
 		found = append(found, container.Unsupported{Setting: "network_mode", Reason: fmt.Sprintf(reason, "share the machine's network"), Remedy: remedy})
 	}
 	return found
+}
+
+// ownUsers reports whether the containers have users of their own, whose root is not the machine's:
+// by userns-remap, or because the engine runs without root.
+func (a abilities) ownUsers() bool { return a.has("userns") || a.has("rootless") }
+
+// UserNamespace reports whether root in a container is another user of the engine's machine.
+func (e *Engine) UserNamespace(ctx context.Context) (bool, error) {
+	a, err := e.machine(ctx)
+	return a.ownUsers(), err
+}
+
+// machine returns the abilities of the engine's machine.
+func (e *Engine) machine(ctx context.Context) (abilities, error) {
+	a, err := e.abilities.get(func() (abilities, bool, error) { return e.askAbilities(ctx) })
+	if err != nil {
+		return a, fmt.Errorf("ask the engine for its abilities: %w", err)
+	}
+	return a, nil
 }
 
 // has reports whether the engine lists a security module, as name=seccomp,profile=default.

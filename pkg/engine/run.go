@@ -88,6 +88,9 @@ func (r *running) run(ctx context.Context, output io.Writer) error {
 // create creates the container. It does not end with the caller's context, because nobody would
 // know the ID of a container whose creation was given up.
 func (r *running) create() error {
+	if err := r.setUser(); err != nil {
+		return err
+	}
 	options, err := createOptions(r.container, r.engine.dialect())
 	if err != nil {
 		return err
@@ -108,6 +111,18 @@ func (r *running) create() error {
 	}
 	r.exit.ID = created.ID
 	return nil
+}
+
+// setUser leaves out a user of the engine's machine, who would be another in the container (Check).
+func (r *running) setUser() error {
+	if !r.container.HostUser {
+		return nil
+	}
+	other, err := r.engine.UserNamespace(r.life)
+	if other {
+		r.container.User = ""
+	}
+	return err
 }
 
 // start starts the container. It does not end with the caller's context, because the engine

@@ -41,6 +41,9 @@ func (p *Pipeline) cases(run *report.Run, trees map[string]worktree.State) []dia
 	for i, result := range run.Steps {
 		if diagnose.Wanted(result) {
 			step := steps[result.Name]
+			if owned, err := step.WithOwner(p.Suite.Regions()); err == nil {
+				step = owned // in the commands of the experiments
+			}
 			cases = append(cases, diagnose.Case{Index: i, Step: step, Failed: result, Tree: trees[step.Dir]})
 			names = append(names, step.Name)
 		}

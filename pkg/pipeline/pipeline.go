@@ -209,6 +209,7 @@ func (p *Pipeline) newRunner(run *report.Run, observer Observer, trees map[strin
 		Images:   p.engine,
 		Machine:  MachineID(),
 		Remote:   !info.Local,
+		Regions:  p.Suite.Regions(),
 
 		Run:      run,
 		Folder:   p.folder,

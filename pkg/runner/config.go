@@ -2,10 +2,13 @@ package runner
 
 import (
 	"cmp"
+	"fmt"
+	"strings"
 	"time"
 
 	"runtests/pkg/history"
 	"runtests/pkg/plain"
+	"runtests/pkg/region"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/worktree"
@@ -24,6 +27,9 @@ type Config struct {
 	// Remote says that the engine is on another machine, and that test directories may exist only
 	// there.
 	Remote bool
+	// Regions are what the containers of the suite's steps can write; nil: they are trusted. Where
+	// one of them may have made a link, nothing is mounted or copied.
+	Regions *region.Set
 	// Patience is how long to wait for an engine that went away. After that, no more steps are
 	// started. Default: 2 minutes.
 	Patience time.Duration
@@ -97,7 +103,9 @@ func (c *Config) plannedBuild(build Build) report.Result {
 
 func (c *Config) planned(step suite.Step) report.Result {
 	tree := c.Commits[step.Dir]
+	step, notes := c.withOwner(step)
 	return report.Result{
+		Notes:     notes,
 		Commit:    tree.Commit,
 		Dirty:     tree.Dirty,
 		Untrusted: tree.Untrusted,
@@ -107,6 +115,19 @@ func (c *Config) planned(step suite.Step) report.Result {
 		Image:     step.Image,
 		Command:   c.Mask.String(step.Container.CommandLine(c.CLI, c.keepAs(step))),
 	}
+}
+
+// withOwner returns the step with the user that it runs as, and a note if that is root. If the user
+// cannot be found, the step will break with the reason.
+func (c *Config) withOwner(step suite.Step) (suite.Step, []string) {
+	owned, err := step.WithOwner(c.Regions)
+	if err != nil {
+		return step, nil
+	}
+	if owned.Container.HostUser && strings.HasPrefix(owned.Container.User, "0:") {
+		return owned, []string{fmt.Sprintf("user: owner changes nothing: its directory belongs to root (chown it: %s)", step.Dir)}
+	}
+	return owned, nil
 }
 
 // keepAs returns the name under which to keep the container of a step, or "".

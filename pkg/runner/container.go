@@ -66,9 +66,12 @@ func (r *Runner) runContainer(ctx context.Context, step suite.Step, c container.
 	stepCtx, cancel := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
 	defer cancel()
 	started := r.config.Now()
-	exit, err := r.config.Executor.Run(stepCtx, c, log)
+	exit, err := r.runGuarded(stepCtx, step, c, log)
 	result.Duration, result.ImageID = report.Duration(r.config.Now().Sub(started)), exit.ImageID
 	judge(stepCtx, step, exit, err, result)
+	if exit.ID != "" {
+		r.noteSetuid(ctx, step, result)
+	}
 	if err := log.end(); err != nil {
 		addNote(result, "%v", err)
 	}
@@ -78,6 +81,20 @@ func (r *Runner) runContainer(ctx context.Context, step suite.Step, c container.
 	r.noteOutage(step.Name, err)
 	r.dispose(ctx, exit.ID, c.Labels[LabelKeep], result)
 	return exit
+}
+
+// runGuarded runs the container as the user that its step wants, unless a path that it gets is not
+// what it was.
+func (r *Runner) runGuarded(ctx context.Context, step suite.Step, c container.Container, log *Log) (container.Exit, error) {
+	if err := r.guard(step); err != nil {
+		return container.Exit{}, err
+	}
+	step, err := step.WithOwner(r.config.Regions.With(step.Writable()))
+	if err != nil {
+		return container.Exit{}, err
+	}
+	c.User = step.Container.User
+	return r.config.Executor.Run(ctx, c, log)
 }
 
 // dispose keeps a container under the name keepAs, or removes it if that is empty or the step did

@@ -67,7 +67,12 @@ func (e *RunTimeoutError) Error() string {
 func (r *Runner) Run(ctx context.Context, builds []Build, steps []suite.Step) error {
 	r.needs = indexNeeds(builds, steps)
 	r.config.Run.Steps = r.config.Plan(builds, steps)
-	used := append(make([][]resource, len(builds)), resourcesOf(steps)...)
+	var writable []string
+	for _, step := range steps {
+		writable = append(writable, step.Writable()...)
+	}
+	r.config.Regions = r.config.Regions.With(writable) // some may not be in the suite
+	used := append(make([][]resource, len(builds)), resourcesOf(steps, r.config.Regions)...)
 	schedule(ctx, r.config.Jobs, used, r.needs, func(i int) {
 		if i < len(builds) {
 			r.finish(i, r.build(ctx, i, builds[i]))

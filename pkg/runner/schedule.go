@@ -4,24 +4,33 @@ import (
 	"context"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"runtests/pkg/region"
 	"runtests/pkg/suite"
 )
 
 // resource is something that a step uses while it runs: a directory, a volume, an address on a
 // network. Two steps conflict if they use the same resource and one of them needs it exclusively.
 type resource struct {
-	kind      string // directory, volume, address
+	kind      string // directory, copied directory, volume, address
 	name      string
 	exclusive bool
 }
 
 // conflicts reports whether the users of a and b must not run at the same time. If one directory
 // is inside the other, they are the same resource: a change in the inner one is seen in the outer.
+//
+// A directory that is copied may be one that is mounted, whose changes the copy may miss or have. It
+// is only not to be replaced by a link meanwhile, which takes a change of what is above it.
 func (a resource) conflicts(b resource) bool {
+	if a.kind == "copied directory" {
+		return b.kind == "directory" && b.exclusive && inside(a.name, b.name)
+	}
+	if b.kind == "copied directory" {
+		return b.conflicts(a)
+	}
 	if a.kind != b.kind || !a.exclusive && !b.exclusive {
 		return false
 	}
@@ -42,16 +51,22 @@ func conflict(a, b []resource) bool {
 }
 
 // resourcesOf returns the resources of each step. A directory or a volume that is mounted writable
-// is exclusive, and so is a MAC address on its network.
-func resourcesOf(steps []suite.Step) [][]resource {
+// is exclusive, and so is a MAC address on its network. A directory in a region has the name that it
+// was asked for by: no container can make it another resource.
+func resourcesOf(steps []suite.Step, regions *region.Set) [][]resource {
 	used := make([][]resource, len(steps))
 	for i, step := range steps {
 		for _, mount := range step.Container.Mounts {
 			switch {
-			case mount.Bind() && hasFiles(mount.Source):
-				used[i] = append(used[i], resource{"directory", resolve(mount.Source), !mount.ReadOnly})
+			case mount.Bind() && hasFiles(mount.Source, regions):
+				used[i] = append(used[i], resource{"directory", regions.Place(mount.Source), !mount.ReadOnly})
 			case !mount.Bind() && mount.Source != "":
 				used[i] = append(used[i], resource{"volume", mount.Source, !mount.ReadOnly})
+			}
+		}
+		for _, copied := range step.Container.Copies {
+			if regions != nil {
+				used[i] = append(used[i], resource{"copied directory", regions.Place(copied.Source), false})
 			}
 		}
 		if address, ok := macOnNetwork(step); ok {
@@ -62,18 +77,15 @@ func resourcesOf(steps []suite.Step) [][]resource {
 }
 
 // hasFiles reports whether path is a directory or a regular file, in contrast to what is made to be
-// shared, as a socket or a device. If it cannot be read, hasFiles assumes so.
-func hasFiles(path string) bool {
-	info, err := os.Stat(path)
-	return err != nil || info.IsDir() || info.Mode().IsRegular()
-}
-
-// resolve returns path without symbolic links, or path itself if it cannot be resolved.
-func resolve(path string) string {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		return target
+// shared, as a socket or a device. If it cannot be read, or a container can replace it, hasFiles
+// assumes so.
+func hasFiles(path string, regions *region.Set) bool {
+	place := regions.Place(path)
+	if slices.ContainsFunc(regions.Entered(path), func(root string) bool { return root != place }) {
+		return true
 	}
-	return filepath.Clean(path)
+	info, err := os.Stat(place)
+	return err != nil || info.IsDir() || info.Mode().IsRegular()
 }
 
 // macOnNetwork returns the step's MAC address and the network on which it must be unique.

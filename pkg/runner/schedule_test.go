@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -55,12 +56,54 @@ func TestConflict(t *testing.T) {
 		{"two MAC addresses", mac("aa:bb:cc:dd:ee:ff", ""), mac("aa:bb:cc:dd:ee:fe", ""), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			used := resourcesOf([]suite.Step{{Container: test.c}, {Container: test.d}})
+			used := resourcesOf([]suite.Step{{Container: test.c}, {Container: test.d}}, nil)
 			if got := conflict(used[0], used[1]); got != test.want {
 				t.Errorf("%v and %v: %v, want %v", used[0], used[1], got, test.want)
 			}
 			if conflict(used[0], used[1]) != conflict(used[1], used[0]) {
 				t.Error("one disturbs the other, but not the other way round")
+			}
+		})
+	}
+}
+
+// A link that a container may have made does not make a step use something else, nor does a device.
+func TestConflictInARegion(t *testing.T) {
+	dir := t.TempDir()
+	test, cache, device, alias := filepath.Join(dir, "t"), filepath.Join(dir, "t", "cache"), filepath.Join(dir, "t", "device"), filepath.Join(dir, "alias")
+	if err := os.Mkdir(test, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{cache: "/etc", device: "/dev/null", alias: dir} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount := func(source string, readOnly bool) container.Container {
+		return container.Container{Mounts: []container.Mount{{Source: source, Target: "/x", ReadOnly: readOnly}}}
+	}
+	copied := func(source string) container.Container {
+		return container.Container{Copies: []container.Copy{{Source: source, Target: "/test"}}}
+	}
+	for _, test := range []struct {
+		name string
+		c, d container.Container
+		want bool
+	}{
+		{"what was a directory", mount(test, false), mount(cache, true), true},
+		{"by the administrator's link", mount(test, false), mount(filepath.Join(alias, "t", "cache", "deep"), true), true},
+		{"what was no device", mount(test, false), mount(device, true), true},
+		{"a copy of what is below", mount(test, false), copied(cache), true},
+		{"a copy of the same directory", mount(test, false), copied(test), false},
+		{"a copy of what is above", mount(filepath.Join(test, "deep"), false), copied(test), false},
+		{"a copy below what is read", mount(filepath.Join(dir, "x"), true), copied(filepath.Join(dir, "x", "deep")), false},
+		{"two copies", copied(cache), copied(cache), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			steps := []suite.Step{{Container: test.c}, {Container: test.d}}
+			used := resourcesOf(steps, regionsOf(steps))
+			if conflict(used[0], used[1]) != test.want || conflict(used[1], used[0]) != test.want {
+				t.Errorf("%v and %v: not %v", used[0], used[1], test.want)
 			}
 		})
 	}
@@ -77,7 +120,11 @@ func TestSchedule(t *testing.T) {
 				needs[i] = append(needs[i], rand.IntN(i))
 			}
 			for range rand.IntN(3) {
-				steps[i] = append(steps[i], resource{"directory", fmt.Sprintf("/%d", rand.IntN(4)), rand.IntN(2) == 0})
+				directory := fmt.Sprintf("/%d", rand.IntN(4)) + strings.Repeat("/deep", rand.IntN(3))
+				steps[i] = append(steps[i], resource{"directory", directory, rand.IntN(2) == 0})
+				if rand.IntN(3) == 0 {
+					steps[i] = append(steps[i], resource{"copied directory", directory, false})
+				}
 			}
 		}
 		var mu sync.Mutex

@@ -57,8 +57,11 @@ func (r *Runner) attempts(ctx context.Context, index int, step suite.Step, resul
 	noteAttempts(result, step.Retries)
 }
 
-// prepareOnce checks the step's script, and provides its image.
+// prepareOnce checks the step's directories and its script, and provides its image.
 func (r *Runner) prepareOnce(ctx context.Context, step suite.Step) error {
+	if err := r.guard(step); err != nil {
+		return err
+	}
 	if step.Script && !r.onEngineOnly(step) {
 		if err := step.CheckScript(); err != nil {
 			return err

@@ -31,8 +31,10 @@ type decoder struct {
 	files    files
 	problems []Problem
 	warnings []string
-	visits   int
-	secrets  []string // values of secret variables that the file used so far
+	// protected are the files that were read for the suite, in addition to those that it names.
+	protected []protected
+	visits    int
+	secrets   []string // values of secret variables that the file used so far
 	// hasSecret: a value that is not to be printed stands in the file itself. No problem shows
 	// a line of it then.
 	hasSecret bool

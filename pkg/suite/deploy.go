@@ -77,10 +77,11 @@ func (p *deployment) keys() keys {
 		"auto":        boolVar(&p.Auto),
 		"keep":        intVar(&p.Keep, 0, 1000),
 		"volumes":     p.setDeployedVolumes,
+		"user":        textVar(&p.User, deployedUser),
 	}
 	shared := p.containerKeys()
 	for _, key := range []string{
-		"command", "environment", "env_file", "extra_hosts", "cpus", "pids_limit", "stop_grace_period", "user", "working_dir", "network_mode",
+		"command", "environment", "env_file", "extra_hosts", "cpus", "pids_limit", "stop_grace_period", "working_dir", "network_mode",
 		"mac_address", "mem_limit", "shm_size", "tmpfs", "dns", "cap_add", "cap_drop", "security_opt", "devices", "init", "privileged", "read_only",
 	} {
 		set[key] = shared[key]

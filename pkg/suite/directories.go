@@ -13,7 +13,8 @@ import (
 )
 
 // FromDirs returns a suite of test directories without a suite file: `runtests run DIR... --image
-// IMAGE`. Each test has the name of its directory. The logs go to ./logs.
+// IMAGE`. Each test has the name of its directory. The logs go to ./logs. A test may
+// write whatever the command line names: beside that, nothing decides what runs.
 func FromDirs(dirs []string, env Env, o Overrides) (*Suite, error) {
 	if o.Image == "" {
 		return nil, hint.Errorf("add --image IMAGE", "run without a suite file: no image is given")

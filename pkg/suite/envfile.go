@@ -43,6 +43,7 @@ func (s *settings) addEnvFile(v value) {
 	}
 	d := v.d
 	file := d.from.abs(name)
+	d.protect("the env_file", file)
 	data, err := d.files.read(file, maxEnvFile)
 	if err != nil {
 		if required || !isNotExist(err) {

@@ -26,10 +26,11 @@ type outside struct {
 type expander struct {
 	d *decoder
 	outside
-	steps []Step
-	names map[string]bool // of the steps so far
-	tests []string        // the names so far
-	full  bool            // the bound on steps was reported
+	steps   []Step
+	names   map[string]bool // of the steps so far
+	tests   []string        // the names so far
+	entries []entry
+	full    bool // the bound on steps was reported
 }
 
 // read reads a mapping of tests, or globs that name their directories.
@@ -114,6 +115,7 @@ var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 // add adds the steps of a test, one for each of its images.
 func (e *expander) add(at value, test, dir string, s settings) {
 	e.tests = append(e.tests, test)
+	e.entries = append(e.entries, entry{test, dir, at, s})
 	e.checkTogether(at, &s)
 	e.checkSockets(at, dir, &s)
 	uses := e.imagesOf(at, s)

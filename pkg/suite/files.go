@@ -19,6 +19,8 @@ type files interface {
 	mode(file string) (fs.FileMode, error)
 	// resolve returns file without symbolic links, or file itself if it does not exist.
 	resolve(file string) string
+	// readlink returns the target of a link, as os.Readlink.
+	readlink(file string) (string, error)
 }
 
 // disk is the file system of this machine.
@@ -52,6 +54,8 @@ func (disk) resolve(file string) string {
 	}
 	return resolved
 }
+
+func (disk) readlink(file string) (string, error) { return os.Readlink(file) }
 
 // readFile reads a regular file of at most limit bytes. Its errors do not name the file: the message
 // around them does.

@@ -100,6 +100,7 @@ func (s *Suite) keys() keys {
 		"min_free_disk":    sizeVar(&s.MinFreeDisk, 0),
 		"run_timeout":      durationVar(&s.RunTimeout, time.Nanosecond),
 		"ping":             s.setPing,
+		"trusted":          boolVar(&s.Trusted),
 		"defaults":         later,
 		"images":           later,
 		"tests":            later,
@@ -151,6 +152,9 @@ func (d *decoder) suite(text string, over overrides) *Suite {
 	s.Steps, s.Images = e.steps, e.images
 	within("deploy", func(v value) { s.Deployments = d.deployments(v, &s, over.Image != "") })
 	s.outside = e.outside
+	d.protectAll(&s)
+	s.protected = d.protected
+	e.checkExposure(&s)
 	s.Secrets = d.secretsOf(&s)
 	return &s
 }

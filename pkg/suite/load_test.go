@@ -153,7 +153,7 @@ func TestSampleOfTheContract(t *testing.T) {
 			Timeout: time.Minute, RetryFor: 5 * time.Minute, MaxSize: 1 << 20,
 		},
 	}
-	s.outside = outside{}
+	s.outside, s.protected = outside{}, nil
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Suite{}, outside{}, settings{}, overrides{})); diff != "" {
 		t.Error(diff)
 	}

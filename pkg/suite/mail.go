@@ -123,6 +123,7 @@ func (m *Mail) setPasswordFile(v value) {
 }
 
 func (m *Mail) readPassword(v value, file string) {
+	v.d.protect("the password_file", file)
 	data, err := v.d.files.read(file, maxEnvFile)
 	if err != nil {
 		v.fail("", "read password_file: %v", err)
@@ -143,6 +144,7 @@ func (m *Mail) setCAFile(v value) {
 		return
 	}
 	m.CAFile = v.d.from.abs(name)
+	v.d.protect("the ca_file", m.CAFile)
 	if _, err := v.d.files.read(m.CAFile, maxEnvFile); err != nil {
 		v.fail("", "read ca_file: %v", err)
 	}

@@ -146,6 +146,9 @@ func (s *Suite) newcomer(target, wd string, others []Step) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkNewcomers(steps); err != nil {
+		return nil, err
+	}
 	for _, step := range steps {
 		same := func(have Step) bool { return have.Name == step.Name }
 		if i := slices.IndexFunc(others, same); i >= 0 && others[i].Dir == step.Dir {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -194,6 +195,7 @@ type shelf struct{}
 func (shelf) read(string, int64) ([]byte, error) { return []byte("A=1\nTOKEN='x$y'\n"), nil }
 func (shelf) mode(string) (fs.FileMode, error)   { return 0o644, nil }
 func (shelf) resolve(file string) string         { return file }
+func (shelf) readlink(string) (string, error)    { return "", syscall.EINVAL }
 func (shelf) directories(pattern string) ([]string, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, err

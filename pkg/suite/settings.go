@@ -59,7 +59,7 @@ func (s *settings) containerKeys() map[string]setter {
 		"timeout":           durationVar(&s.timeout, time.Nanosecond),
 		"stop_grace_period": durationVar(&s.StopGrace, time.Nanosecond),
 		"retries":           intVar(&s.retries, 0, 100),
-		"user":              textVar(&s.User, notEmpty),
+		"user":              s.setUser,
 		"working_dir":       textVar(&s.WorkingDir, containerPath),
 		"platform":          textVar(&s.Platform, platform),
 		"network_mode":      textVar(&s.NetworkMode, networkMode),

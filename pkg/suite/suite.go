@@ -49,6 +49,12 @@ type Suite struct {
 	// Warnings are sentences about what works but is not safe, such as a password file that others can read.
 	Warnings []string
 
+	// Trusted says that the tests may rewrite the suite and what it runs, as through dir: ., so that
+	// whoever can change a test can do what runtests can. Default false.
+	Trusted bool
+
+	protected []protected // what no test may write unless Trusted
+
 	outside outside // the settings of directories that are not in the suite
 }
 

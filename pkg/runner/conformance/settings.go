@@ -122,6 +122,8 @@ field CapEff; field NoNewPrivs; field Seccomp; [ -c /dev/mine ] && echo x >/dev/
 		{"no network", "", func(c *of) { c.NetworkMode = "none" },
 			"[ -e /sys/class/net/eth0 ] || echo none", func(c of) any { return c.NetworkMode }, "none"},
 		{"the machine's network", "network_mode", func(c *of) { c.NetworkMode = "host" }, "echo runs", constant("runs"), "runs"},
+		{"a user of the machine", "user", func(c *of) { c.User, c.HostUser = "1234:567", true },
+			"echo $(id -u):$(id -g)", func(c of) any { return c.User }, "1234:567"},
 		{"init", "init", func(c *of) { c.Init = true }, "[ $$ -eq 1 ] || echo true", func(c of) any { return c.Init }, "true"},
 		{"tmpfs of a user", "tmpfs", func(c *of) { c.Tmpfs = []string{"/scratch:uid=1234,gid=567"} },
 			"stat -c /scratch:uid=%u,gid=%g /scratch", func(c of) any { return c.Tmpfs[0] }, "/scratch:uid=1234,gid=567"},
