@@ -115,11 +115,11 @@ func (c *deployCommand) printPromotion(ctx context.Context, w *world, plan pipel
 		return errors.New("--dry-run prints a promotion, and cannot be combined with --rollback")
 	}
 	for _, step := range plan.Steps {
-		command := w.mask.String(step.Container.CommandLine("docker", deploy.KeptName(plan.Suite.Name, step.Name)))
+		command := w.mask.String(step.Container.CommandLine("docker", deploy.KeptName(plan.Suite, pipeline.MachineID(), step.Name)))
 		fmt.Fprintf(w.stdout, "# the test, whose container is kept when it passes\n%s\n", cleanLines(command))
 	}
 	for _, d := range plan.Deployments {
-		text, err := deploy.Commands(d, here, deploy.KeptName(plan.Suite.Name, d.From))
+		text, err := deploy.Commands(d, here, deploy.KeptName(plan.Suite, pipeline.MachineID(), d.From))
 		if err != nil {
 			return fmt.Errorf("deploy %s: %w", d.Name, err)
 		}

@@ -129,7 +129,7 @@ func (p *Pipeline) prepareAndRun(ctx context.Context) (_ *Conclusion, err error)
 		return nil, err
 	}
 	if p.Keep != "" {
-		if err := runner.CheckKeep(ctx, p.engine, p.Keep); err != nil {
+		if err := runner.CheckKeep(ctx, p.engine, MachineID(), p.Keep); err != nil {
 			return nil, err
 		}
 	}
@@ -218,6 +218,7 @@ func (p *Pipeline) newRunner(run *report.Run, observer Observer, trees map[strin
 		UseStale:   p.UseStale,
 		Keep:       p.Keep,
 		KeepPassed: p.keepPassed,
+		FormerName: deploy.FormerKeptName,
 
 		CLI:     info.CLI(),
 		Mask:    p.Mask,
