@@ -171,7 +171,7 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 		Now:  time.Now,
 		Log: func(action string) {
 			log.write(action)
-			p.Console.Deploying(d.Name, p.Mask.String(action))
+			p.Console.Deploying(d.Name, p.Mask.Lines(action))
 		},
 		Progress: func(sent transfer.Progress) { p.Console.Transferring(d.Name, sent) },
 	}
