@@ -60,7 +60,7 @@ type findings struct {
 
 // fact prints a line, which begins with what it is about.
 func (f *findings) fact(about, format string, args ...any) {
-	fmt.Fprintf(f.stdout, "%-8s %s\n", about, cleanLines(f.mask.String(fmt.Sprintf(format, args...))))
+	fmt.Fprintf(f.stdout, "%-8s %s\n", about, f.mask.Lines(fmt.Sprintf(format, args...)))
 }
 
 // problem prints what is wrong and its remedy.

@@ -84,7 +84,7 @@ func (c *deployCommand) status(ctx context.Context, w *world, wanted []suite.Dep
 			failed = exitNothingRun
 			continue
 		}
-		fmt.Fprint(w.stdout, cleanLines(w.mask.String(status.String())), "\n")
+		fmt.Fprint(w.stdout, w.mask.Lines(status.String()), "\n")
 	}
 	if failed != 0 {
 		return failed
@@ -118,15 +118,15 @@ func (c *deployCommand) printPromotion(ctx context.Context, w *world, plan pipel
 		if owned, err := step.WithOwner(plan.Suite.Regions()); err == nil {
 			step = owned
 		}
-		command := w.mask.String(step.Container.CommandLine("docker", deploy.KeptName(plan.Suite.Name, step.Name)))
-		fmt.Fprintf(w.stdout, "# the test, whose container is kept when it passes\n%s\n", cleanLines(command))
+		command := w.mask.Lines(step.Container.CommandLine("docker", deploy.KeptName(plan.Suite, pipeline.MachineID(), step.Name)))
+		fmt.Fprintf(w.stdout, "# the test, whose container is kept when it passes\n%s\n", command)
 	}
 	for _, d := range plan.Deployments {
-		text, err := deploy.Commands(d, here, deploy.KeptName(plan.Suite.Name, d.From))
+		text, err := deploy.Commands(d, here, deploy.KeptName(plan.Suite, pipeline.MachineID(), d.From))
 		if err != nil {
 			return fmt.Errorf("deploy %s: %w", d.Name, err)
 		}
-		fmt.Fprint(w.stdout, cleanLines(w.mask.String(text)))
+		fmt.Fprint(w.stdout, w.mask.Lines(text))
 	}
 	return nil
 }

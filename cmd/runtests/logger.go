@@ -40,21 +40,15 @@ func (f formatter) Format(entry *logrus.Entry) ([]byte, error) {
 	if entry.Level == logrus.WarnLevel {
 		b.WriteString("warning: ")
 	}
-	b.WriteString(cleanLines(f.mask.String(entry.Message)))
+	b.WriteString(f.mask.Lines(entry.Message))
 	b.WriteByte('\n')
 	if err, ok := entry.Data[logrus.ErrorKey].(error); ok {
 		if remedy := hint.Of(err); remedy != "" {
-			b.WriteString("  hint: " + cleanLines(f.mask.String(remedy)) + "\n")
+			b.WriteString("  hint: " + f.mask.Lines(remedy) + "\n")
 		}
 	}
 	return []byte(b.String()), nil
 }
 
-// cleanLines cleans each line of s for a terminal.
-func cleanLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = plain.Clean(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
+// cleanLines cleans each line of s, which holds no secrets, for a terminal.
+func cleanLines(s string) string { return plain.Mask{}.Lines(s) }

@@ -11,6 +11,8 @@ package deploy
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,6 +22,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
+	"runtests/pkg/suite"
 	"runtests/pkg/transfer"
 )
 
@@ -44,8 +47,16 @@ const (
 // Repository returns the repository of a deployment's images.
 func Repository(name string) string { return "runtests-deploy/" + name }
 
-// KeptName returns the name under which the container of a step is kept to be promoted.
-func KeptName(suite, step string) string {
+// KeptName returns the name under which the container of a step is kept on machine to be promoted.
+// The hash tells apart what reads alike (suite x-y, step z; suite x, step y-z), and suites of one
+// name with other folders of logs.
+func KeptName(s *suite.Suite, machine, step string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{s.Name, step, s.Logs, machine}, "\x00")))
+	return FormerKeptName(s.Name, step) + "-" + hex.EncodeToString(sum[:4])
+}
+
+// FormerKeptName returns what versions that had no hash in it called such a container.
+func FormerKeptName(suite, step string) string {
 	return "passed-" + container.SafeName(suite+"-"+step)
 }
 

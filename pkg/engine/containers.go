@@ -77,14 +77,35 @@ func (e *Engine) ContainerNamed(ctx context.Context, name string) (s container.S
 	if strings.TrimPrefix(c.Name, "/") != name {
 		return container.Summary{}, false, nil // the engine also finds containers by the beginning of their IDs
 	}
-	s = container.Summary{ID: c.ID, Name: name, State: dockerState(c.State.Status), Created: c.Created}
+	return summaryOf(c), true, nil
+}
+
+// summaryOf returns what inspecting a container says of what a list says.
+func summaryOf(c *docker.Container) container.Summary {
+	s := container.Summary{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), State: dockerState(c.State.Status), Created: c.Created}
 	if s.State == "" {
 		s.State = c.State.StateString()
 	}
 	if c.Config != nil {
 		s.Image, s.Labels = c.Config.Image, c.Config.Labels
 	}
-	return s, true, nil
+	return s
+}
+
+// Inspect returns the container with that ID, and how it last ended (ErrNoContainer). Exit's times
+// and its status are the same as Run returned, unless the container was started again.
+func (e *Engine) Inspect(ctx context.Context, id string) (s container.Summary, exit container.Exit, err error) {
+	c, err := e.inspect(ctx, id)
+	if err == nil && c.ID != id { // the engine also finds containers by their names
+		err = fmt.Errorf("inspect the container: %w", container.ErrNoContainer)
+	}
+	if err != nil {
+		return s, exit, fmt.Errorf("container %.12s: %w", id, err)
+	}
+	s = summaryOf(c)
+	exit.ID, exit.Name = c.ID, s.Name
+	noteExit(c, &exit)
+	return s, exit, nil
 }
 
 // Create creates a container that does not run yet, and returns its ID (ErrNoImage,

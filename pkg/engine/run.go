@@ -258,13 +258,16 @@ func (r *running) conclude(end waited) error {
 }
 
 // note records the engine's facts about the container.
-func (r *running) note(c *docker.Container) {
-	r.exit.ImageID = imageID(c.Image)
-	r.exit.Code = c.State.ExitCode
-	r.exit.OOMKilled = c.State.OOMKilled
-	r.exit.Started, r.exit.Finished = c.State.StartedAt, c.State.FinishedAt
-	if r.exit.Finished.Before(r.exit.Started) {
-		r.exit.Finished = r.exit.Started // Docker may note the start of a very short run after its end
+func (r *running) note(c *docker.Container) { noteExit(c, &r.exit) }
+
+// noteExit records in exit how a container last ended.
+func noteExit(c *docker.Container, exit *container.Exit) {
+	exit.ImageID = imageID(c.Image)
+	exit.Code = c.State.ExitCode
+	exit.OOMKilled = c.State.OOMKilled
+	exit.Started, exit.Finished = c.State.StartedAt, c.State.FinishedAt
+	if exit.Finished.Before(exit.Started) {
+		exit.Finished = exit.Started // Docker may note the start of a very short run after its end
 	}
 }
 

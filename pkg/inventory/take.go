@@ -39,8 +39,7 @@ func Of(ctx context.Context, e Runner, logs string, c container.Container) (Inve
 	if known, err := Load(logs, c.Image); err == nil {
 		return known, nil
 	}
-	c.Name = "runtests-inventory-" + strings.ToLower(rand.Text()[:8])
-	taken, err := Take(ctx, e, c)
+	taken, err := Take(ctx, e, c.Named("runtests-inventory-"+strings.ToLower(rand.Text()[:8])))
 	if err != nil {
 		return taken, err
 	}

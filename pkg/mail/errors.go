@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/textproto"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // Error is a failure between this machine and a mail server.
@@ -86,7 +88,7 @@ func (s Server) explain(op string, err error) *Error {
 		e.temporary = code/100 == 4
 		e.remedy = replyRemedies[code]
 	}
-	e.reason = headerText(s.redact(e.reason), maxReason)
+	e.reason = s.safeText(e.reason)
 	return e
 }
 
@@ -107,17 +109,21 @@ func replyOf(err error) (code int, text string) {
 	return reply.Code, fmt.Sprintf("%d.%d.%d %s", e[0], e[1], e[2], reply.Message)
 }
 
-// redact removes the password from text, in case a server repeats it.
-func (s Server) redact(text string) string {
-	if s.Password == "" {
-		return text
+// lineCode is the enhanced status code (RFC 3463) at the beginning of a further line of a reply, which
+// repeats that of the reply.
+var lineCode = regexp.MustCompile(`\n[245]\.\d{1,3}\.\d{1,3}[ \t]`)
+
+// safeText returns a server's text on one line, short, and without the password, in case the server
+// repeats it. The text is cleaned first: what cleaning removes could hide a password.
+func (s Server) safeText(text string) string {
+	text = plain.Clean(lineCode.ReplaceAllString(text, "\n"))
+	if s.Password != "" {
+		_, response, _ := sasl.NewPlainClient("", s.User, s.Password).Start()
+		for _, secret := range []string{base64.StdEncoding.EncodeToString(response), base64.StdEncoding.EncodeToString([]byte(s.Password)), s.Password} {
+			text = plain.MaskEcho(text, secret)
+		}
 	}
-	_, plain, _ := sasl.NewPlainClient("", s.User, s.Password).Start()
-	encode := base64.StdEncoding.EncodeToString
-	for _, secret := range []string{encode(plain), encode([]byte(s.Password)), s.Password} {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	return text
+	return headerText(text, maxReason)
 }
 
 // transient reports whether err comes from the network or from cancellation.

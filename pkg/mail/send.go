@@ -80,5 +80,5 @@ func (x *session) data(message []byte) (reply string, err error) {
 		reply = response.StatusText
 		return nil
 	})
-	return headerText(x.server.redact(reply), maxReason), err
+	return x.server.safeText(reply), err
 }

@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"runtests/pkg/hint"
 )
 
 // Bounds of a ping.
@@ -67,17 +69,33 @@ func (m *Monitor) String() string { return m.Host() }
 // GoString returns the host.
 func (m *Monitor) GoString() string { return m.Host() }
 
-// redirect allows a redirect only within the same scheme, and removes the Referer, which
-// would disclose the URL.
+// redirect allows a redirect only on the same server, and removes the Referer, which would
+// disclose the URL. A body that is sent again (307, 308) must not leave the server that the
+// suite names.
 func redirect(next *http.Request, before []*http.Request) error {
 	switch {
 	case next.URL.Scheme != before[0].URL.Scheme:
 		return errors.New("redirected to another scheme")
+	case !sameServer(next.URL, before[0].URL):
+		return hint.Wrap(errors.New("redirected to another host"), "write in ping: the address that the monitor has now")
 	case len(before) > maxRedirects:
 		return errors.New("redirected too often")
 	}
 	next.Header.Del("Referer")
 	return nil
+}
+
+// sameServer reports whether two http or https URLs have the same scheme, host and port.
+func sameServer(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+// port returns the port of an http or https URL.
+func port(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Port()
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // Notify sends an event with body, cut to 1,000 bytes. It makes a second attempt when the

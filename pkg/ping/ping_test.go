@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 )
@@ -133,13 +135,15 @@ func TestNotifyErrorsDoNotContainTheURL(t *testing.T) {
 
 func TestNotifyFollowsARedirectWithoutReferer(t *testing.T) {
 	referer := make(chan string, 1)
-	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/moved" {
+			http.Redirect(w, r, "/moved", http.StatusTemporaryRedirect)
+			return
+		}
 		referer <- r.Header.Get("Referer")
 	}))
-	defer target.Close()
-	from := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
-	defer from.Close()
-	m, err := New(from.URL + "/secret-token")
+	defer server.Close()
+	m, err := New(server.URL + "/secret-token")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +152,53 @@ func TestNotifyFollowsARedirectWithoutReferer(t *testing.T) {
 	}
 	if got := <-referer; got != "" {
 		t.Errorf("Referer: %s", got)
+	}
+}
+
+// TestNotifyStaysOnItsHost checks that whoever answers for the monitor cannot have the body sent
+// elsewhere: another port of the same address is another server.
+func TestNotifyStaysOnItsHost(t *testing.T) {
+	var reached atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		from := httptest.NewServer(http.RedirectHandler(other.URL+"/elsewhere", status))
+		m, err := New(from.URL + "/secret-token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = m.Notify(t.Context(), Failure, "the report")
+		from.Close()
+		if err == nil || !strings.Contains(err.Error(), "redirected to another host") || strings.Contains(err.Error(), "secret-token") {
+			t.Errorf("%d: the error is %v", status, err)
+		}
+	}
+	if n := reached.Load(); n > 0 {
+		t.Errorf("%d requests reached the other server", n)
+	}
+}
+
+func TestSameServer(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"https://hc.example.org/a", "https://HC.example.org:443/b", true},
+		{"http://hc.example.org:80/a", "http://hc.example.org/b", true},
+		{"http://[::1]:8000/a", "http://[::1]:8000/b", true},
+		{"https://hc.example.org/a", "http://hc.example.org:443/b", false},
+		{"https://hc.example.org/a", "https://hc.example.org:8443/b", false},
+		{"https://hc.example.org/a", "https://hc.example.org.evil.test/b", false},
+		{"https://hc.example.org/a", "https://hc.example.org@evil.test/b", false},
+	} {
+		a, errA := url.Parse(test.a)
+		b, errB := url.Parse(test.b)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if got := sameServer(a, b); got != test.want {
+			t.Errorf("%s and %s: %v", test.a, test.b, got)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ func (p *Pipeline) conclude(ctx context.Context, run *report.Run, saveErr error)
 		p.Log.Error(saveErr)
 	}
 	run.Finished = time.Now()
+	run.Notes = p.Mask.Strings(run.Notes)
 	run.Signal = signalName(ctx)
 	p.history.Conclude(run)
 	skipped, forget := p.skipped(run)

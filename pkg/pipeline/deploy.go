@@ -8,10 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"runtests/pkg/container"
 	"runtests/pkg/deploy"
 	"runtests/pkg/hint"
-	"runtests/pkg/history"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
 	"runtests/pkg/suite"
@@ -57,7 +55,7 @@ func (p *Pipeline) keepPassed(step suite.Step) string {
 	if !slices.ContainsFunc(p.deployments(), func(d suite.Deployment) bool { return d.From == step.Name }) {
 		return ""
 	}
-	return deploy.KeptName(p.Suite.Name, step.Name)
+	return deploy.KeptName(p.Suite, MachineID(), step.Name)
 }
 
 // deployments returns the deployments that the run may end with: those that were named and, after a
@@ -173,14 +171,18 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 		Now:  time.Now,
 		Log: func(action string) {
 			log.write(action)
-			p.Console.Deploying(d.Name, p.Mask.String(action))
+			p.Console.Deploying(d.Name, p.Mask.Lines(action))
 		},
 		Progress: func(sent transfer.Progress) { p.Console.Transferring(d.Name, sent) },
 	}
 	if p.Rollback {
 		return promoter.Rollback(ctx, site)
 	}
-	candidate, err := p.lastKept(ctx, d)
+	find := p.testedNow
+	if p.Last {
+		find = p.lastKept
+	}
+	candidate, err := find(ctx, d)
 	if err != nil {
 		return deploy.Promoted{}, err
 	}
@@ -206,30 +208,29 @@ func judgeDeployment(ctx context.Context, err error, result *report.Result) {
 
 // lastKept returns the container kept last in which the test of d passed.
 func (p *Pipeline) lastKept(ctx context.Context, d suite.Deployment) (deploy.Candidate, error) {
-	kept, ok, err := runner.LastKept(ctx, p.engine, MachineID(), p.Suite.Name, d.From)
+	kept, err := runner.LastKept(ctx, p.engine, p.engine, runner.Origin{Logs: p.Suite.Logs, Machine: MachineID(), Suite: p.Suite.Name, Step: d.From})
+	if errors.Is(err, runner.ErrNoneKept) {
+		return deploy.Candidate{}, hint.Errorf("runtests deploy "+d.Name+" runs the test, and keeps its container", "no container is kept in which %s passed", d.From)
+	}
 	if err != nil {
 		return deploy.Candidate{}, err
-	}
-	if !ok {
-		return deploy.Candidate{}, hint.Errorf("runtests deploy "+d.Name+" runs the test, and keeps its container", "no container is kept in which %s passed", d.From)
 	}
 	return candidateOf(kept), nil
 }
 
-// candidateOf describes a kept container. The image is the one in the record of the run, if that still
-// exists.
-func candidateOf(kept container.Summary) deploy.Candidate {
-	folder := kept.Labels[runner.LabelRun]
-	c := deploy.Candidate{
-		Container: kept.ID, Run: filepath.Base(folder), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
-		Image: kept.Image, Commit: kept.Labels[runner.LabelCommit], Machine: HostName(),
+// testedNow returns the container in which the test of d passed in this run.
+func (p *Pipeline) testedNow(ctx context.Context, d suite.Deployment) (deploy.Candidate, error) {
+	candidate, err := p.lastKept(ctx, d)
+	if err == nil && candidate.Run != p.folder.ID {
+		err = hint.Errorf("run it again", "the container in which %s passed in this run is gone: the one kept last is of the run %s", d.From, candidate.Run)
 	}
-	if record, err := history.Open("", folder); err == nil {
-		for _, step := range record.Steps {
-			if step.Name == c.Step && step.ImageID != "" {
-				c.Image = step.ImageID
-			}
-		}
+	return candidate, err
+}
+
+// candidateOf describes a kept container.
+func candidateOf(kept runner.Last) deploy.Candidate {
+	return deploy.Candidate{
+		Container: kept.ID, Run: filepath.Base(kept.Labels[runner.LabelRun]), Suite: kept.Labels[runner.LabelSuite], Step: kept.Labels[runner.LabelStep],
+		Image: kept.ImageID, Commit: kept.Labels[runner.LabelCommit], Machine: HostName(),
 	}
-	return c
 }

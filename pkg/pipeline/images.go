@@ -45,7 +45,7 @@ func (p *Pipeline) builds(run *report.Run) []runner.Build {
 
 // labelsOf returns the labels of a container that a run creates besides those of its steps.
 func labelsOf(run *report.Run) map[string]string {
-	return map[string]string{runner.LabelRun: run.Folder, runner.LabelMachine: MachineID(), runner.LabelSuite: run.Suite}
+	return runner.Labels(run.Folder, MachineID(), run.Suite, "", "", "")
 }
 
 const (

@@ -114,7 +114,7 @@ func (p *Pipeline) Run(ctx context.Context) (*Conclusion, error) {
 	conclusion, err := p.prepareAndRun(ctx)
 	var held *history.HeldError
 	if err != nil && !errors.As(err, &held) && ctx.Err() == nil { // the other run notifies the monitor itself
-		p.notify(ctx, ping.Failure, err.Error())
+		p.notify(ctx, ping.Failure, p.Mask.Lines(err.Error()))
 	}
 	return conclusion, err
 }
@@ -129,7 +129,7 @@ func (p *Pipeline) prepareAndRun(ctx context.Context) (_ *Conclusion, err error)
 		return nil, err
 	}
 	if p.Keep != "" {
-		if err := runner.CheckKeep(ctx, p.engine, p.Keep); err != nil {
+		if err := runner.CheckKeep(ctx, p.engine, MachineID(), p.Keep); err != nil {
 			return nil, err
 		}
 	}
@@ -197,7 +197,7 @@ func (p *Pipeline) newRecord(ctx context.Context, launched time.Time) *report.Ru
 		Partial: p.Partial || p.Suite.File == "",
 		Mailed:  history.LastMailed(p.Suite.Logs, p.folder.ID),
 		Lines:   p.Suite.Lines,
-		Notes:   slices.Concat(p.cutOff(), p.sweep(ctx), p.ignoredSettings()),
+		Notes:   p.Mask.Strings(slices.Concat(p.cutOff(), p.sweep(ctx), p.ignoredSettings())),
 	}
 }
 
@@ -221,6 +221,7 @@ func (p *Pipeline) newRunner(run *report.Run, observer Observer, trees map[strin
 		UseStale:   p.UseStale,
 		Keep:       p.Keep,
 		KeepPassed: p.keepPassed,
+		FormerName: deploy.FormerKeptName,
 
 		CLI:     info.CLI(),
 		Mask:    p.Mask,

@@ -120,6 +120,16 @@ func (m Mask) String(s string) string {
 	return out.String()
 }
 
+// Lines returns s with each line cleaned, and then secrets masked: what Clean removes could hide a
+// secret.
+func (m Mask) Lines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Clean(lines[i])
+	}
+	return m.String(strings.Join(lines, "\n"))
+}
+
 // find yields the start and the end of each secret in s that starts before limit. Secrets that overlap
 // count as one.
 func (m Mask) find(s string, limit int) iter.Seq2[int, int] {
@@ -174,11 +184,11 @@ func (m Mask) Cut(s string) int {
 	return end
 }
 
-// Strings returns a copy of texts with secrets masked.
+// Strings returns a copy of texts, each as Lines returns it.
 func (m Mask) Strings(texts []string) []string {
 	texts = slices.Clone(texts)
 	for i := range texts {
-		texts[i] = m.String(texts[i])
+		texts[i] = m.Lines(texts[i])
 	}
 	return texts
 }

@@ -131,3 +131,22 @@ func checkRest(t *testing.T, text, got string) {
 		text = after
 	}
 }
+
+// What cleaning removes does not hide a secret: it is removed first.
+func TestMaskLines(t *testing.T) {
+	m := NewMask([]string{"hunter2", "first line\nsecond line"})
+	for text, want := range map[string]string{
+		"a hunter2":                       "a ***",
+		"a hun\x00ter2":                   "a ***",
+		"a hun\x1b[1mter2\nb":             "a ***\nb",
+		"a\thunt\u202eer2":                "a\t***",
+		"a\x1b]0;t\x07\nfirst\x01 line\n": "a\n***\n",
+	} {
+		if got := m.Lines(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		if got := m.Strings([]string{text}); got[0] != want {
+			t.Errorf("%q among others: %q, want %q", text, got, want)
+		}
+	}
+}

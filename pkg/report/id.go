@@ -29,6 +29,17 @@ func splitID(id string) (launched string, n int) {
 	return m[1], n
 }
 
+// LaunchTime returns when the run with that ID was launched, by this machine's local time; ok is false
+// if id is not valid.
+func LaunchTime(id string) (at time.Time, ok bool) {
+	if !ValidID(id) {
+		return time.Time{}, false
+	}
+	launched, _ := splitID(id)
+	at, err := time.ParseInLocation(IDLayout, launched, time.Local)
+	return at, err == nil
+}
+
 // LaunchText returns the launch of the run with that valid ID, in TimeLayout.
 func LaunchText(id string) string {
 	launched, _ := splitID(id)

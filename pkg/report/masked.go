@@ -8,7 +8,7 @@ import (
 
 // Mask masks secrets in the texts of the result and in its tail.
 func (r *Result) Mask(m plain.Mask) {
-	r.Reason, r.Hint, r.Command = m.String(r.Reason), m.String(r.Hint), m.String(r.Command)
+	r.Reason, r.Hint, r.Command = m.Lines(r.Reason), m.Lines(r.Hint), m.Lines(r.Command)
 	r.Notes = m.Strings(r.Notes)
 	r.Log.Tail = m.Tail(r.Log.Tail)
 	if r.Verdict != nil {
@@ -19,11 +19,11 @@ func (r *Result) Mask(m plain.Mask) {
 
 // masked returns a copy of v with secrets masked.
 func (v Verdict) masked(m plain.Mask) Verdict {
-	v.Reason = m.String(v.Reason)
+	v.Reason = m.Lines(v.Reason)
 	v.Trials = slices.Clone(v.Trials)
 	for i := range v.Trials {
 		trial := &v.Trials[i]
-		trial.What, trial.Reason, trial.Command = m.String(trial.What), m.String(trial.Reason), m.String(trial.Command)
+		trial.What, trial.Reason, trial.Command = m.Lines(trial.What), m.Lines(trial.Reason), m.Lines(trial.Command)
 	}
 	v.Commits = slices.Clone(v.Commits)
 	for i := range v.Commits {

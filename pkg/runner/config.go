@@ -56,6 +56,9 @@ type Config struct {
 	// KeepPassed returns the name under which to keep the container of a step if it passes;
 	// empty: remove it. nil removes all. Keep overrides it.
 	KeepPassed func(step suite.Step) string
+	// FormerName returns the name that earlier versions gave to what KeepPassed names; empty: none.
+	// What a run of the same suite kept under that name is removed when its successor is kept.
+	FormerName func(suite, step string) string
 
 	// CLI is the command a person would type: docker, podman.
 	CLI string

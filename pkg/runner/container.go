@@ -22,20 +22,21 @@ var errTimeout = errors.New("the step did not end within its timeout")
 // container returns the step's container, named and labelled and, if it may be kept, prepared for
 // that.
 func (r *Runner) container(step suite.Step) container.Container {
-	c := r.labelled(step)
-	if name := r.config.keepAs(step); name != "" {
-		c.Labels[LabelKeep] = name
-		c.KeepLog = true
-		if tree := r.config.Commits[step.Dir]; tree.Commit != "" {
-			c.Labels[LabelCommit] = commitLabel(tree)
-		}
+	keep := r.config.keepAs(step)
+	if keep == "" {
+		return r.labelled(step, "", "")
 	}
+	c := r.labelled(step, keep, commitLabel(r.config.Commits[step.Dir]))
+	c.KeepLog = true
 	return c
 }
 
-// commitLabel returns the value of LabelCommit.
+// commitLabel returns the value of LabelCommit; empty: the commit is not known.
 func commitLabel(tree worktree.State) string {
 	label := tree.Commit
+	if label == "" {
+		return ""
+	}
 	if tree.Dirty {
 		label += "-dirty"
 	}
@@ -46,16 +47,10 @@ func commitLabel(tree worktree.State) string {
 }
 
 // labelled returns the step's container with a unique name and our labels.
-func (r *Runner) labelled(step suite.Step) container.Container {
+func (r *Runner) labelled(step suite.Step, keep, commit string) container.Container {
 	c := step.Container
-	c.Name = fmt.Sprintf("runtests-%s-%08x", container.SafeName(step.Test), rand.Uint32())
-	c.Labels = map[string]string{
-		LabelRun:     r.config.Folder.Path,
-		LabelMachine: r.config.Machine,
-		LabelSuite:   r.config.Run.Suite,
-		LabelStep:    step.Name,
-	}
-	return c
+	c.Labels = Labels(r.config.Folder.Path, r.config.Machine, r.config.Run.Suite, step.Name, keep, commit)
+	return c.Named(fmt.Sprintf("runtests-%s-%08x", container.SafeName(step.Test), rand.Uint32()))
 }
 
 // runContainer runs the container of a step to its end, and records in result how it ended, how
@@ -79,7 +74,7 @@ func (r *Runner) runContainer(ctx context.Context, step suite.Step, c container.
 		r.images.forget(step) // somebody removed it: the next step looks for it again
 	}
 	r.noteOutage(step.Name, err)
-	r.dispose(ctx, exit.ID, c.Labels[LabelKeep], result)
+	r.dispose(ctx, exit, c, result)
 	return exit
 }
 
@@ -97,10 +92,10 @@ func (r *Runner) runGuarded(ctx context.Context, step suite.Step, c container.Co
 	return r.config.Executor.Run(ctx, c, log)
 }
 
-// dispose keeps a container under the name keepAs, or removes it if that is empty or the step did
-// not end as it should. It waits for an engine that went away, at most for the run's Patience.
-func (r *Runner) dispose(ctx context.Context, id, keepAs string, result *report.Result) {
-	if id == "" {
+// dispose keeps a container if c says under which name, and otherwise, or if the step did not end as
+// it should, removes it. It waits for an engine that went away, at most for the run's Patience.
+func (r *Runner) dispose(ctx context.Context, exit container.Exit, c container.Container, result *report.Result) {
+	if exit.ID == "" {
 		return
 	}
 	if err := r.awaitEngine(ctx); err != nil {
@@ -109,11 +104,11 @@ func (r *Runner) dispose(ctx context.Context, id, keepAs string, result *report.
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	if keepAs != "" && result.Outcome != report.Interrupted && (r.config.Keep != "" || result.Outcome == report.Passed) {
-		r.keep(ctx, id, keepAs, result)
+	if c.Labels[LabelKeep] != "" && result.Outcome != report.Interrupted && (r.config.Keep != "" || result.Outcome == report.Passed) {
+		r.keep(ctx, exit, c, result)
 		return
 	}
-	if err := r.config.Executor.Remove(ctx, id); err != nil {
+	if err := r.config.Executor.Remove(ctx, exit.ID); err != nil {
 		r.noteOutage(result.Name, err)
 		addNote(result, "its container could not be removed, the next run removes it: %v", err)
 	}

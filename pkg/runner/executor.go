@@ -34,6 +34,10 @@ type Executor interface {
 type Keeper interface {
 	// ContainerNamed returns the container with exactly that name; ok is false if there is none.
 	ContainerNamed(ctx context.Context, name string) (c container.Summary, ok bool, err error)
+	// Inspect returns the container with that ID, and how it last ended (container.ErrNoContainer).
+	// Exit's times and its status are the same as Run returned, unless the container was started
+	// again.
+	Inspect(ctx context.Context, id string) (container.Summary, container.Exit, error)
 	// Rename renames a container (container.ErrNameTaken, container.ErrNoContainer).
 	Rename(ctx context.Context, id, name string) error
 }

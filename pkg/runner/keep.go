@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
+	"runtests/pkg/history"
 	"runtests/pkg/report"
 )
 
@@ -19,12 +21,12 @@ const (
 
 // CheckKeep returns an error if a container cannot be kept under name at the end of a run, so that
 // nobody learns that after an hour.
-func CheckKeep(ctx context.Context, k Keeper, name string) error {
+func CheckKeep(ctx context.Context, k Keeper, machine, name string) error {
 	if err := container.CheckName(name); err != nil {
 		return fmt.Errorf("keep the container: %w", err)
 	}
 	for _, name := range []string{name, name + failedSuffix} {
-		if _, _, err := replaceable(ctx, k, name); err != nil {
+		if _, _, err := replaceable(ctx, k, machine, name); err != nil {
 			return err
 		}
 	}
@@ -35,8 +37,8 @@ func CheckKeep(ctx context.Context, k Keeper, name string) error {
 var errNoKeeper = errors.New("containers cannot be kept here")
 
 // replaceable returns the container of that name, if there is one. If it must not be replaced,
-// because runtests did not create it or because it is running, that is an error.
-func replaceable(ctx context.Context, k Keeper, name string) (container.Summary, bool, error) {
+// because no run of this machine kept it or because it is running, that is an error.
+func replaceable(ctx context.Context, k Keeper, machine, name string) (container.Summary, bool, error) {
 	if k == nil {
 		return container.Summary{}, false, errNoKeeper
 	}
@@ -47,13 +49,20 @@ func replaceable(ctx context.Context, k Keeper, name string) (container.Summary,
 	if !ok {
 		return old, false, nil
 	}
-	if _, ours := old.Labels[LabelRun]; !ours {
-		return old, true, nameTaken(name, "was not created by runtests", "choose another name, or remove it: docker rm "+name)
+	what, err := recognize(old, machine)
+	if err != nil {
+		return old, true, fmt.Errorf("look at the container %q: %w", name, err)
 	}
-	if old.Running() {
+	remove := "choose another name, or remove it: docker rm " + name
+	switch {
+	case what == kept && old.Running():
 		return old, true, nameTaken(name, "is "+old.State, "stop it first: docker stop "+name)
+	case what == kept:
+		return old, true, nil
+	case old.Labels[LabelRun] != "":
+		return old, true, nameTaken(name, "is not one that a run here kept, though it has the labels of one", remove)
 	}
-	return old, true, nil
+	return old, true, nameTaken(name, "was not created by runtests", remove)
 }
 
 // nameTaken returns the error of a container that must not be replaced.
@@ -61,30 +70,17 @@ func nameTaken(name, why, remedy string) error {
 	return hint.Errorf(remedy, "keep the container as %q: a container of that name exists, and it %s", name, why)
 }
 
-// LastKept returns the newest container that was kept after the step of a suite passed in it; ok is
-// false if there is none.
-func LastKept(ctx context.Context, e Executor, machine, suite, step string) (last container.Summary, ok bool, err error) {
-	ours, err := e.Containers(ctx, map[string]string{LabelMachine: machine, LabelSuite: suite, LabelStep: step})
-	if err != nil {
-		return last, false, fmt.Errorf("look for kept containers: %w", err)
-	}
-	for _, c := range ours {
-		if c.Name == c.Labels[LabelKeep] && !c.Running() && (!ok || c.Created.After(last.Created)) {
-			last, ok = c, true
-		}
-	}
-	return last, ok, nil
-}
-
-// keep renames the container to keep it. If the test passed, but its container cannot be kept, the
-// run did not do what was asked, and the step is broken.
-func (r *Runner) keep(ctx context.Context, id, name string, result *report.Result) {
+// keep notes the container and renames it to keep it. If the test passed, but its container cannot
+// be kept, the run did not do what was asked, and the step is broken.
+func (r *Runner) keep(ctx context.Context, exit container.Exit, c container.Container, result *report.Result) {
+	name := c.Labels[LabelKeep]
 	if result.Outcome != report.Passed {
 		name += failedSuffix
 	}
-	err := takeName(ctx, r.config.Executor, r.config.Keeper, id, name)
+	err := r.noteAndRename(ctx, exit, c, name)
 	if err == nil {
 		result.Container = name
+		r.removeFormer(ctx, c, result)
 		return
 	}
 	if result.Outcome == report.Passed {
@@ -92,15 +88,28 @@ func (r *Runner) keep(ctx context.Context, id, name string, result *report.Resul
 	} else {
 		addNote(result, "its container could not be kept: %v", err)
 	}
-	if err := r.config.Executor.Remove(ctx, id); err != nil {
+	if err := remove(ctx, r.config.Executor, container.Summary{ID: exit.ID, Labels: c.Labels}); err != nil {
 		addNote(result, "its container is still there, the next run removes it: %v", err)
 	}
 }
 
+// noteAndRename notes the container before it has the name, so that no kept container is without a
+// note.
+func (r *Runner) noteAndRename(ctx context.Context, exit container.Exit, c container.Container, name string) error {
+	err := history.NoteKept(filepath.Dir(r.config.Folder.Path), history.Kept{
+		ID: exit.ID, Name: name, Run: filepath.Base(r.config.Folder.Path), Suite: c.Labels[LabelSuite], Step: c.Labels[LabelStep],
+		Machine: r.config.Machine, ImageID: exit.ImageID, ExitStatus: exit.Code, Finished: exit.Finished,
+	})
+	if err != nil {
+		return err
+	}
+	return takeName(ctx, r.config.Executor, r.config.Keeper, r.config.Machine, exit.ID, name)
+}
+
 // takeName renames the container to name. An older container of that name is put aside first and
 // removed last, so that Sweep can restore its name if this is cut off.
-func takeName(ctx context.Context, e Executor, k Keeper, id, name string) error {
-	old, taken, err := replaceable(ctx, k, name)
+func takeName(ctx context.Context, e Executor, k Keeper, machine, id, name string) error {
+	old, taken, err := replaceable(ctx, k, machine, name)
 	if err != nil {
 		return err
 	}
@@ -113,5 +122,31 @@ func takeName(ctx context.Context, e Executor, k Keeper, id, name string) error 
 	if err := k.Rename(ctx, id, name); err != nil {
 		return errors.Join(err, k.Rename(ctx, old.ID, name))
 	}
-	return e.Remove(ctx, old.ID)
+	return remove(ctx, e, old)
+}
+
+// removeFormer removes the container that an earlier version kept for the same step of the same
+// suite under its FormerName.
+func (r *Runner) removeFormer(ctx context.Context, c container.Container, result *report.Result) {
+	if r.config.Keep != "" || r.config.FormerName == nil {
+		return
+	}
+	name := r.config.FormerName(c.Labels[LabelSuite], c.Labels[LabelStep])
+	former, ok, err := r.config.Keeper.ContainerNamed(ctx, name)
+	if err != nil || !ok || former.Running() || !sameOrigin(former, c.Labels) {
+		return // the next run that passes tries again
+	}
+	if what, err := recognize(former, r.config.Machine); err != nil || what != kept {
+		return
+	}
+	if err := remove(ctx, r.config.Executor, former); err != nil {
+		addNote(result, "the container %s of an earlier version is still there, the next run removes it: %v", name, err)
+	}
+}
+
+// sameOrigin reports whether a container was kept for the same step of the same suite, with the same
+// folder of logs, as one with these labels.
+func sameOrigin(c container.Summary, labels map[string]string) bool {
+	return c.Labels[LabelSuite] == labels[LabelSuite] && c.Labels[LabelStep] == labels[LabelStep] &&
+		filepath.Dir(c.Labels[LabelRun]) == filepath.Dir(labels[LabelRun])
 }

@@ -147,7 +147,7 @@ func (r *Runner) removeLeftovers(ctx context.Context) error {
 		if _, active := r.outages.active.Load(c.Name); active {
 			continue
 		}
-		if _, err := sweepOne(ctx, r.config.Executor, r.config.Keeper, c, dead); err != nil {
+		if _, err := sweepOne(ctx, r.config.Executor, r.config.Keeper, r.config.Machine, c, dead); err != nil {
 			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 		}
 	}

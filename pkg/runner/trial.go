@@ -50,7 +50,7 @@ func (r *Runner) try(ctx context.Context, t Trial, trial *report.Trial) error {
 	r.config.Observer.Trying(t.Index, r.record.step(t.Index), t.How, log)
 
 	result := report.Result{Name: t.Step.Name}
-	exit := r.runContainer(ctx, t.Step, r.labelled(t.Step), log, &result)
+	exit := r.runContainer(ctx, t.Step, r.labelled(t.Step, "", ""), log, &result)
 	trial.Outcome, trial.Reason, trial.Duration, trial.ImageID = result.Outcome, result.Reason, result.Duration, result.ImageID
 	for _, note := range result.Notes {
 		r.record.note("the trial of %s (%s): %s", t.Step.Name, t.How, note)

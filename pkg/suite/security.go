@@ -33,7 +33,7 @@ func securityOptions(c container.Container) []string {
 const shortestSecret = 4
 
 // secretsOf returns the values of the secret variables of s and of those that other values contain,
-// the mail server's password, and the parts of the ping's URL that may be tokens.
+// the mail server's password, and the parts of the URLs of the ping and of health checks that may be tokens.
 func (d *decoder) secretsOf(s *Suite) []string {
 	secrets := slices.Concat(d.secrets, pingSecrets(s.Ping))
 	if s.Mail != nil && s.Mail.Password != "" {
@@ -49,6 +49,7 @@ func (d *decoder) secretsOf(s *Suite) []string {
 	}
 	for _, p := range s.Deployments {
 		secrets = append(secrets, secretValues(p.Container.Env)...)
+		secrets = append(secrets, checkSecrets(p.Check.HTTP)...)
 	}
 	slices.Sort(secrets)
 	return slices.DeleteFunc(slices.Compact(secrets), func(secret string) bool {
@@ -68,6 +69,26 @@ func secretValues(variables []container.Variable) (values []string) {
 
 // longToken is the length, in bytes, from which a part of a URL's path counts as a token.
 const longToken = 16
+
+// checkSecrets returns the parts of a health check's URL that may be tokens: its password and its
+// query, and the long values in that.
+func checkSecrets(check string) (secrets []string) {
+	u, err := url.Parse(check)
+	if err != nil {
+		return nil
+	}
+	if password, ok := u.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	for _, values := range u.Query() {
+		for _, value := range values {
+			if len(value) >= longToken {
+				secrets = append(secrets, value)
+			}
+		}
+	}
+	return append(secrets, u.RawQuery)
+}
 
 // pingSecrets returns what follows the host in a ping's URL, and those parts of it that are long
 // enough to be a token.

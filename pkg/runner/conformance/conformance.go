@@ -65,6 +65,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"200 MB of output", largeOutput},
 		{"output that cannot be written", failingWriter},
 		{"exit status", exitStatus},
+		{"inspect", inspect},
 		{"out of memory", outOfMemory},
 		{"TERM", stopByTerm},
 		{"TERM, grace, KILL", stopByKill},

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"runtests/pkg/container"
+	"runtests/pkg/runner"
 	"runtests/pkg/runner/executortest"
 )
 
@@ -30,6 +32,36 @@ func exitStatus(t *testing.T, b *bench) {
 			t.Errorf("exit %d: the container is %q", code, state)
 		}
 		b.remove(t, exit)
+	}
+}
+
+// An executor that can keep containers gives the same account of an end for as long as the container
+// is not started again, by the ID alone.
+func inspect(t *testing.T, b *bench) {
+	keeper, ok := b.Executor.(runner.Keeper)
+	if !ok {
+		return // it keeps none
+	}
+	c := b.container(prints("", 3))
+	c.Name = b.label
+	exit, err := b.Executor.Run(t.Context(), c, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.remove(t, exit)
+	for range 2 {
+		found, again, err := keeper.Inspect(t.Context(), exit.ID)
+		if err != nil || found.ID != exit.ID || found.Name != b.label || found.Running() || found.Labels[b.label] != "1" {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if again.Code != exit.Code || again.ImageID != exit.ImageID || !again.Finished.Equal(exit.Finished) || !again.Started.Equal(exit.Started) {
+			t.Errorf("%+v after %+v", again, exit)
+		}
+	}
+	for _, other := range []string{b.label, exit.ID[:12], strings.Repeat("0", 64)} {
+		if found, _, err := keeper.Inspect(t.Context(), other); !errors.Is(err, container.ErrNoContainer) {
+			t.Errorf("%s: %+v, %v", other, found, err)
+		}
 	}
 }
 

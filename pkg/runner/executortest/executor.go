@@ -60,6 +60,7 @@ type link struct {
 type record struct {
 	container.Summary
 	process *process // nil: it was added with Add, and never ran here
+	exit    container.Exit
 }
 
 // New returns an executor that has these images, and no container.
@@ -189,6 +190,29 @@ func (e *Executor) ContainerNamed(ctx context.Context, name string) (container.S
 		return container.Summary{}, false, nil
 	}
 	return e.containers[i].Summary, true, nil
+}
+
+// Inspect returns a container, and how it last ended.
+func (e *Executor) Inspect(ctx context.Context, id string) (container.Summary, container.Exit, error) {
+	if err := e.call(ctx); err != nil {
+		return container.Summary{}, container.Exit{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := e.find(func(r *record) bool { return r.ID == id })
+	if i < 0 {
+		return container.Summary{}, container.Exit{}, fmt.Errorf("inspect the container %s: %w", id, container.ErrNoContainer)
+	}
+	return e.containers[i].Summary, e.containers[i].exit, nil
+}
+
+// End gives a container another end, as if somebody had started it again meanwhile.
+func (e *Executor) End(id string, exit container.Exit) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := e.find(func(r *record) bool { return r.ID == id }); i >= 0 {
+		e.containers[i].exit = exit
+	}
 }
 
 // Rename gives a container another name.

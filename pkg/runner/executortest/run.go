@@ -188,4 +188,7 @@ func (r *running) conclude() error {
 func (r *running) note() {
 	p := r.process
 	r.exit.Code, r.exit.OOMKilled, r.exit.Started, r.exit.Finished = p.ending.status, p.ending.oomKilled, p.started, p.finished
+	r.executor.mu.Lock()
+	defer r.executor.mu.Unlock()
+	r.record.exit = r.exit
 }
