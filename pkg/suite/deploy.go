@@ -130,6 +130,7 @@ func (p pair) deployment() deployment {
 	entry.check(p.key)
 	entry.Deployment.Container = entry.container()
 	addVolumes(&entry.Deployment.Container, entry.volumes)
+	entry.checkPlaces(p.key)
 	return entry
 }
 
