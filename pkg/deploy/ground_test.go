@@ -63,6 +63,8 @@ func TestJudgePlaces(t *testing.T) {
 		{"srv/web", "srv/web/config", "", "disk/web/config"},
 		{"web", "new/folder/config", "", "new/folder/config"},
 		{"srv/new", "srv/new/config", "", "disk/new/config"},
+		{"web", "web/deep", "", "web/deep"}, // the container made a directory of the place
+		{"other", "web/deep", "", "web/deep is a directory"},
 		{"web", "deep/config", "", "lies in its volume " + in("web")},
 		{"web", "into", "", "lies in its volume " + in("web")},
 		{"srv", "disk/web/config", "", "lies in its volume " + in("disk")},

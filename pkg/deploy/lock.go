@@ -112,7 +112,7 @@ func (s *Site) lock(lost func()) (*session, error) {
 		if answer == "held" {
 			return nil, &HeldError{s.deployment.Name, s.Host()}
 		}
-		if cause := context.Cause(ctx); cause != errConnection || exited == nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, errConnection) || exited == nil {
 			exited = cause
 		}
 		return nil, fmt.Errorf("lock the deployment: %w", s.machine.fault(context.Background(), exited, l.stderr.String()))

@@ -29,6 +29,7 @@ place() {
 	printf 'folder '
 	real "${1%/*}"
 	[ ! -L "$1" ] || { printf 'link '; readlink -nf -- "$1" | oneline; }
+	[ ! -d "$1" ] || echo directory
 }
 `
 
@@ -37,6 +38,7 @@ type placeFact struct {
 	path   string // as the suite has it
 	folder string // the real path of its folder
 	link   string // where it leads, if it is a link
+	dir    bool   // it is, or leads to, a directory
 }
 
 // ground is what the machine says of the places, and of what containers can write.
@@ -59,6 +61,8 @@ func (g *ground) note(kind, fact string) bool {
 		if fact == "" {
 			g.places[last].link = "nowhere"
 		}
+	case kind == "directory" && last >= 0:
+		g.places[last].dir = true
 	case kind == "source":
 		g.sources = append(g.sources, fact)
 	case kind == "mount":
@@ -76,8 +80,8 @@ func usable(name string) bool {
 
 // settle returns the real paths of the places, in their order, if a container can redirect none of them.
 //
-// A link in a place leads where an administrator wants, unless a container can write there: then it is what the container
-// made of the place, and the promotion replaces it.
+// A link in a place leads where an administrator wants, unless a container can write there: then a link, or a directory,
+// is what the container made of the place, and the promotion replaces it.
 func (g ground) settle(places []placeFact) (settled []string, err error) {
 	for _, p := range places {
 		if !usable(p.folder) || p.link != "" && !usable(p.link) {
@@ -85,8 +89,13 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 			continue
 		}
 		name := path.Join(p.folder, path.Base(p.path))
-		if p.link != "" && !g.writes(path.Dir(name)) {
-			name = path.Clean(p.link)
+		if !g.writes(path.Dir(name)) {
+			if p.dir {
+				err = errors.Join(err, fmt.Errorf("%s is a directory", p.path))
+			}
+			if p.link != "" {
+				name = path.Clean(p.link)
+			}
 		}
 		if fault := suite.CheckPlace(name, g.writable); fault != nil {
 			err = errors.Join(err, fault)

@@ -149,9 +149,7 @@ for place; do
 	place "$place"
 	dir=${place%/*}
 	until [ -e "${dir:-/}" ]; do dir=${dir%/*}; done
-	if [ -d "$place" ]; then
-		echo "wrong $place is a directory"
-	elif [ ! -d "${dir:-/}" ] || [ ! -w "${dir:-/}" ]; then
+	if [ ! -d "${dir:-/}" ] || [ ! -w "${dir:-/}" ]; then
 		echo "wrong $place cannot be written by $(id -un)"
 	fi
 done

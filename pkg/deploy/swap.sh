@@ -27,6 +27,9 @@ fi
 . swap/plan
 . swap/place.sh
 
+newline='
+'
+
 say() { printf '%s\n' "$*"; }
 
 # d ARGUMENT...: the docker client within $limit seconds; by itself it waits for an engine for ever.
@@ -87,9 +90,9 @@ attempt() {
 healthy() {
 	since=$(now)
 	while :; do
-		if words=$(attempt "$1"); then
-			if is "$1" Running; then return 0; fi
-		fi
+		words=$({ attempt "$1"; printf '\n%d' $?; } | tail -c 4096) # a container may print for ever
+		status=${words##*"$newline"} words=${words%"$newline"*}
+		if [ "$status" = 0 ] && is "$1" Running; then return 0; fi
 		if ! is "$1" Running; then
 			why="it ended with exit status $(d inspect --type container -f '{{.State.ExitCode}}' "$1" 2>/dev/null)"
 			return 1
