@@ -17,7 +17,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOLICENSES   := github.com/google/go-licenses@v1.6.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh tests/dockerd/lifeline.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
+SCRIPTS      := $(wildcard scripts/*) pkg/deploy/swap.sh pkg/deploy/place.sh tests/dockerd/lifeline.sh .ci/run bench/run_test.sh $(wildcard examples/*/tests/*/test.sh)
 
 .PHONY: help build demo picture notices check test lint bench test-engines test-ecs fuzz soak install clean
 

@@ -36,8 +36,8 @@ func Commands(d suite.Deployment, here, kept string) (string, error) {
 	local(shellescape.QuoteCommand([]string{"docker", "commit", kept, image}))
 	local("docker save " + image + " | " + m.typed("docker load"))
 	for _, f := range d.Files {
-		comment("copy %s beside its place", path.Base(f.Target))
-		local("cat " + shellescape.Quote(f.Source) + " | " + m.typed("cat >"+shellescape.Quote(waitingPlace(f.Target, d.Name))))
+		comment("copy %s to the user's home", path.Base(f.Target))
+		local("cat " + shellescape.Quote(f.Source) + " | " + m.typed("cat >"+shellescape.Quote(waiting(f.Target, d.Name))))
 	}
 	c := d.Container
 	c.Image = image
@@ -52,8 +52,8 @@ func Commands(d suite.Deployment, here, kept string) (string, error) {
 	local(m.typed(strings.Replace(c.CommandLine("docker", d.Name+suffixNext), "docker run", create, 1)))
 	for _, f := range d.Files {
 		comment("put the file in its place, and keep the old one")
-		remote("cp", "-p", f.Target, f.Target+".previous")
-		remote("mv", "-f", waitingPlace(f.Target, d.Name), f.Target)
+		remote("mv", "-T", f.Target, f.Target+".previous") // -T: a container that writes there may have put links
+		remote("mv", "-T", waiting(f.Target, d.Name), f.Target)
 	}
 	stop := []string{"docker", "stop", "-t", fmt.Sprint(int(c.StopGrace.Seconds())), d.Name}
 	if !ports.handover {
@@ -90,9 +90,10 @@ func Commands(d suite.Deployment, here, kept string) (string, error) {
 	return b.String(), nil
 }
 
-// waitingPlace returns where a file waits until it is put in its place.
-func waitingPlace(place, deployment string) string {
-	return path.Join(path.Dir(place), "."+path.Base(place)+"."+deployment+suffixNext)
+// waiting returns the name under which a file waits in the user's home, where no container writes, until it is put in its
+// place.
+func waiting(place, deployment string) string {
+	return "." + path.Base(place) + "." + deployment + suffixNext
 }
 
 // typed returns a command as a person types it here to run it on the machine.

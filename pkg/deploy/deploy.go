@@ -148,7 +148,7 @@ func (s *Site) releases(ctx context.Context) ([]Release, error) {
 	var found []Release
 	for _, image := range images {
 		for _, tag := range image.Tags {
-			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), s.imageName("")); ok {
+			if tag, ok := strings.CutPrefix(engine.FamiliarTag(tag), s.imageName("")); ok && tagForm.MatchString(tag) {
 				r := releaseOf(image.Labels, tag)
 				r.imageID = image.ID
 				found = append(found, r)

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // followScript prints the output of the swap, then a line with its result, then the log of a
@@ -35,6 +36,7 @@ until [ -e swap/result ]; do
 	sleep 0.1 2>/dev/null || sleep 1
 done
 show
+[ ! -e swap/warnings ] || sed 's/^/! /' swap/warnings
 echo "result $(cat swap/result)"
 [ ! -e swap/new.log ] || sed 's/^/| /' swap/new.log
 `
@@ -45,6 +47,8 @@ type swapResult struct {
 	outage  time.Duration
 	why     string
 	log     []string // the last lines of a new version that did not work
+	// warnings are for the report: what was found in the files' places.
+	warnings []string
 }
 
 // errSwapDied reports that the script was killed, or its machine went down.
@@ -78,17 +82,15 @@ func (s *Site) follow(ctx context.Context, log func(string)) (swapResult, error)
 // reconnectPause is the time between a broken connection and the next attempt.
 const reconnectPause = 3 * time.Second
 
-// maxFollowed bounds the output of followScript that is read, in bytes; maxFollowedLine bounds
-// a line of it.
-const (
-	maxFollowed     = 4 << 20
-	maxFollowedLine = 1 << 20
-)
+// maxFollowedLine bounds a line of the output of followScript, in bytes. A new version may print a line of 256 KiB.
+const maxFollowedLine = 1 << 20
 
 func (s *Site) followOnce(ctx context.Context, logged *int, log func(string)) (r swapResult, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := s.machine.command(ctx, followScript, s.state)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	stderr := &bounded{limit: maxStderr, what: "stderr", over: cancel}
+	cmd.Stderr = stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return r, err
@@ -97,12 +99,17 @@ func (s *Site) followOnce(ctx context.Context, logged *int, log func(string)) (r
 		return r, err
 	}
 	f := follower{logged: logged, log: log}
-	lines := bufio.NewScanner(io.LimitReader(stdout, maxFollowed))
+	read := &io.LimitedReader{R: stdout, N: maxOutput}
+	lines := bufio.NewScanner(read)
 	lines.Buffer(nil, maxFollowedLine)
 	for lines.Scan() {
 		f.line(lines.Text())
 	}
-	_, _ = io.Copy(io.Discard, stdout)
+	if err := lines.Err(); err != nil {
+		cancel(fmt.Errorf("read its output: %w", err))
+	} else if read.N == 0 {
+		cancel(fmt.Errorf("it printed more than %d KiB on stdout", maxOutput>>10))
+	}
 	if err := cmd.Wait(); err != nil {
 		return r, s.machine.fault(ctx, err, stderr.String())
 	}
@@ -128,9 +135,9 @@ func (f *follower) line(text string) {
 	kind, rest, _ := strings.Cut(text, " ")
 	switch kind {
 	case ".":
-		if f.lines++; f.lines > *f.logged {
+		if f.lines++; f.lines > *f.logged && f.lines <= maxShown {
 			*f.logged = f.lines
-			f.log(rest)
+			f.log(plain.Line(rest))
 		}
 	case "dead":
 		f.dead = true
@@ -138,10 +145,16 @@ func (f *follower) line(text string) {
 		var hundredths string
 		f.result.outcome, rest, _ = strings.Cut(rest, " ")
 		hundredths, f.result.why, _ = strings.Cut(rest, " ")
-		f.result.why = strings.TrimSpace(f.result.why)
+		f.result.why = plain.Line(f.result.why)
 		n, _ := strconv.Atoi(hundredths)
 		f.result.outage = time.Duration(n) * 10 * time.Millisecond
+	case "!":
+		if len(f.result.warnings) < maxNotes {
+			f.result.warnings = append(f.result.warnings, plain.Line(rest))
+		}
 	case "|":
-		f.result.log = append(f.result.log, rest)
+		if len(f.result.log) < maxShown {
+			f.result.log = append(f.result.log, plain.Clean(rest))
+		}
 	}
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,11 +10,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"runtests/pkg/plain"
 )
 
 // lockScript holds the lock of a deployment's state for as long as it hears from us. It starts
 // swap.sh, which inherits the lock: the lock is held until both have ended, however they end.
-// It also creates the directories of the files.
+// It also creates the folders of the files. Its arguments are the state's folder and these.
 //
 // It reads orders of one byte. swap.sh is that of the version which began the swap, so the word
 // "mend" stays.
@@ -27,10 +28,7 @@ flock -n 9 || { sleep 1; flock -n 9; } || { echo held; exit 0; } # a status quer
 state=$1
 shift
 umask 022 # a container or a proxy may read the files as another user
-for place; do
-	folder=${place%/*}
-	mkdir -p -- "${folder:-/}" || exit
-done
+for folder; do mkdir -p -- "$folder" || exit; done
 umask 077
 echo locked
 while :; do
@@ -77,9 +75,9 @@ var errConnection = errors.New("the connection to production broke")
 // session runs lockScript on the production machine, and so holds the lock of a deployment.
 type session struct {
 	cmd    *exec.Cmd
-	stderr bytes.Buffer
+	stderr *bounded
 	ended  chan struct{} // closed when the script has ended
-	kill   context.CancelFunc
+	kill   func()
 
 	mu    sync.Mutex // one order at a time
 	stdin io.WriteCloser
@@ -89,14 +87,21 @@ type session struct {
 // after a minute without a sign of life; a swap that was begun keeps it until that has ended.
 // lock calls lost when the session ends, before or after close.
 func (s *Site) lock(lost func()) (*session, error) {
-	ctx, kill := context.WithCancel(context.Background())
-	l := &session{cmd: s.machine.command(ctx, lockScript, append([]string{s.state}, s.places()...)...), ended: make(chan struct{}), kill: kill}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	kill := func() { cancel(errConnection) }
+	l := &session{
+		cmd: s.machine.command(ctx, lockScript, append([]string{s.state}, s.folders()...)...), ended: make(chan struct{}), kill: kill,
+		stderr: &bounded{limit: maxStderr, what: "stderr", over: cancel},
+	}
 	stdout, err := l.start()
 	if err != nil {
 		kill()
 		return nil, fmt.Errorf("lock the deployment: %w", err)
 	}
 	answer := firstLine(stdout, shellBound, kill)
+	if answer != "" && answer != "locked" && answer != "held" {
+		cancel(errors.New("it did not answer as it should: " + plain.Line(answer)))
+	}
 	var exited error
 	go func() {
 		exited = l.cmd.Wait()
@@ -107,8 +112,8 @@ func (s *Site) lock(lost func()) (*session, error) {
 		if answer == "held" {
 			return nil, &HeldError{s.deployment.Name, s.Host()}
 		}
-		if exited == nil {
-			exited = errConnection
+		if cause := context.Cause(ctx); !errors.Is(cause, errConnection) || exited == nil {
+			exited = cause
 		}
 		return nil, fmt.Errorf("lock the deployment: %w", s.machine.fault(context.Background(), exited, l.stderr.String()))
 	}
@@ -117,7 +122,7 @@ func (s *Site) lock(lost func()) (*session, error) {
 }
 
 func (l *session) start() (stdout io.Reader, err error) {
-	l.cmd.Stderr = &l.stderr
+	l.cmd.Stderr = l.stderr
 	if l.stdin, err = l.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -127,12 +132,12 @@ func (l *session) start() (stdout io.Reader, err error) {
 	return stdout, l.cmd.Start()
 }
 
-// firstLine reads a line. If it does not come within bound, firstLine calls late and returns "".
+// firstLine reads a line of at most maxAnswer bytes. If it does not come within bound, firstLine calls late and returns "".
 func firstLine(r io.Reader, bound time.Duration, late func()) string {
 	timer := time.AfterFunc(bound, late)
 	defer timer.Stop()
-	line, _ := bufio.NewReader(r).ReadString('\n')
-	return strings.TrimSuffix(line, "\n")
+	text, _ := bufio.NewReader(io.LimitReader(r, maxAnswer)).ReadString('\n')
+	return strings.TrimSuffix(text, "\n")
 }
 
 // beat sends signs of life until the session ends, and then calls lost.

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 )
 
 // SSHFlags are the options of ssh with which production is reached. They keep the user's
@@ -89,13 +89,17 @@ func (m machine) sh(ctx context.Context, script string, args ...string) (string,
 	return m.feed(ctx, shellBound, nil, script, args...)
 }
 
-// feed is sh with another bound, for a script that reads stdin.
+// feed is sh with another bound, for a script that reads stdin. A script that prints more than
+// maxOutput or maxStderr is ended.
 func (m machine) feed(ctx context.Context, bound time.Duration, stdin io.Reader, script string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("no answer within %s", bound))
-	defer cancel()
+	ctx, late := context.WithTimeoutCause(ctx, bound, fmt.Errorf("no answer within %s", bound))
+	defer late()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := m.command(ctx, script, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	stdout := &bounded{limit: maxOutput, what: "stdout", over: cancel}
+	stderr := &bounded{limit: maxStderr, what: "stderr", over: cancel}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	if err := cmd.Run(); err != nil {
 		return stdout.String(), m.fault(ctx, err, stderr.String())
 	}
@@ -115,9 +119,9 @@ func (m machine) fault(ctx context.Context, err error, stderr string) error {
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() == sshFailed && m.ssh != nil:
 		last := stderr[strings.LastIndexByte(stderr, '\n')+1:]
-		return &connectionError{m.host, strings.TrimSpace(last)}
+		return &connectionError{m.host, plain.Line(last)}
 	case errors.As(err, &exit) && stderr != "":
-		return fmt.Errorf("on %s: %s", m.host, stderr)
+		return fmt.Errorf("on %s: %s", m.host, plain.Message(stderr))
 	}
 	return fmt.Errorf("on %s: %w", m.host, err)
 }

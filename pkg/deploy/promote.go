@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -71,6 +72,9 @@ func (p *promotion) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := p.site.judgePlaces(); err != nil {
+		return err
+	}
 	if p.containers, err = p.site.containers(ctx); err != nil {
 		return err
 	}
@@ -81,6 +85,9 @@ func (p *promotion) prepare(ctx context.Context) (err error) {
 		}
 		delete(p.containers, suffixNext)
 		if err := p.site.readFacts(ctx); err != nil { // it may have had ports
+			return err
+		}
+		if err := p.site.judgePlaces(); err != nil {
 			return err
 		}
 	}
@@ -132,7 +139,7 @@ func (p *promotion) promote(ctx context.Context, c Candidate) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, assignment: ports, check: ports.check(d)})
+	return p.exchange(ctx, swap{verb: outcomePromoted, new: id, release: release, places: s.settled, assignment: ports, check: ports.check(d)})
 }
 
 // newRelease returns the release of a candidate. Its tag is new even if the same container was
@@ -206,9 +213,10 @@ func (p *promotion) exchange(ctx context.Context, x swap) error {
 	x.deployment = p.site.deployment
 	x.old, x.oldRunning, x.oldCheck = current.ID, exists && current.Running(), checkOf(current)
 	x.oldRelease = current.Labels[labelRelease]
-	if !exists {
+	if !exists || !tagForm.MatchString(x.oldRelease) {
 		x.oldRelease = noRelease
 	}
+	x.portsFile, x.sources, x.random = p.site.portsFile, p.site.sources, rand.Text()[:12]
 	x.previous = p.containers[suffixPrevious].ID
 	x.handover = x.handover && x.oldRunning
 	if err := p.site.upload(ctx, x); err != nil {
@@ -225,6 +233,7 @@ func (p *promotion) exchange(ctx context.Context, x swap) error {
 		_ = p.session.send(orderClear) // what is left, the next promotion removes
 	}
 	p.result.Outage = r.outage
+	p.result.Warnings = append(p.result.Warnings, r.warnings...)
 	if r.outcome != x.verb {
 		return p.site.failed(r)
 	}

@@ -157,9 +157,9 @@ func TestByHand(t *testing.T) {
 	want := []string{
 		"docker commit passed-x runtests-deploy/web:RUN",
 		"docker save runtests-deploy/web:RUN | " + there + "docker load'",
-		"cat '/ci/a b' | " + there + "cat >/srv/.c.web-next'",
+		"cat '/ci/a b' | " + there + "cat >.c.web-next'",
 		there + "docker create --label runtests.deploy=web --label runtests.deploy.release=RUN --name web-next -p 80:9080 -e TOKEN runtests-deploy/web:RUN'",
-		there + "cp -p /srv/c /srv/c.previous'", there + "mv -f /srv/.c.web-next /srv/c'",
+		there + "mv -T /srv/c /srv/c.previous'", there + "mv -T .c.web-next /srv/c'",
 		there + "docker start web-next'", there + "curl -fsS -o /dev/null http://127.0.0.1:80/'",
 		there + `printf %s '"'"'9080 80` + "\n" + `'"'"' >/srv/ports'`,
 		there + "sleep 2'", there + "docker stop -t 5 web'",

@@ -3,9 +3,12 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"runtests/pkg/hint"
 )
 
 // Rollback goes back to the version before the one that runs.
@@ -48,7 +51,11 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag, assignment: ports}
+	places, err := p.site.keptPlaces(ctx, release.Tag)
+	if err != nil {
+		return err
+	}
+	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag, places: places, assignment: ports}
 	if stopped, ok := p.containers[suffixPrevious]; ok && stopped.Labels[labelRelease] == release.Tag {
 		x.new, x.assignment, x.check = stopped.ID, ports.reuse(stopped, running), checkOf(stopped)
 		return p.exchange(ctx, x)
@@ -65,6 +72,32 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 	return err
 }
 
+// keptPlaces prints facts about the places of the files that are kept for a release. Its arguments
+// are the state's folder and the tag.
+const keptPlaces = placeFacts + `
+cd "$1" || exit
+[ -e "releases/$2/places" ] || { echo "the files kept for $2 are missing: $1/releases/$2" >&2; exit 1; }
+while IFS= read -r line; do place "$line"; done <"releases/$2/places"
+`
+
+// keptPlaces returns the real paths of the places of the files that are kept for a release.
+func (s *Site) keptPlaces(ctx context.Context, tag string) ([]string, error) {
+	output, err := s.machine.sh(ctx, keptPlaces, s.state, tag)
+	if err != nil {
+		return nil, err
+	}
+	var kept ground
+	for text := range strings.Lines(output) {
+		kind, fact, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
+		kept.note(kind, fact)
+	}
+	places, err := s.ground.settle(kept.places)
+	if err != nil {
+		return nil, hint.Wrap(fmt.Errorf("on %s: put the files of %s back: %w", s.Host(), tag, err), hint.Of(err))
+	}
+	return places, nil
+}
+
 // event is a line of the history on the production machine.
 type event struct {
 	at      time.Time
@@ -75,7 +108,7 @@ type event struct {
 // eventOf reads a line of the history; a malformed one gives a zero event.
 func eventOf(line string) event {
 	fields := strings.Fields(line)
-	if len(fields) != 3 {
+	if len(fields) != 3 || !tagForm.MatchString(fields[2]) {
 		return event{}
 	}
 	at, _ := time.Parse(time.RFC3339, fields[0])

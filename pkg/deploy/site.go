@@ -10,6 +10,7 @@ import (
 
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 	"runtests/pkg/suite"
 )
 
@@ -19,6 +20,10 @@ type Site struct {
 	machine    machine
 	engine     Engine
 	state      string // the folder of the deployment's state there, absolute
+	sources    Sources
+	ground     ground
+	settled    []string // the real paths of the files' places
+	portsFile  string   // the real path of the ports_file; empty: none
 	taken      map[hostPort]bool
 	held       bool            // a promotion is going on, possibly our own
 	cutOff     bool            // a swap was cut off, and has to be recovered
@@ -32,6 +37,10 @@ type Options struct {
 	// without a host.
 	Here    string
 	Connect func(ctx context.Context, o engine.Options) (Engine, error) // default: engine.Connect
+	// Sources is what the deployment's files held before the tests ran; nil: what they hold now.
+	Sources Sources
+	// Generated says that tests may write the deployment's files, so that these may change.
+	Generated bool
 }
 
 // Open connects to production and checks that a promotion can take place: the tools, the places
@@ -41,6 +50,13 @@ func Open(ctx context.Context, d suite.Deployment, o Options) (*Site, error) {
 	s, err := reach(ctx, d, o)
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case o.Generated:
+	case o.Sources != nil:
+		s.sources = o.Sources
+	default:
+		s.sources = ReadSources(d)
 	}
 	if err := s.checkReady(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -83,6 +99,9 @@ func (s *Site) checkReady(ctx context.Context) error {
 	if s.held {
 		return &HeldError{s.deployment.Name, s.Host()}
 	}
+	if err := s.judgePlaces(); err != nil {
+		return err
+	}
 	found, err := s.containers(ctx)
 	if err != nil {
 		return err
@@ -103,22 +122,34 @@ func runningPorts(found containers) []publishedPort {
 }
 
 // factsScript prints the facts about the machine that a promotion needs, one a line. Its
-// arguments are the name of the state's folder, "1" if a URL will be checked, and the places of
-// the files.
-const factsScript = `
+// arguments are the name of the state's folder, "1" if a URL will be checked, the name of the
+// container, the number of places, the places of the files, and the sources of the volumes.
+const factsScript = placeFacts + `
 state=$HOME/.local/state/runtests/deploy/$1
 echo "state $state"
-for tool in docker flock setsid timeout tar dd; do
+for tool in docker flock setsid timeout tar dd readlink; do
 	command -v "$tool" >/dev/null || echo "missing $tool"
 done
+mv --help 2>&1 | grep -q -e -T || echo "missing mv -T"
+[ -d /proc/self/fd ] || echo "missing /proc/self/fd"
 [ -z "$2" ] || command -v curl >/dev/null || command -v wget >/dev/null || echo "missing curl"
-shift 2
+for name in "$3" "$3-previous"; do
+	timeout -k 1 30 docker inspect --type container -f '{{range .Mounts}}{{if .RW}}{{println .Source}}{{end}}{{end}}' "$name" 2>/dev/null
+done | head -n 200 | while IFS= read -r source; do
+	case $source in /*) printf 'mount ' && real "$source" ;; esac
+done
+places=$4
+shift 4
 for place; do
+	if [ "$places" = 0 ]; then
+		printf 'source ' && real "$place"
+		continue
+	fi
+	places=$((places - 1))
+	place "$place"
 	dir=${place%/*}
 	until [ -e "${dir:-/}" ]; do dir=${dir%/*}; done
-	if [ -d "$place" ]; then
-		echo "wrong $place is a directory"
-	elif [ ! -d "${dir:-/}" ] || [ ! -w "${dir:-/}" ]; then
+	if [ ! -d "${dir:-/}" ] || [ ! -w "${dir:-/}" ]; then
 		echo "wrong $place cannot be written by $(id -un)"
 	fi
 done
@@ -137,6 +168,9 @@ done
 [ ! -e "$state/swap/plan" ] || { [ -s "$state/swap/result" ] && ! grep -q '^failed-files ' "$state/swap/result"; } || echo cut-off
 [ ! -s "$state/history" ] || grep -v ' failed-' "$state/history" | tail -n 1000 | sed 's/^/did /'
 `
+
+// statePath is where the states of deployments are in a user's home.
+const statePath = "/.local/state/runtests/deploy/"
 
 // places returns the paths of all files that a promotion writes.
 func (s *Site) places() (all []string) {
@@ -165,33 +199,43 @@ func (s *Site) readFacts(ctx context.Context) error {
 	if s.deployment.Check.HTTP != "" {
 		url = "1"
 	}
-	output, err := s.machine.sh(ctx, factsScript, append([]string{s.stateName(), url}, s.places()...)...)
+	places := s.places()
+	args := append([]string{s.stateName(), url, s.deployment.Name, strconv.Itoa(len(places))}, places...)
+	for _, m := range s.deployment.Container.Mounts {
+		if m.Bind() {
+			args = append(args, m.Source)
+		}
+	}
+	output, err := s.machine.sh(ctx, factsScript, args...)
 	if err != nil {
 		return err
 	}
+	s.state, s.ground = "", ground{}
 	s.taken, s.ran, s.held, s.cutOff, s.past = map[hostPort]bool{}, map[string]bool{}, false, false, nil
 	var missing []string
-	for line := range strings.Lines(output) {
-		kind, fact, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	for text := range strings.Lines(output) {
+		kind, fact, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
 		switch kind {
 		case "state":
 			s.state = fact
 		case "missing":
-			missing = append(missing, fact)
+			missing = append(missing, plain.Line(fact))
 		case "wrong":
-			err = errors.Join(err, fmt.Errorf("on %s: %s", s.Host(), fact))
+			err = errors.Join(err, fmt.Errorf("on %s: %s", s.Host(), plain.Line(fact)))
 		case "port":
 			protocol, number, _ := strings.Cut(fact, " ")
 			n, _ := strconv.Atoi(number)
 			s.taken[hostPort{protocol, n}] = true
 		case "ran":
-			s.ran[fact] = true
+			s.ran[fact] = tagForm.MatchString(fact)
 		case "held":
 			s.held = true
 		case "cut-off":
 			s.cutOff = true
 		case "did":
 			s.past = append(s.past, eventOf(fact))
+		default:
+			s.ground.note(kind, fact)
 		}
 	}
 	switch {
@@ -199,6 +243,8 @@ func (s *Site) readFacts(ctx context.Context) error {
 		return hint.Errorf("install it there", "%s lacks %s", s.Host(), strings.Join(missing, ", "))
 	case err == nil && !path.IsAbs(s.state):
 		return fmt.Errorf("on %s: the user has no home directory", s.Host())
+	case err == nil && (!usable(s.state) || !strings.HasSuffix(s.state, statePath+s.stateName())):
+		return fmt.Errorf("on %s: the folder of the state cannot be used: %s", s.Host(), plain.Line(s.state))
 	}
 	return err
 }

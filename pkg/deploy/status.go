@@ -24,7 +24,7 @@ type Status struct {
 // ReadStatus returns what runs in production. It changes nothing there.
 func ReadStatus(ctx context.Context, d suite.Deployment, o Options) (Status, error) {
 	bare := d
-	bare.Files, bare.PortsFile, bare.Check.HTTP = nil, "", "" // what they need does not matter here
+	bare.Files, bare.PortsFile, bare.Check.HTTP, bare.Container.Mounts = nil, "", "", nil // what they need does not matter here
 	s, err := reach(ctx, bare, o)
 	if err != nil {
 		return Status{}, err

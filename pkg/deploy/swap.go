@@ -6,7 +6,6 @@ import (
 	_ "embed" // the script
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +19,9 @@ import (
 
 //go:embed swap.sh
 var swapScript string
+
+//go:embed place.sh
+var placeScript string
 
 // check is a health check, in the form of the plan and the labels.
 type check struct {
@@ -52,6 +54,10 @@ type swap struct {
 	check, oldCheck check
 	// fromRelease is the tag of the release whose files are put back; empty: the deployment's files are new.
 	fromRelease string
+	places      []string // the real paths of the files' places
+	portsFile   string   // the real path of the ports_file; empty: none
+	sources     Sources
+	random      string // a part of the names beside the places, so that no container can guess them
 }
 
 // plan returns the swap as shell variables.
@@ -82,7 +88,8 @@ func (x swap) plan() string {
 	set("check_limit", strconv.FormatInt(d.Check.Timeout.Milliseconds()/10, 10)) // hundredths of a second
 	set("check_interval", seconds(d.Check.Interval))
 	set("drain", seconds(drain))
-	set("ports_file", d.PortsFile)
+	set("ports_file", x.portsFile)
+	set("random", x.random)
 	return b.String()
 }
 
@@ -93,10 +100,12 @@ func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), '
 func (x swap) archive(to io.Writer) error {
 	out := tar.NewWriter(to)
 	var places strings.Builder
+	for _, place := range x.places {
+		places.WriteString(place + "\n")
+	}
 	if x.fromRelease == "" {
 		for i, f := range x.deployment.Files {
-			places.WriteString(f.Target + "\n")
-			if err := addLocal(out, fmt.Sprintf("files/%d", i+1), f.Source); err != nil {
+			if err := x.sources.add(out, fmt.Sprintf("files/%d", i+1), f); err != nil {
 				return err
 			}
 		}
@@ -107,6 +116,7 @@ func (x swap) archive(to io.Writer) error {
 		text string
 	}{
 		{"swap.sh", 0o600, swapScript},
+		{"place.sh", 0o600, placeScript},
 		{"ports", 0o644, x.file()}, // a proxy reads it
 		{"places", 0o600, places.String()},
 		{"plan", 0o600, x.plan()}, // last: a folder with a plan is complete
@@ -126,22 +136,6 @@ func addFile(out *tar.Writer, name string, mode int64, text io.Reader, size int6
 	return err
 }
 
-func addLocal(out *tar.Writer, name, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := addFile(out, name, int64(info.Mode().Perm()), f, info.Size()); err != nil {
-		return fmt.Errorf("copy %s: %w", file, err)
-	}
-	return nil
-}
-
 // uploadScript puts the folder of a swap in place in one step. Its arguments are the state's
 // folder and the release whose files are put back, if there is one.
 const uploadScript = `
@@ -156,7 +150,6 @@ tar -x -p -f - -C swap.part
 if [ -n "$2" ]; then
 	[ -e "releases/$2/places" ] || { echo "the files kept for $2 are missing: $1/releases/$2" >&2; exit 1; }
 	cp -Rp "releases/$2/files" swap.part/
-	cp "releases/$2/places" swap.part/places
 fi
 timeout -k 1 30 sync || :
 mv swap.part swap

@@ -1,8 +1,8 @@
-# shellcheck shell=sh disable=SC1091,SC2154
+# shellcheck shell=sh disable=SC1091,SC2034,SC2154
 # Replaces the container of a deployment by another one, on the production machine. POSIX sh.
 #
 # It needs nobody: the machine that sent it may die, or the connection break, while it runs. Its folder holds the plan
-# (what to do, as variables) and the files. Every part of it can be repeated. If it is cut off itself, for instance by
+# (what to do, as variables), place.sh, and the files. Every part of it can be repeated. If it is cut off itself, for instance by
 # a power cut, "mend" recovers: it finishes what was committed and undoes what was not. The script ends with the file
 # result: one line. "mend" and the names of the state's files stay: an older version may have begun the swap.
 #
@@ -25,6 +25,10 @@ elif [ -e swap/mending ]; then
 	exit
 fi
 . swap/plan
+. swap/place.sh
+
+newline='
+'
 
 say() { printf '%s\n' "$*"; }
 
@@ -66,53 +70,6 @@ each_file() {
 	done <swap/places
 }
 
-# real FILE: print the file that a link leads to, or the file itself.
-real() {
-	if [ -L "$1" ]; then readlink -f -- "$1"; else printf '%s\n' "$1"; fi
-}
-
-# save_file NUMBER PLACE: save what is in the place, unless that was done. A copy gets its name when it is complete.
-save_file() {
-	[ ! -e "swap/saved/$1" ] && [ ! -e "swap/saved/$1.none" ] || return 0
-	target=$(real "$2")
-	if [ -e "$target" ]; then
-		cp -p -- "$target" "swap/saved/$1.part" && mv "swap/saved/$1.part" "swap/saved/$1"
-	else
-		printf '' >"swap/saved/$1.none"
-	fi
-}
-
-# move FILE PLACE: put the file in the place in one step. A link needs no room on a full disk.
-move() {
-	target=$(real "$2")
-	# shellcheck disable=SC3013 # a shell without -ef moves it once more, which does no harm
-	if [ "$1" -ef "$target" ] 2>/dev/null; then return; fi # it was done before
-	beside=${target%/*}/.${target##*/}.$name-next
-	rm -f -- "$beside"
-	ln -- "$1" "$beside" 2>/dev/null || cp -p -- "$1" "$beside" || return
-	mv -f -- "$beside" "$target"
-}
-
-# put_file NUMBER PLACE: put a file of the new version in its place; .none means that the version has no such file.
-put_file() {
-	if [ -e "swap/files/$1.none" ]; then
-		rm -f -- "$(real "$2")"
-	else
-		move "swap/files/$1" "$2"
-	fi
-}
-
-# restore_file NUMBER PLACE: put a file of the old version back. A failure sets $lost, so that the others follow all the same.
-restore_file() {
-	target=$(real "$2")
-	rm -f -- "${target%/*}/.${target##*/}.$name-next"
-	if [ -e "$saved/$1" ]; then
-		move "$saved/$1" "$2" || lost=1
-	elif [ -e "$saved/$1.none" ]; then
-		rm -f -- "$target" || lost=1
-	fi
-}
-
 # attempt CONTAINER: do the health check once, and print why it fails.
 attempt() {
 	if [ -n "$check_url" ]; then
@@ -133,9 +90,9 @@ attempt() {
 healthy() {
 	since=$(now)
 	while :; do
-		if words=$(attempt "$1"); then
-			if is "$1" Running; then return 0; fi
-		fi
+		words=$({ attempt "$1"; printf '\n%d' $?; } | tail -c 4096) # a container may print for ever
+		status=${words##*"$newline"} words=${words%"$newline"*}
+		if [ "$status" = 0 ] && is "$1" Running; then return 0; fi
 		if ! is "$1" Running; then
 			why="it ended with exit status $(d inspect --type container -f '{{.State.ExitCode}}' "$1" 2>/dev/null)"
 			return 1
@@ -195,7 +152,7 @@ begin() {
 	if [ -n "$ports_file" ]; then
 		# once the proxy knows its ports, it must start with the engine
 		[ "$mode" = replace ] || d update --restart "$restart" "$new" >/dev/null || { why="its restart policy could not be set"; return 1; }
-		move swap/ports "$ports_file" || { why="$ports_file could not be written"; return 1; }
+		put_over ports "$ports_file" swap/ports || { why="$ports_file could not be written"; return 1; }
 	fi
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/docker/cli/cli/connhelper"
+
+	"runtests/pkg/plain"
 )
 
 // dialSSH opens connections through `ssh HOST docker system dial-stdio`.
@@ -37,13 +39,14 @@ func (c sshConn) Write(p []byte) (int, error) {
 	return n, sshFault(err)
 }
 
-// sshFault returns ssh's own message if the library's error has it.
+// sshFault returns ssh's own message if the library's error has it. The library keeps at most about 36 KiB of it. The
+// other machine's words are in it, too.
 func sshFault(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	if _, stderr, ok := strings.Cut(err.Error(), "stderr="); ok && strings.TrimSpace(stderr) != "" {
-		return fmt.Errorf("ssh says: %s", strings.TrimSpace(stderr))
+		return fmt.Errorf("ssh says: %s", plain.Message(stderr))
 	}
 	return err
 }

@@ -19,7 +19,10 @@ import (
 // openSites reaches production for the deployments that were named, before anything runs, so that
 // nobody learns after an hour that it cannot be reached.
 func (p *Pipeline) openSites(ctx context.Context) error {
-	p.sites = map[string]*deploy.Site{}
+	p.sites, p.sources = map[string]*deploy.Site{}, map[string]deploy.Sources{}
+	for _, d := range p.deployments() {
+		p.sources[d.Name] = deploy.ReadSources(d)
+	}
 	for _, d := range p.Deployments {
 		if err := p.openSite(ctx, d); err != nil {
 			return fmt.Errorf("deploy %s: %w", d.Name, err)
@@ -29,7 +32,7 @@ func (p *Pipeline) openSites(ctx context.Context) error {
 }
 
 func (p *Pipeline) openSite(ctx context.Context, d suite.Deployment) error {
-	site, err := deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host})
+	site, err := deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name]})
 	if err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 			return deploy.Promoted{}, err
 		}
 		var err error
-		if site, err = deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host}); err != nil {
+		if site, err = deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name]}); err != nil {
 			return deploy.Promoted{}, err
 		}
 		defer site.Close()

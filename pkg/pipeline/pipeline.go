@@ -88,11 +88,12 @@ type Pipeline struct {
 	Log     Log
 
 	engine  *engine.Engine
-	chain   []images.Image          // of the images to bring up to date
-	sites   map[string]*deploy.Site // of the deployments that were named
-	ignored []*runner.Unsupported   // settings of steps that the engine ignores
-	monitor *ping.Monitor           // nil: nobody is notified
-	history *history.History        // of earlier runs; nil: it cannot be read
+	chain   []images.Image            // of the images to bring up to date
+	sites   map[string]*deploy.Site   // of the deployments that were named
+	sources map[string]deploy.Sources // what the deployments' files held before the tests ran
+	ignored []*runner.Unsupported     // settings of steps that the engine ignores
+	monitor *ping.Monitor             // nil: nobody is notified
+	history *history.History          // of earlier runs; nil: it cannot be read
 	folder  *history.Folder
 }
 

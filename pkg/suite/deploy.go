@@ -2,12 +2,15 @@ package suite
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/distribution/reference"
@@ -16,6 +19,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
 	"runtests/pkg/nearest"
+	"runtests/pkg/regular"
 )
 
 // Deployment is an entry of `deploy`: an application in production, made from the container of a
@@ -131,6 +135,7 @@ func (p pair) deployment() deployment {
 	entry.check(p.key)
 	entry.Deployment.Container = entry.container()
 	addVolumes(&entry.Deployment.Container, entry.volumes)
+	entry.checkPlaces(p.key)
 	return entry
 }
 
@@ -299,11 +304,45 @@ func (s *Suite) FindDeployments(names []string) ([]Deployment, error) {
 // CheckFiles returns an error for the first of the files that cannot be read.
 func (p *Deployment) CheckFiles() error {
 	for _, f := range p.Files {
-		if _, err := readFile(f.Source, MaxFileBytes); err != nil {
-			return hint.Errorf("in files: { SOURCE: TARGET }, SOURCE is a file on this machine", "read %s: %w", filepath.Clean(f.Source), err)
+		file, err := f.Open()
+		if err != nil {
+			return err
+		}
+		info, err := file.Stat()
+		_ = file.Close() // it was only read
+		if err == nil && info.Size() > MaxFileBytes {
+			err = fmt.Errorf("larger than %d MiB", MaxFileBytes>>20)
+		}
+		if err != nil {
+			return f.fault(err)
 		}
 	}
 	return nil
+}
+
+// Open opens the file on this machine. Its folder may be reached through links; the file itself is none, since a test could
+// have put a link to any file of this machine there. Open does not wait for a pipe, and fails for what is no regular file.
+func (f File) Open() (*os.File, error) {
+	folder, err := filepath.EvalSymlinks(filepath.Dir(f.Source))
+	if err != nil {
+		return nil, f.fault(err)
+	}
+	file, err := regular.OpenStrict(filepath.Join(folder, filepath.Base(f.Source)))
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, hint.Errorf("name the file that it leads to: in files: { SOURCE: TARGET }, SOURCE is no link", "read %s: it is a link", filepath.Clean(f.Source))
+	}
+	if err != nil {
+		return nil, f.fault(err)
+	}
+	return file, nil
+}
+
+// fault returns the error of a file that cannot be copied.
+func (f File) fault(err error) error {
+	if errors.Is(err, regular.ErrNot) {
+		err = regular.ErrNot // without the path
+	}
+	return hint.Errorf("in files: { SOURCE: TARGET }, SOURCE is a file on this machine", "read %s: %w", filepath.Clean(f.Source), bare(err))
 }
 
 // MaxFileBytes bounds a file that a deployment copies. Larger files belong in the image.
