@@ -84,41 +84,46 @@ func pack(ctx context.Context, w io.Writer, source, under string) error {
 
 // packEntry adds an entry to the archive, under the name as.
 func packEntry(ctx context.Context, archive *tar.Writer, e *tree.Entry, as string) error {
-	mode := e.Info.Mode()
-	if mode&fs.ModeSocket != 0 {
+	switch mode := e.Info.Mode(); {
+	case mode&fs.ModeSocket != 0:
 		return nil // nothing would listen on the copy
-	}
-	link := ""
-	if mode&fs.ModeSymlink != 0 {
-		var err error
-		if link, err = e.Readlink(); err != nil {
+	case mode&fs.ModeSymlink != 0:
+		link, err := e.Readlink()
+		if err != nil {
 			return err
 		}
+		return packHeader(archive, e.Info, as, link)
+	case mode.IsRegular():
+		return packFile(ctx, archive, e, as)
 	}
-	header, err := tar.FileInfoHeader(e.Info, link)
+	return packHeader(archive, e.Info, as, "")
+}
+
+func packHeader(archive *tar.Writer, info fs.FileInfo, as, link string) error {
+	header, err := tar.FileInfoHeader(info, link)
 	if err != nil {
 		return err
 	}
 	header.Name = strings.TrimPrefix(as, "/")
 	header.Uname, header.Gname = "", "" // the users of this machine are not those of the container
 	header.Format = tar.FormatPAX       // for names and sizes without a limit, and fractions of a second
-	if mode.IsDir() {
+	if info.IsDir() {
 		header.Name = path.Join(".", header.Name) + "/"
 	}
-	if err := archive.WriteHeader(header); err != nil || !mode.IsRegular() {
-		return err
-	}
-	return packContent(ctx, archive, e, header.Size)
+	return archive.WriteHeader(header)
 }
 
-// packContent adds the content of a file, which must have at least size bytes.
-func packContent(ctx context.Context, archive *tar.Writer, e *tree.Entry, size int64) error {
+// packFile adds a file as it was when it was opened.
+func packFile(ctx context.Context, archive *tar.Writer, e *tree.Entry, as string) error {
 	file, err := e.Open()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	_, err = io.CopyN(archive, &untilDone{ctx, file}, size)
+	if err := packHeader(archive, e.Info, as, ""); err != nil {
+		return err
+	}
+	_, err = io.CopyN(archive, &untilDone{ctx, file}, e.Info.Size())
 	if errors.Is(err, io.EOF) {
 		err = errors.New("it became shorter while it was read")
 	}

@@ -49,7 +49,7 @@ func (m manager) read(text, mark string) ([]found, error) {
 	answer, rest, ended := strings.Cut(rest, "\n"+mark+" end "+m.name+" ")
 	status, _, _ := strings.Cut(rest, "\n")
 	switch {
-	case !begun || !ended || strings.Contains(answer, "\n"+mark+" "):
+	case !begun || !ended || len(answer) > managerBytes || strings.Contains(answer, "\n"+mark+" "): // a /bin/sh may ignore the script, and its head
 		return nil, fmt.Errorf("it printed more than %d MiB", managerBytes>>20)
 	case slices.Contains(timedOut, status):
 		return nil, fmt.Errorf("it took more than %d seconds", managerTimeout)
@@ -59,6 +59,9 @@ func (m manager) read(text, mark string) ([]found, error) {
 	packages, err := m.parse(answer)
 	if err != nil {
 		return nil, err
+	}
+	if len(packages) > maxPackages {
+		return nil, fmt.Errorf("it lists more than %d packages", maxPackages)
 	}
 	for _, p := range packages {
 		if !word.MatchString(p.name) || !word.MatchString(p.version) {

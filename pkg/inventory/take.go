@@ -22,6 +22,7 @@ const (
 	managerTimeout  = 30       // seconds, for one package manager
 	managerBytes    = 2 << 20  // of the output of one package manager
 	outputBytes     = 16 << 20 // of the output of all
+	maxPackages     = 30_000   // of one package manager
 	containerMemory = 1 << 30  // bytes
 	containerPids   = 256      // processes
 	removeTimeout   = time.Minute
@@ -61,6 +62,8 @@ func Take(ctx context.Context, e Runner, c container.Container) (Inventory, erro
 func take(ctx context.Context, e Runner, c container.Container) (found Inventory, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, takeTimeout, fmt.Errorf("it took more than %s", takeTimeout))
 	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	mark := rand.Text()
 	c.Entrypoint = []string{"/bin/sh"}
 	c.Command = []string{"-c", allScript(mark)}
@@ -69,7 +72,7 @@ func take(ctx context.Context, e Runner, c container.Container) (found Inventory
 	c.Memory, c.PidsLimit = containerMemory, containerPids
 	c.SecurityOpt = []string{"no-new-privileges:true"}
 	c.StopGrace = time.Second
-	output := &boundedBuffer{limit: outputBytes}
+	output := &boundedBuffer{limit: outputBytes, full: stop}
 	exit, err := e.Run(ctx, c, output)
 	if exit.ID != "" {
 		defer func() {
@@ -97,15 +100,19 @@ func noShell(err error) bool {
 	return errors.Is(err, container.ErrInterpreter) || errors.Is(err, container.ErrStart) && strings.Contains(err.Error(), `"/bin/sh"`)
 }
 
-// boundedBuffer is a buffer that refuses to hold more than its limit.
+// boundedBuffer is a buffer that refuses to hold more than its limit, and then calls full: whoever writes
+// may go on for ever.
 type boundedBuffer struct {
 	bytes.Buffer
-	limit int
+	limit int // bytes
+	full  context.CancelCauseFunc
 }
 
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.limit {
-		return 0, fmt.Errorf("the list is longer than %d MiB", b.limit>>20)
+		err := fmt.Errorf("its answer is longer than %d MiB", b.limit>>20)
+		b.full(err)
+		return 0, err
 	}
 	return b.Buffer.Write(p)
 }

@@ -1,10 +1,12 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,6 +197,44 @@ func TestInventoryWithoutShell(t *testing.T) {
 	cancel(cause)
 	if _, err := Take(ctx, e, testContainer(t, e, id)); !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// talker is an engine on which a container prints for ever.
+type talker struct{ printed int }
+
+func (e *talker) Run(ctx context.Context, _ container.Container, output io.Writer) (container.Exit, error) {
+	line := bytes.Repeat([]byte("y\n"), 16<<10)
+	for ctx.Err() == nil {
+		e.printed += len(line)
+		_, _ = output.Write(line) // an engine goes on reading what nobody wants
+	}
+	return container.Exit{ID: "talker", Stopped: true}, nil
+}
+
+func (*talker) Remove(context.Context, string) error { return nil }
+
+func TestTakeEndsAtItsLimit(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	e := &talker{}
+	_, err := Take(ctx, e, container.Container{Image: "sha256:" + strings.Repeat("0", 64)})
+	if err == nil || !strings.HasSuffix(err.Error(), "its answer is longer than 16 MiB") || ctx.Err() != nil {
+		t.Errorf("got %v after %d bytes", err, e.printed)
+	}
+}
+
+// TestForgedLists are those of a /bin/sh that is told the mark and does as it likes.
+func TestForgedLists(t *testing.T) {
+	for name, c := range map[string]struct{ answer, want string }{
+		"many packages": {strings.Repeat("a\t1\n", maxPackages+1), "it lists more than 30000 packages"},
+		"a long answer": {strings.Repeat("a", managerBytes) + "\t1\n", "it printed more than 2 MiB"},
+	} {
+		inventory, err := parseOutput([]byte("\nM begin rpm\n"+c.answer+"\nM end rpm 0\n\nM done\n"), "M")
+		imagestest.Must(t, err)
+		if inventory.Failed["rpm"] != c.want || len(inventory.Packages) > 0 {
+			t.Errorf("%s: %q, %d packages", name, inventory.Failed["rpm"], len(inventory.Packages))
+		}
 	}
 }
 

@@ -56,6 +56,25 @@ func TestEndlessMessage(t *testing.T) {
 	}
 }
 
+// FuzzAll checks that a stream, however it is cut, ends with at most one error, and gives nothing after it.
+func FuzzAll(f *testing.F) {
+	f.Add(`{"stream":"a"}`+"\r\n"+`{"status":"b","id":"c"} {"aux":{"ID":"x"}}`, 9)
+	f.Add(`{"error":"it broke","errorDetail":{"message":" no \n"}}`, 1)
+	f.Fuzz(func(t *testing.T, in string, bound int) {
+		bound = 1 + bound&0xffff
+		failed := false
+		for m, err := range within(int64(bound), strings.NewReader(in)) {
+			if failed {
+				t.Fatal("it goes on after an error")
+			}
+			failed = err != nil
+			if failure := m.Failure(); failure != strings.TrimSpace(failure) || len(m.Aux) > bound {
+				t.Fatalf("%q", failure)
+			}
+		}
+	})
+}
+
 // fill is an endless stream of one byte.
 type fill byte
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 
@@ -23,24 +24,50 @@ type Entry struct {
 	Info fs.FileInfo // of the entry itself; nil for one that could not be opened
 
 	tree   *Tree
-	handle int
+	handle int    // -1: it has not been opened
+	folder *Entry // from where to open it
 }
 
 // entry returns the entry of a handle, which it closes if it fails.
 func (t *Tree) entry(name string, handle int) (*Entry, error) {
-	info, err := infoOf(handle, name)
-	if err != nil {
-		unix.Close(handle)
-		return nil, &fs.PathError{Op: "stat", Path: t.full(name), Err: err}
+	e := &Entry{Path: name, tree: t, handle: handle}
+	if err := e.look(); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
-	return &Entry{name, info, t, handle}, nil
+	return e, nil
+}
+
+// look sets Info to that of the handle.
+func (e *Entry) look() error {
+	info, err := infoOf(e.handle, e.Path)
+	if err != nil {
+		return &fs.PathError{Op: "stat", Path: e.tree.full(e.Path), Err: err}
+	}
+	e.Info = info
+	return nil
+}
+
+// reach opens the handle, unless it is open. Something else may have taken the entry's place: Info is then
+// renewed.
+func (e *Entry) reach() (err error) {
+	if e.handle >= 0 {
+		return nil
+	}
+	if e.handle, err = e.tree.below(e.folder.handle, path.Base(e.Path), e.Path, 0); err != nil {
+		return err
+	}
+	return e.look()
 }
 
 // Close closes the entry, once. What Open returned stays open.
 func (e *Entry) Close() error { return closeOnce(&e.handle) }
 
-// Open opens a regular file for reading. It fails with regular.ErrNot for anything else.
+// Open opens a regular file for reading. It fails with regular.ErrNot for anything else. Info is that of what
+// was opened.
 func (e *Entry) Open() (*File, error) {
+	if err := e.reach(); err != nil {
+		return nil, err
+	}
 	if !e.Info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w", e.tree.full(e.Path), regular.ErrNot)
 	}
@@ -53,6 +80,9 @@ func (e *Entry) Open() (*File, error) {
 
 // Readlink returns the target of a symbolic link.
 func (e *Entry) Readlink() (string, error) {
+	if err := e.reach(); err != nil {
+		return "", err
+	}
 	target := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(e.handle, "", target)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"path"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // info describes what a handle is of. Sys returns a *syscall.Stat_t, as that of the package os does.
@@ -16,6 +18,17 @@ type info struct {
 func infoOf(handle int, name string) (*info, error) {
 	i := &info{name: path.Base(name)}
 	return i, syscall.Fstat(handle, &i.stat)
+}
+
+// infoIn returns that of a name in a folder.
+func infoIn(folder int, name string) (*info, error) {
+	var stat unix.Stat_t
+	_, err := patient(func() (int, error) { return 0, unix.Fstatat(folder, name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	return &info{name, syscall.Stat_t{
+		Dev: stat.Dev, Ino: stat.Ino, Mode: stat.Mode, Nlink: stat.Nlink, Uid: stat.Uid, Gid: stat.Gid, Rdev: stat.Rdev, Size: stat.Size,
+		Blksize: stat.Blksize, Blocks: stat.Blocks,
+		Atim: syscall.Timespec(stat.Atim), Mtim: syscall.Timespec(stat.Mtim), Ctim: syscall.Timespec(stat.Ctim),
+	}}, err
 }
 
 func (i *info) Name() string       { return i.name }

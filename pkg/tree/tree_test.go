@@ -313,6 +313,28 @@ func TestHandleStays(t *testing.T) {
 	}
 }
 
+// TestReplaced exchanges files for a pipe and a link between their visit and their opening.
+func TestReplaced(t *testing.T) {
+	dir := sample(t)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for name, replace := range map[string]func() error{
+		"a-b":    func() error { return unix.Mkfifo(in("a-b"), 0o600) },
+		"setuid": func() error { return os.Symlink("a/file", in("setuid")) },
+	} {
+		must(t, opened(t, dir).Walk(t.Context(), func(e *Entry, err error) error {
+			must(t, err)
+			if e.Path == name {
+				must(t, os.Remove(in(name)))
+				must(t, replace())
+				if _, err := e.Open(); !errors.Is(err, regular.ErrNot) || e.Info.Mode().IsRegular() {
+					t.Errorf("%s, now %v, was opened: %v", name, e.Info.Mode(), err)
+				}
+			}
+			return nil
+		}))
+	}
+}
+
 // TestLease opens a file on which somebody has a lease: that would wait for 45 seconds.
 func TestLease(t *testing.T) {
 	dir := sample(t)

@@ -67,7 +67,7 @@ func (w *walk) folder(e *Entry, depth int) error {
 // child visits what has that name in a folder.
 func (w *walk) child(folder *Entry, base string, depth int) error {
 	name := path.Join(folder.Path, base)
-	child, err := w.open(folder, base, name)
+	child, err := w.look(folder, base, name)
 	if err != nil {
 		err = w.visit(&Entry{Path: name}, err)
 		if errors.Is(err, fs.SkipDir) {
@@ -86,13 +86,21 @@ func (w *walk) child(folder *Entry, base string, depth int) error {
 	return w.reopen(folder)
 }
 
-// open opens what has that name in a folder.
-func (w *walk) open(folder *Entry, base, name string) (*Entry, error) {
-	handle, err := w.tree.below(folder.handle, base, name, 0)
+// look returns what has that name in a folder. Of a file there is only the Info until somebody opens it:
+// most of those who walk read few of them.
+func (w *walk) look(folder *Entry, base, name string) (*Entry, error) {
+	info, err := infoIn(folder.handle, base)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "stat", Path: w.tree.full(name), Err: err}
 	}
-	return w.tree.entry(name, handle)
+	e := &Entry{name, info, w.tree, -1, folder}
+	if info.IsDir() || info.Mode()&fs.ModeSymlink != 0 {
+		err = e.reach()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
 }
 
 // reopen opens a folder again that was closed to have few of them open. It reaches the same place in
