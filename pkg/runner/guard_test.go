@@ -109,7 +109,7 @@ func TestNoSwapBetweenLookAndMount(t *testing.T) {
 		}
 		return 0
 	})
-	e.Program("use", func(p *executortest.Process) int {
+	e.Program("use", func(*executortest.Process) int {
 		if swapping.Load() > 0 {
 			t.Error("it runs beside a container that can replace what it gets")
 		}
