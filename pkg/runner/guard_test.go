@@ -89,6 +89,14 @@ func TestNoTrialThroughALink(t *testing.T) {
 	}
 }
 
+// unwatched is an Observer for steps that run at the same time.
+type unwatched struct{}
+
+func (unwatched) Started(int, report.Result, *Log)        {}
+func (unwatched) Finished(int, report.Result)             {}
+func (unwatched) Trying(int, report.Result, string, *Log) {}
+func (unwatched) Diagnosed(int, report.Result)            {}
+
 // While a container swaps a directory and a link, as fast as it can, no other that gets the directory
 // starts: it could get the link. Each step comes to its turn.
 func TestNoSwapBetweenLookAndMount(t *testing.T) {
@@ -109,7 +117,7 @@ func TestNoSwapBetweenLookAndMount(t *testing.T) {
 		}
 		return 0
 	})
-	e.Program("use", func(p *executortest.Process) int {
+	e.Program("use", func(*executortest.Process) int {
 		if swapping.Load() > 0 {
 			t.Error("it runs beside a container that can replace what it gets")
 		}
@@ -133,7 +141,7 @@ func TestNoSwapBetweenLookAndMount(t *testing.T) {
 			c.Mounts = []container.Mount{{Source: filepath.Join(cache, "new"), Target: "/test"}}
 		}
 	}
-	_, got := runSteps(t.Context(), t, e, steps, func(c *Config) { c.Regions, c.Jobs = regionsOf(steps), 4 })
+	_, got := runSteps(t.Context(), t, e, steps, func(c *Config) { c.Regions, c.Jobs, c.Observer = regionsOf(steps), 4, unwatched{} })
 	for i, outcome := range got {
 		if outcome != string(report.Passed) {
 			t.Errorf("step %d: %s", i, outcome)
