@@ -191,20 +191,22 @@ func (p *promotion) create(ctx context.Context, release Release, ports assignmen
 	c.Ports = ports.ports
 	c.Restart = "" // until it has been seen to work
 	c.Labels = release.labels(d.Name)
-	check := ports.check(d)
-	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, ports.label(), check.url, check.command
+	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, ports.label(), "", ""
 	id, err := p.site.engine.Create(ctx, c)
 	if err != nil {
 		return "", fmt.Errorf("create the new container: %w", err)
 	}
-	return id, nil
+	return id, p.site.saveCheck(ctx, id, ports.check(d), p.containers)
 }
 
 // exchange completes the swap, carries it out, and records its result.
-func (p *promotion) exchange(ctx context.Context, x swap) error {
+func (p *promotion) exchange(ctx context.Context, x swap) (err error) {
 	current, exists := p.containers[""]
 	x.deployment = p.site.deployment
-	x.old, x.oldRunning, x.oldCheck = current.ID, exists && current.Running(), checkOf(current)
+	x.old, x.oldRunning = current.ID, exists && current.Running()
+	if x.oldCheck, err = p.site.readCheck(ctx, current); err != nil {
+		return err
+	}
 	x.oldRelease = current.Labels[labelRelease]
 	if !exists {
 		x.oldRelease = noRelease
