@@ -21,6 +21,9 @@ type Promoter struct {
 	Log      func(text string) // called before each action
 	Progress func(transfer.Progress)
 	Now      func() time.Time
+	// Verify returns an error if the candidate is not what was tested any more. It is called once
+	// its image is made, before anything runs; nil: nobody could have changed it.
+	Verify func(ctx context.Context) error
 }
 
 // Promote makes a candidate the version that runs in production. After an error
@@ -171,6 +174,9 @@ func (p *promotion) send(ctx context.Context, release Release) error {
 	p.result.Sent = sent
 	if sent.Refused != nil {
 		p.warn("all layers of the image were sent, because the engine there refused it without those that it has: %v", sent.Refused)
+	}
+	if err == nil && p.Verify != nil {
+		err = p.Verify(ctx)
 	}
 	return err
 }
