@@ -14,6 +14,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,8 +40,9 @@ const (
 	LabelTime      = "runtests.deploy.time"      // when it was sent, RFC 3339
 	labelRelease   = "runtests.deploy.release"   // of containers: the tag of its image
 	labelPorts     = "runtests.deploy.ports"     // of containers: CONTAINER/PROTOCOL=HOST, …
-	labelCheck     = "runtests.deploy.check"     // of containers: the URL of its health check
-	// of containers: the command of its health check, quoted for a shell
+	// of containers of earlier versions: the URL of its health check, and its command, quoted for a
+	// shell; empty now: see saveCheck
+	labelCheck        = "runtests.deploy.check"
 	labelCheckCommand = "runtests.deploy.check.command"
 )
 
@@ -81,14 +83,10 @@ type Release struct {
 }
 
 func (r Release) labels(deployment string) map[string]string {
-	labels := map[string]string{
+	return map[string]string{ // all, also empty ones, which cover what the tested image says
 		LabelName: deployment, LabelRun: r.Run, LabelSuite: r.Suite, LabelStep: r.Step, LabelImage: r.Image, LabelCommit: r.Commit,
 		LabelMachine: r.Machine, LabelContainer: r.Container, LabelTime: r.Time.UTC().Format(time.RFC3339),
 	}
-	if r.Commit == "" {
-		delete(labels, LabelCommit)
-	}
-	return labels
 }
 
 // releaseOf reads the labels of an image or a container.
@@ -184,7 +182,7 @@ func (s *Site) containers(ctx context.Context) (containers, error) {
 		if !ok || suffix != "" && suffix != suffixNext && suffix != suffixOutgoing && suffix != suffixPrevious {
 			continue
 		}
-		if c.Labels[LabelName] != name {
+		if !s.ours(c) {
 			return nil, hint.Errorf(
 				fmt.Sprintf("rename or remove it yourself (docker rename %s OTHER), or give the deployment another name", c.Name),
 				"%s has a container %q already, which runtests deploy did not create", s.Host(), c.Name)
@@ -193,6 +191,20 @@ func (s *Site) containers(ctx context.Context) (containers, error) {
 	}
 	return found, nil
 }
+
+// ours reports whether a container with one of the deployment's names is one that create made. Our
+// labels are handed on by docker commit and by our images, so they must also name the image that
+// the container was made of. The engine lists an image by its ID if somebody took its name away.
+func (s *Site) ours(c container.Summary) bool {
+	release := c.Labels[labelRelease]
+	if c.Labels[LabelName] != s.deployment.Name || release == "" {
+		return false
+	}
+	return engine.FamiliarTag(c.Image) == s.imageName(release) || imageID.MatchString(c.Image)
+}
+
+// imageID is the ID of an image, whole or its beginning.
+var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{12,64}$`)
 
 // publishedPort is a port of a container and the host port that leads to it.
 type publishedPort struct {

@@ -22,6 +22,9 @@ type Promoter struct {
 	Log      func(text string) // called before each action
 	Progress func(transfer.Progress)
 	Now      func() time.Time
+	// Verify returns an error if the candidate is not what was tested any more. It is called once
+	// its image is made, before anything runs; nil: nobody could have changed it.
+	Verify func(ctx context.Context) error
 }
 
 // Promote makes a candidate the version that runs in production. After an error
@@ -179,6 +182,9 @@ func (p *promotion) send(ctx context.Context, release Release) error {
 	if sent.Refused != nil {
 		p.warn("all layers of the image were sent, because the engine there refused it without those that it has: %v", sent.Refused)
 	}
+	if err == nil && p.Verify != nil {
+		err = p.Verify(ctx)
+	}
 	return err
 }
 
@@ -198,20 +204,22 @@ func (p *promotion) create(ctx context.Context, release Release, ports assignmen
 	c.Ports = ports.ports
 	c.Restart = "" // until it has been seen to work
 	c.Labels = release.labels(d.Name)
-	check := ports.check(d)
-	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, ports.label(), check.url, check.command
+	c.Labels[labelRelease], c.Labels[labelPorts], c.Labels[labelCheck], c.Labels[labelCheckCommand] = release.Tag, ports.label(), "", ""
 	id, err := p.site.engine.Create(ctx, c)
 	if err != nil {
 		return "", fmt.Errorf("create the new container: %w", err)
 	}
-	return id, nil
+	return id, p.site.saveCheck(ctx, id, ports.check(d), p.containers)
 }
 
 // exchange completes the swap, carries it out, and records its result.
-func (p *promotion) exchange(ctx context.Context, x swap) error {
+func (p *promotion) exchange(ctx context.Context, x swap) (err error) {
 	current, exists := p.containers[""]
 	x.deployment = p.site.deployment
-	x.old, x.oldRunning, x.oldCheck = current.ID, exists && current.Running(), checkOf(current)
+	x.old, x.oldRunning = current.ID, exists && current.Running()
+	if x.oldCheck, err = p.site.readCheck(ctx, current); err != nil {
+		return err
+	}
 	x.oldRelease = current.Labels[labelRelease]
 	if !exists || !tagForm.MatchString(x.oldRelease) {
 		x.oldRelease = noRelease

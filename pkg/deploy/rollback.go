@@ -57,7 +57,10 @@ func (p *promotion) rollback(ctx context.Context) (err error) {
 	}
 	x := swap{verb: outcomeRolledBack, release: release, fromRelease: release.Tag, places: places, assignment: ports}
 	if stopped, ok := p.containers[suffixPrevious]; ok && stopped.Labels[labelRelease] == release.Tag {
-		x.new, x.assignment, x.check = stopped.ID, ports.reuse(stopped, running), checkOf(stopped)
+		x.new, x.assignment = stopped.ID, ports.reuse(stopped, running)
+		if x.check, err = p.site.readCheck(ctx, stopped); err != nil {
+			return err
+		}
 		return p.exchange(ctx, x)
 	}
 	x.check = ports.check(d)

@@ -189,6 +189,13 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 	if err != nil {
 		return deploy.Promoted{}, err
 	}
+	promoter.Verify = func(ctx context.Context) error { // somebody may have started it meanwhile
+		now, err := find(ctx, d)
+		if err == nil && now.Container != candidate.Container {
+			err = fmt.Errorf("the container in which %s passed was replaced during its promotion", d.From)
+		}
+		return err
+	}
 	return promoter.Promote(ctx, site, candidate)
 }
 
