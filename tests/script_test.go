@@ -60,11 +60,12 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// prepare builds the program and sees that the engine and the base image are there.
+// prepare builds the program, and the one of the attacks, and sees that the engine and the base image are there.
 func prepare(dir string) error {
 	for name, args := range map[string][]string{
 		"runtests":      {"build", "-race", "-o", filepath.Join(dir, "runtests"), "../cmd/runtests"},
 		"runtests-fast": {"build", "-o", filepath.Join(dir, "runtests-fast"), "../cmd/runtests"},
+		"swap":          {"build", "-o", filepath.Join(dir, "swap"), "./swap"},
 	} {
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)
