@@ -15,6 +15,7 @@ import (
 
 	"runtests/pkg/pipeline"
 	"runtests/pkg/plain"
+	"runtests/pkg/regular"
 	"runtests/pkg/render"
 	"runtests/pkg/report"
 	"runtests/pkg/runner"
@@ -108,7 +109,7 @@ func (f *follower) Trying(_ int, result report.Result, how string, log *runner.L
 
 // show shows title and then a log to its end.
 func (f *follower) show(title string, log *runner.Log) {
-	file, err := os.Open(log.Path())
+	file, err := regular.OpenNoFollow(log.Path())
 	if err != nil {
 		return // the report names the log
 	}

@@ -72,10 +72,10 @@ func openContext(ctx context.Context, dir, dockerfile string) (*Context, error) 
 		return nil, err
 	}
 	c := &Context{dir: real}
-	if err := c.readDockerfile(dockerfile); err != nil {
+	if err := c.readDockerfile(dir, dockerfile); err != nil {
 		return nil, err
 	}
-	ignore, err := readIgnore(real, dockerfile)
+	ignore, err := readIgnore(dir, dockerfile)
 	if err != nil {
 		return nil, err
 	}

@@ -9,28 +9,19 @@ import (
 	"slices"
 
 	"runtests/pkg/hint"
-	"runtests/pkg/regular"
 )
 
 // outsideName is the name in the tar of a Dockerfile that is not in the context.
 const outsideName = ".runtests.Dockerfile"
 
-// readDockerfile reads the Dockerfile, following links, and sets its name in the tar if it is in
-// the context.
-func (c *Context) readDockerfile(dockerfile string) error {
-	real, err := filepath.EvalSymlinks(dockerfile)
-	if err == nil {
-		c.dockerfile, err = regular.Read(real, MaxDockerfile)
-	}
-	if err != nil {
+// readDockerfile reads the Dockerfile, and sets its name in the tar if it is in the context, whose
+// directory is named dir.
+func (c *Context) readDockerfile(dir, dockerfile string) (err error) {
+	if c.dockerfile, c.name, err = ReadFile(dir, dockerfile); err != nil {
 		return dockerfileFault(err)
 	}
 	if c.dockerfile == nil {
 		c.dockerfile = []byte{}
-	}
-	name, err := filepath.Rel(c.dir, real)
-	if err == nil && filepath.IsLocal(name) {
-		c.name = name
 	}
 	return nil
 }
@@ -79,7 +70,7 @@ func (c *Context) ignoreDockerfile() error {
 		return nil
 	default:
 		var err error
-		if content, err = regular.Read(filepath.Join(c.dir, IgnoreFile), MaxDockerfile); err != nil {
+		if content, _, err = ReadFile(c.dir, filepath.Join(c.dir, IgnoreFile)); err != nil {
 			return unreadable(err)
 		}
 	}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
-
-	"runtests/pkg/regular"
 )
 
 // IgnoreFile is the name of the file that says which entries of a context are not sent.
@@ -28,10 +26,10 @@ type ignoreRules struct {
 // ignored.
 func readIgnore(dir, dockerfile string) (*ignoreRules, error) {
 	file, own := dockerfile+IgnoreFile, false
-	content, err := regular.Read(file, MaxDockerfile)
+	content, _, err := ReadFile(dir, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		file, own = filepath.Join(dir, IgnoreFile), true
-		content, err = regular.Read(file, MaxDockerfile)
+		content, _, err = ReadFile(dir, file)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		own, err = false, nil

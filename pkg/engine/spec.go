@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 
 	"runtests/pkg/container"
+	"runtests/pkg/regular"
 )
 
 // dialect is how an engine differs from others when a container is created.
@@ -202,6 +202,9 @@ func seccompProfile(s string) (file string, ok bool) {
 	return name, ok && name != "unconfined" && name != "builtin"
 }
 
+// maxSeccompProfile bounds a seccomp profile, in bytes. Docker's default one has 15 KB.
+const maxSeccompProfile = 1 << 20
+
 // securityOption returns the option as the engine takes it: for a seccomp profile, Docker takes
 // the contents of the file and Podman its path.
 func securityOption(s string, d dialect) (string, error) {
@@ -209,7 +212,7 @@ func securityOption(s string, d dialect) (string, error) {
 	if !ok {
 		return s, nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := regular.Read(name, maxSeccompProfile)
 	if err != nil {
 		return "", fmt.Errorf("read the seccomp profile: %w", err)
 	}

@@ -16,7 +16,6 @@ import (
 	"runtests/pkg/buildcontext"
 	"runtests/pkg/buildlog"
 	"runtests/pkg/nearest"
-	"runtests/pkg/regular"
 	"runtests/pkg/suite"
 )
 
@@ -80,7 +79,7 @@ func at(line int, err error) error {
 // readDockerfile reads the Dockerfile of a build. The error is a *lineError if the content of the
 // file is at fault.
 func readDockerfile(build suite.Build) (*dockerfile, error) {
-	content, err := regular.Read(build.Dockerfile, buildcontext.MaxDockerfile)
+	content, _, err := buildcontext.ReadFile(build.Context, build.Dockerfile)
 	if err != nil {
 		return nil, err
 	}
