@@ -284,7 +284,7 @@ var hostile = map[string]func(t *testing.T, git string){
 			mustWrite(t, filepath.Join(git, "sharedindex."+string(letter)), "", 0o644)
 		}
 	},
-	"no objects": func(t *testing.T, git string) { _ = os.RemoveAll(filepath.Join(git, "objects")) },
+	"no objects": func(_ *testing.T, git string) { _ = os.RemoveAll(filepath.Join(git, "objects")) },
 }
 
 func replace(t *testing.T, path, target string) {

@@ -247,12 +247,11 @@ func (r *repository) isRoot(dir string) bool {
 
 // checkObjects refuses objects of another repository in one that code under test can write.
 func (r *repository) checkObjects() error {
-	info, err := r.commonRoot.Lstat("objects")
-	if err != nil || !r.untrusted {
+	if _, err := r.commonRoot.Lstat("objects"); err != nil || !r.untrusted {
 		return err
 	}
 	for _, dir := range []string{"objects", "objects/info", "objects/pack"} {
-		if info, err = r.commonRoot.Lstat(dir); err == nil && !info.IsDir() {
+		if info, err := r.commonRoot.Lstat(dir); err == nil && !info.IsDir() {
 			return r.foreign(filepath.Join(r.commonDir, dir))
 		}
 	}
