@@ -23,6 +23,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
+	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/transfer"
 )
@@ -105,7 +106,7 @@ func runningRelease(c container.Summary) Release { return releaseOf(c.Labels, c.
 func (r Release) String() string {
 	text := r.Step + " of run " + r.Run
 	if r.Commit != "" {
-		text += ", commit " + r.Commit[:min(12, len(r.Commit))]
+		text += ", commit " + report.ShortCommit(r.Commit)
 	}
 	return text
 }

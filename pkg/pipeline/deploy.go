@@ -32,7 +32,7 @@ func (p *Pipeline) openSites(ctx context.Context) error {
 }
 
 func (p *Pipeline) openSite(ctx context.Context, d suite.Deployment) error {
-	site, err := deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name]})
+	site, err := deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name], Generated: p.Suite.Trusted})
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (p *Pipeline) exchange(ctx context.Context, d suite.Deployment, log *deploy
 			return deploy.Promoted{}, err
 		}
 		var err error
-		if site, err = deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name]}); err != nil {
+		if site, err = deploy.Open(ctx, d, deploy.Options{Here: p.engine.Info().Host, Sources: p.sources[d.Name], Generated: p.Suite.Trusted}); err != nil {
 			return deploy.Promoted{}, err
 		}
 		defer site.Close()

@@ -132,8 +132,11 @@ func commitNote(err error) string {
 }
 
 // worktrees returns the reader of git work trees. Whatever a step of the suite mounts writable, also one
-// that is not in this run, may have been written by that step.
+// that is not in this run, may have been written by that step. The word of a trusted suite's tests is enough.
 func (p *Pipeline) worktrees() worktree.Trees {
+	if p.Suite.Trusted {
+		return worktree.Trees{}
+	}
 	var writable []string
 	for _, step := range slices.Concat(p.Suite.Steps, p.Steps) {
 		for _, m := range step.Container.Mounts {

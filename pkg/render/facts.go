@@ -93,7 +93,7 @@ func deployedLine(step *report.Result) string {
 		line += " again"
 	}
 	if d.Commit != "" {
-		line += " (commit " + d.Commit[:min(12, len(d.Commit))] + ")"
+		line += " (commit " + report.ShortCommit(d.Commit) + ")"
 	}
 	switch {
 	case d.Handover:

@@ -33,3 +33,14 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+// The marks of a commit are not cut off with its digits.
+func TestShortCommit(t *testing.T) {
+	for commit, want := range map[string]string{
+		"": "", "1a2b": "1a2b", "0123456789abcdef0123": "0123456789ab", "0123456789abcdef0123-dirty-untrusted": "0123456789ab-dirty-untrusted",
+	} {
+		if got := ShortCommit(commit); got != want {
+			t.Errorf("%s: got %s, want %s", commit, got, want)
+		}
+	}
+}
