@@ -93,3 +93,30 @@ func TestSourcePipe(t *testing.T) {
 		t.Error(s.err)
 	}
 }
+
+// TestUploadChanged says that a file has changed, rather than what tar makes of an archive that ends too soon; nothing is
+// there then.
+func TestUploadChanged(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, "a-file")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := suite.Deployment{Name: "web", Files: []suite.File{{Source: file, Target: "/srv/a"}}}
+	s := &Site{deployment: d, machine: machine{host: "prod"}, state: home}
+	x := swap{deployment: d, sources: ReadSources(d), places: []string{"/srv/a"}}
+	if err := os.WriteFile(file, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.upload(t.Context(), x)
+	if !strings.Contains(errorText(err), file+" has changed since the tests began") || hint.Of(err) == "" {
+		t.Errorf("%v, hint %q", err, hint.Of(err))
+	}
+	if _, err := os.Stat(filepath.Join(home, "swap")); err == nil {
+		t.Error("a part of the swap is in place")
+	}
+	x.sources = ReadSources(d)
+	if err := s.upload(t.Context(), x); err != nil {
+		t.Error(err)
+	}
+}

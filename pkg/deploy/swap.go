@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	_ "embed" // the script
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -147,6 +148,7 @@ rm -rf swap.part swap.gone
 rm -rf swap.gone
 mkdir -p swap.part/files
 tar -x -p -f - -C swap.part
+[ -e swap.part/plan ] # it comes last
 if [ -n "$2" ]; then
 	[ -e "releases/$2/places" ] || { echo "the files kept for $2 are missing: $1/releases/$2" >&2; exit 1; }
 	cp -Rp "releases/$2/files" swap.part/
@@ -161,9 +163,18 @@ const uploadBound = time.Hour
 
 func (s *Site) upload(ctx context.Context, x swap) error {
 	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(x.archive(writer)) }()
-	defer reader.Close()
-	if _, err := s.machine.feed(ctx, uploadBound, reader, uploadScript, s.state, x.fromRelease); err != nil {
+	packed := make(chan error, 1)
+	go func() {
+		err := x.archive(writer)
+		writer.CloseWithError(err)
+		packed <- err
+	}()
+	_, err := s.machine.feed(ctx, uploadBound, reader, uploadScript, s.state, x.fromRelease)
+	_ = reader.Close() // the archive is not written on
+	if fault := <-packed; fault != nil && !errors.Is(fault, io.ErrClosedPipe) {
+		err = fault // tar there says only that something is missing
+	}
+	if err != nil {
 		return fmt.Errorf("copy the files: %w", err)
 	}
 	return nil
