@@ -16,11 +16,11 @@ import (
 func groundOf(t *testing.T, home string, d suite.Deployment) *Site {
 	t.Helper()
 	t.Setenv("HOME", home)
-	bin := filepath.Join(t.TempDir(), "bin") // no container is there, or one that has the mount of the file "mount"
+	bin := filepath.Join(t.TempDir(), "bin") // the files "mount" and "elsewhere" have the mounts of our containers, and of another deployment's
 	if err := os.MkdirAll(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	docker := "#!/bin/sh\n[ ! -e " + home + "/mount ] || cat " + home + "/mount\n"
+	docker := "#!/bin/sh\ncase $* in ps*) echo id ;; *' id') cat " + home + "/elsewhere ;; *) cat " + home + "/mount ;; esac 2>/dev/null\n"
 	if err := os.WriteFile(filepath.Join(bin, "docker"), []byte(docker), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +90,30 @@ func TestJudgePlaces(t *testing.T) {
 		if len(got) != 1 || !strings.HasSuffix(got[0], c.want) || err != nil && strings.Contains(c.want, "volume") && hint.Of(err) == "" {
 			t.Errorf("volume %s, place %s: %q, want %q", c.volume, c.place, got, c.want)
 		}
+	}
+}
+
+// TestJudgePlacesOfOthers follows no link that the container of another deployment may have made.
+func TestJudgePlacesOfOthers(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(home, name) }
+	for _, err := range []error{
+		os.MkdirAll(in("web/deep"), 0o700), os.Symlink(in("victim"), in("web/config")), os.WriteFile(in("elsewhere"), []byte(in("web")+"\n"), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := groundOf(t, home, suite.Deployment{Files: []suite.File{{Source: "/a", Target: in("web/config")}}})
+	if err := s.judgePlaces(); err != nil || !slices.Equal(s.settled, []string{in("web/config")}) {
+		t.Errorf("the link of another container: %q, %v", s.settled, err)
+	}
+	s = groundOf(t, home, suite.Deployment{Files: []suite.File{{Source: "/a", Target: in("web/deep/config")}}})
+	if err := s.judgePlaces(); err == nil || !strings.Contains(err.Error(), "another deployment") || hint.Of(err) == "" {
+		t.Errorf("the folder that another container can replace: %q, %v", s.settled, err)
 	}
 }
 

@@ -45,7 +45,8 @@ type placeFact struct {
 type ground struct {
 	places   []placeFact
 	sources  []string // the real paths of the sources of volumes, in the order of the mounts
-	writable []string // the real paths of what the containers that are there can write
+	writable []string // the real paths of what the deployment's containers that are there can write
+	deployed []string // the same of the containers of all deployments, whose code is a stranger's too
 }
 
 // note notes a fact, and reports whether it was one of these.
@@ -67,6 +68,8 @@ func (g *ground) note(kind, fact string) bool {
 		g.sources = append(g.sources, fact)
 	case kind == "mount":
 		g.writable = append(g.writable, fact)
+	case kind == "deployed":
+		g.deployed = append(g.deployed, fact)
 	default:
 		return false
 	}
@@ -80,7 +83,7 @@ func usable(name string) bool {
 
 // settle returns the real paths of the places, in their order, if a container can redirect none of them.
 //
-// A link in a place leads where an administrator wants, unless a container can write there: then a link, or a directory,
+// A link in a place leads where an administrator wants, unless a container of a deployment can write there: then a link, or a directory,
 // is what the container made of the place, and the promotion replaces it.
 func (g ground) settle(places []placeFact) (settled []string, err error) {
 	for _, p := range places {
@@ -89,7 +92,8 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 			continue
 		}
 		name := path.Join(p.folder, path.Base(p.path))
-		if !g.writes(path.Dir(name)) {
+		others := ground{writable: g.deployed}
+		if !g.writes(path.Dir(name)) && !others.writes(path.Dir(name)) {
 			if p.dir {
 				err = errors.Join(err, fmt.Errorf("%s is a directory", p.path))
 			}
@@ -99,6 +103,10 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 		}
 		if fault := suite.CheckPlace(name, g.writable); fault != nil {
 			err = errors.Join(err, fault)
+		} else if suite.CheckPlace(name, g.deployed) != nil {
+			err = errors.Join(err, hint.Errorf(
+				"mount there only the folders that it needs, or :ro: docker ps -a --filter label="+LabelName+" lists the containers",
+				"the container of another deployment can replace the folder of %s by a link", name))
 		}
 		settled = append(settled, name)
 	}

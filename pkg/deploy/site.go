@@ -138,6 +138,11 @@ for name in "$3" "$3-previous"; do
 done | head -n 200 | while IFS= read -r source; do
 	case $source in /*) printf 'mount ' && real "$source" ;; esac
 done
+timeout -k 1 30 docker ps -aq --filter label=` + LabelName + ` 2>/dev/null | head -n 200 | while IFS= read -r id; do
+	timeout -k 1 30 docker inspect --type container -f '{{range .Mounts}}{{if .RW}}{{println .Source}}{{end}}{{end}}' "$id" 2>/dev/null </dev/null
+done | sort -u | head -n 1000 | while IFS= read -r source; do
+	case $source in /*) printf 'deployed ' && real "$source" ;; esac
+done
 places=$4
 shift 4
 for place; do

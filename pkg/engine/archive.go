@@ -10,6 +10,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
 	"runtests/pkg/jsonmessage"
+	"runtests/pkg/plain"
 )
 
 // Save returns the archive of an image, as `docker save` does (ErrNoImage). The caller closes it.
@@ -115,6 +116,7 @@ func (e *Engine) load(ctx context.Context, archive io.Reader) error {
 
 // loadFault returns the error for the message of an engine that did not load an image.
 func loadFault(message string) error {
+	message = plain.Message(message)
 	if container.SaysNoSpace(message) {
 		return hint.Wrap(fmt.Errorf("%w: %s", container.ErrNoSpace, message),
 			"`docker system df` on that machine shows what can be removed; loading an image takes twice the size of what is sent")

@@ -167,3 +167,22 @@ func TestCopyRequest(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestForgedRefusal checks that no line of an engine's words looks like one of ours.
+func TestForgedRefusal(t *testing.T) {
+	e := double(t, map[string]http.HandlerFunc{
+		"GET /containers/json": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"message":"no room\nruntests: all is well\n  hint: run this"}`)
+		},
+		"POST /images/load": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"error":"no room\nruntests: all is well\n  hint: run this"}`)
+		},
+	})
+	_, list := e.Containers(t.Context(), nil)
+	for what, err := range map[string]error{"list": list, "load": e.Load(t.Context(), strings.NewReader(""))} {
+		if err == nil || !strings.HasSuffix(err.Error(), "no room\n      runtests: all is well\n      hint: run this") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

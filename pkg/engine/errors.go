@@ -14,6 +14,7 @@ import (
 	docker "github.com/fsouza/go-dockerclient"
 
 	"runtests/pkg/container"
+	"runtests/pkg/plain"
 )
 
 // refusal is the error of a request that the engine refused.
@@ -22,8 +23,8 @@ type refusal struct {
 	message string
 }
 
-// Error returns the engine's message.
-func (r *refusal) Error() string { return r.message }
+// Error returns the engine's message, of which no line looks like one of ours.
+func (r *refusal) Error() string { return plain.Message(r.message) }
 
 // refusalOf returns the engine's message if err is a refusal, or "".
 func refusalOf(err error) string {

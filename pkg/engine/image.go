@@ -19,6 +19,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/hint"
 	"runtests/pkg/jsonmessage"
+	"runtests/pkg/plain"
 )
 
 // Image returns the image with that reference or ID (ErrNoImage).
@@ -140,7 +141,7 @@ func tagOf(named reference.Named) string {
 
 // pullFault returns the error of a registry or an engine, with a remedy if there is one.
 func pullFault(named reference.Named, message string) error {
-	err := errors.New(message)
+	err := errors.New(plain.Message(message))
 	for _, sign := range []string{"unauthorized", "authentication required", "no basic auth credentials", "access denied", "denied:"} {
 		if containsFold(message, sign) {
 			return hint.Wrap(err, fmt.Sprintf("`docker login %s` as this user, and check the spelling of the name", reference.Domain(named)))

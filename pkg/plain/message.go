@@ -8,10 +8,10 @@ import (
 // Bounds of what is shown of another program's message.
 const (
 	maxMessageLines = 10
-	maxMessageLine  = 500 // bytes
+	maxMessageLine  = 2000 // bytes; an engine's message names several paths, and says last what is wrong
 )
 
-// Line returns a line of another program as it may be shown: clean, and of at most 500 bytes.
+// Line returns a line of another program as it may be shown: clean, and of at most 2,000 bytes.
 func Line(s string) string {
 	s = strings.TrimSpace(Clean(s))
 	if len(s) > maxMessageLine {
