@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (r *Runner) noteSetuid(ctx context.Context, step suite.Step, result *report
 	found, all := findSetuid(ctx, dir, maxSearched, searchTime)
 	if len(found) > 0 {
 		at := plain.Clean(shellescape.Quote(dir))
-		addNote(result, "every user of the machine can run %s with the rights of its owner: find %s -type f -perm /6000 -exec chmod ug-s {} +; or chmod 0700 %s; to prevent it, write mount: copy or user: owner",
+		addNote(result, "other users of the machine can get the rights of somebody else by %s (setuid, setgid, capabilities or a device): remove it, or find %s -type f -perm /6000 -exec chmod ug-s {} +; or chmod 0700 %s; to prevent it, write mount: copy",
 			plain.Clean(joinSome(found)), at, at)
 	}
 	if !all && ctx.Err() == nil {
@@ -47,7 +48,8 @@ func (r *Runner) noteSetuid(ctx context.Context, step suite.Step, result *report
 }
 
 // findSetuid returns the programs below dir, a path without links, that every user of the machine can
-// run with the rights of somebody else than the owner of dir: of root, or another user or group. It
+// run with the rights of somebody else: with setuid, setgid or capabilities(7). It also returns devices, which
+// are another way to root. Who owns dir does not matter, as root in a container can give it to anybody. It
 // follows no links. all is false if a bound ended the search.
 func findSetuid(ctx context.Context, dir string, limit int, within time.Duration) (found []string, all bool) {
 	root, err := os.OpenRoot(dir)
@@ -55,13 +57,12 @@ func findSetuid(ctx context.Context, dir string, limit int, within time.Duration
 		return nil, true
 	}
 	defer root.Close()
-	home, err := root.Stat(".")
-	if err != nil || !reachable(dir) || ignoresSetuid(dir) {
+	if !reachable(dir) {
 		return nil, true
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	s := search{root: root, home: home, left: limit, dirs: []string{"."}}
+	s := search{root: root, flags: mountFlags(dir), left: limit, dirs: []string{"."}}
 	for len(s.dirs) > 0 && s.left > 0 && ctx.Err() == nil {
 		last := len(s.dirs) - 1
 		name := s.dirs[last]
@@ -78,9 +79,9 @@ func findSetuid(ctx context.Context, dir string, limit int, within time.Duration
 // search is the state of findSetuid. Its names are relative to root.
 type search struct {
 	root  *os.Root
-	home  fs.FileInfo // of root
-	left  int         // entries that it may still look at
-	dirs  []string    // that are to be searched
+	flags int64    // of the mount: ST_NOSUID, ST_NODEV
+	left  int      // entries that it may still look at
+	dirs  []string // that are to be searched
 	found []string
 }
 
@@ -95,7 +96,10 @@ func (s *search) search(ctx context.Context, dir string) {
 		entries, err := opened.ReadDir(256)
 		for _, entry := range entries {
 			s.left--
-			s.look(filepath.Join(dir, entry.Name()), entry.Type())
+			if ctx.Err() != nil {
+				return // each look takes longer the deeper it is
+			}
+			s.look(opened, dir, entry)
 		}
 		if err != nil {
 			return
@@ -103,31 +107,47 @@ func (s *search) search(ctx context.Context, dir string) {
 	}
 }
 
-func (s *search) look(name string, kind fs.FileMode) {
-	if !kind.IsDir() && !kind.IsRegular() {
+// look looks at an entry of the folder dir.
+func (s *search) look(folder *os.File, dir string, entry fs.DirEntry) {
+	if kind := entry.Type(); !kind.IsDir() && !kind.IsRegular() && kind&fs.ModeDevice == 0 {
 		return
 	}
+	name := filepath.Join(dir, entry.Name())
 	info, err := s.root.Lstat(name)
-	switch {
-	case err != nil:
-	case info.IsDir() && info.Mode()&0o001 != 0:
-		s.dirs = append(s.dirs, name)
-	case givesRights(info, s.home):
+	if err != nil {
+		return
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		if mode&0o001 != 0 {
+			s.dirs = append(s.dirs, name)
+		}
+	case mode&fs.ModeDevice != 0:
+		if mode&0o066 != 0 && s.flags&unix.ST_NODEV == 0 && !isWhiteout(info) {
+			s.found = append(s.found, name)
+		}
+	case s.flags&unix.ST_NOSUID == 0 && givesRights(mode, folder, entry.Name()):
 		s.found = append(s.found, name)
 	}
 }
 
-// givesRights reports whether a file is a program that everybody can run with the rights of root, or
-// of another user or group than those of the directory.
-func givesRights(file, dir fs.FileInfo) bool {
-	mode := file.Mode()
-	of, ok := file.Sys().(*syscall.Stat_t)
-	home, known := dir.Sys().(*syscall.Stat_t)
-	if !mode.IsRegular() || mode&0o001 == 0 || !ok || !known {
+// givesRights reports whether a file is a program that runs with other rights than those of whoever runs
+// it, and that others than its owner can run. Its group may be that of any user.
+func givesRights(mode fs.FileMode, folder *os.File, name string) bool {
+	if !mode.IsRegular() || mode&0o011 == 0 {
 		return false
 	}
-	return mode&fs.ModeSetuid != 0 && (of.Uid == 0 || of.Uid != home.Uid) ||
-		mode&fs.ModeSetgid != 0 && (of.Gid == 0 || of.Gid != home.Gid)
+	if mode&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+		return true
+	}
+	_, err := unix.Lgetxattr(fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), name), "security.capability", nil)
+	return err == nil
+}
+
+// isWhiteout reports whether a device is the one by which overlay file systems mark what was removed.
+func isWhiteout(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Rdev == 0
 }
 
 // reachable reports whether every user can enter dir: it and all directories above it.
@@ -143,8 +163,11 @@ func reachable(dir string) bool {
 	}
 }
 
-// ignoresSetuid reports whether the file system of dir is mounted so that setuid has no effect.
-func ignoresSetuid(dir string) bool {
+// mountFlags returns how the file system of dir is mounted: some make setuid or devices have no effect.
+func mountFlags(dir string) int64 {
 	var system unix.Statfs_t
-	return unix.Statfs(dir, &system) == nil && system.Flags&unix.ST_NOSUID != 0
+	if unix.Statfs(dir, &system) != nil {
+		return 0
+	}
+	return int64(system.Flags)
 }

@@ -66,10 +66,21 @@ func TestFindSetuid(t *testing.T) {
 	}
 	want := []string{
 		own("root", 0, 1000, 0o4755), own("deep/down/root", 0, 0, 0o4711), own("other", 33, 1000, 0o4755), own("group", 1000, 0, 0o2755),
+		own("of whom root in the container made the owner", 1000, 1000, 0o6755), own("for one group", 0, 1000, 0o4750),
+		own("capable", 0, 0, 0o755), filepath.Join(dir, "disk"),
+	}
+	setuid := []byte{1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // cap_setuid+ep (linux/capability.h)
+	for _, err := range []error{
+		unix.Setxattr(filepath.Join(dir, "capable"), "security.capability", setuid, 0),
+		unix.Mknod(filepath.Join(dir, "disk"), unix.S_IFBLK|0o666, int(unix.Mkdev(8, 0))), unix.Chmod(filepath.Join(dir, "disk"), 0o666),
+		unix.Mknod(filepath.Join(dir, "closed disk"), unix.S_IFBLK|0o600, int(unix.Mkdev(8, 0))),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	own("plain", 0, 0, 0o755)
-	own("not executable by others", 0, 0, 0o4750)
-	own("the owner's", 1000, 1000, 0o6755)
+	own("not executable by others", 0, 0, 0o4700)
 	own("closed/root", 0, 0, 0o4755)
 	for _, err := range []error{
 		os.Chmod(filepath.Join(dir, "closed"), 0o750), os.Symlink("/usr/bin", filepath.Join(dir, "link")), os.Symlink("root", filepath.Join(dir, "another")),

@@ -86,8 +86,9 @@ func writable(steps []Step) (paths []string) {
 }
 
 // ownFolders are the folders in a suite's logs in which nothing may be writable, although a test may
-// have another place there: that of the mails that wait, and the link to the last run.
-var ownFolders = []string{"spool", "latest"}
+// have another place there: that of the mails that wait, the link to the last run, and what is noted of
+// the containers that are ours (history.Kept).
+var ownFolders = []string{"spool", "latest", "kept"}
 
 // exposure is which protected files the tests of a suite can write or replace.
 type exposure struct {

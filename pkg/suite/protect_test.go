@@ -57,7 +57,8 @@ func TestWhatATestMayNotWrite(t *testing.T) {
 		{"dir: logs", `the folder of the logs DIR/logs through its directory DIR/logs`},
 		{"dir: tests/t, volumes: [./logs/spool:/s]", `the folder of the logs DIR/logs/spool through its volume DIR/logs/spool`},
 		{"dir: tests/t, volumes: [./logs/latest/x:/s]", `the folder of the logs DIR/logs/latest through its volume DIR/logs/latest/x`},
-		{"dir: tests/t, volumes: [./logs/kept:/s]", ""},
+		{"dir: tests/t, volumes: [./logs/kept:/s]", `the folder of the logs DIR/logs/kept through its volume DIR/logs/kept`},
+		{"dir: tests/t, volumes: [./logs/results:/s]", ""},
 		{"dir: tests/t, security_opt: ['seccomp=DIR/tests/t/seccomp.json']", `the seccomp profile DIR/tests/t/seccomp.json through its directory DIR/tests/t`},
 	} {
 		t.Run(test.line, func(t *testing.T) {
