@@ -63,9 +63,9 @@ func (e *LinkError) Error() string {
 		return fmt.Sprintf("%s leads through %s, which a test can replace and which cannot be examined: %v", e.Path, e.Link, e.Err)
 	}
 	if e.Path == e.Link {
-		return fmt.Sprintf("%s is a link, which a test may have made", e.Path)
+		return fmt.Sprintf("%s is a link, which a test or a commit may have made", e.Path)
 	}
-	return fmt.Sprintf("%s leads through the link %s, which a test may have made", e.Path, e.Link)
+	return fmt.Sprintf("%s leads through the link %s, which a test or a commit may have made", e.Path, e.Link)
 }
 
 // Unwrap returns why the link could not be examined.

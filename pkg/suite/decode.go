@@ -33,6 +33,7 @@ type decoder struct {
 	warnings []string
 	// protected are the files that were read for the suite, in addition to those that it names.
 	protected []protected
+	deployed  []deployment // the entries of `deploy`, with their places in the file
 	visits    int
 	secrets   []string // values of secret variables that the file used so far
 	// hasSecret: a value that is not to be printed stands in the file itself. No problem shows

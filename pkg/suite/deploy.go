@@ -116,6 +116,8 @@ func (d *decoder) deployments(v value, s *Suite, chosenImage bool) (all []Deploy
 			entry.From = d.deployedStep(entry.read["from"], entry.From, s.Steps)
 		}
 		all = append(all, entry.Deployment)
+		d.deployed = append(d.deployed, entry)
+		s.production = append(s.production, entry.writesHere()...)
 	}
 	if chosenImage { // of the command line: the steps are not the suite's
 		return nil
@@ -137,6 +139,15 @@ func (p pair) deployment() deployment {
 	addVolumes(&entry.Deployment.Container, entry.volumes)
 	entry.checkPlaces(p.key)
 	return entry
+}
+
+// writesHere returns the directories and files that the container of a deployment can write, if it runs on the
+// machine of the engine that tests run on, as far as its host tells.
+func (d Deployment) writesHere() []string {
+	if d.Host != "" && !strings.HasPrefix(d.Host, "unix:") {
+		return nil
+	}
+	return WritableSources(d.Container.Mounts)
 }
 
 // deployedStep returns the name of the step that from names.

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,13 +70,20 @@ func (s Step) Writable() (paths []string) {
 	return paths
 }
 
-// Regions returns what the containers of the suite's steps can write, of this machine. It is nil if
-// they are trusted.
+// Regions returns what strangers can put links in, of this machine: what the containers of the suite's steps and deployments
+// can write, and the directories of the tests, which a commit can change however they are mounted. It is nil if the
+// tests are trusted.
 func (s *Suite) Regions() *region.Set {
 	if s.Trusted {
 		return nil
 	}
-	return region.New(os.Readlink, writable(s.Steps))
+	paths := slices.Concat(writable(s.Steps), s.production)
+	for _, step := range s.Steps {
+		if step.Dir != "" {
+			paths = append(paths, step.Dir)
+		}
+	}
+	return region.New(os.Readlink, paths)
 }
 
 func writable(steps []Step) (paths []string) {
@@ -128,8 +136,8 @@ func (x exposure) by(path string) []protected {
 	return found
 }
 
-// check returns an error if a test exposes protected files by a mount.
-func (x exposure) check(test string, m container.Mount) error {
+// check returns an error if a container, which who names, exposes protected files by a mount.
+func (x exposure) check(who string, m container.Mount) error {
 	if !m.Bind() || m.ReadOnly {
 		return nil
 	}
@@ -147,7 +155,7 @@ func (x exposure) check(test string, m container.Mount) error {
 		where, remedy = "volume", "write "+plain.Clean(m.Short())+", or mount a directory of its own"
 	}
 	return hint.Errorf(remedy+"; if the tests may rewrite what runs them, write trusted: true at the top of the suite",
-		"test %s can write %s %s%s through its %s %s", quoted(test), found[0].what, plain.Clean(found[0].path), more, where, plain.Clean(m.Source))
+		"%s can write %s %s%s through its %s %s", who, found[0].what, plain.Clean(found[0].path), more, where, plain.Clean(m.Source))
 }
 
 // entry is a test as the suite has it, for errors about what it mounts.
@@ -165,30 +173,63 @@ func (t entry) mount() container.Mount {
 	return container.Mount{Source: t.dir, Target: testDir, ReadOnly: t.settings.mount == ReadOnly}
 }
 
-// checkExposure reports the tests that can write what decides about them: once for the directory of
-// each, and once for its volumes.
+// checkExposure reports the tests and the deployments that can write what decides about them: once for the directory of
+// each, and once for its volumes. It reports the tests that a deployment could lead elsewhere, too.
 func (e *expander) checkExposure(s *Suite) {
-	x := newExposure(s, writable(e.steps), e.d.files.readlink)
+	x := newExposure(s, slices.Concat(writable(e.steps), s.production), e.d.files.readlink)
 	for _, t := range e.entries {
-		if err := x.check(t.test, t.mount()); err != nil {
+		err := cmp.Or(x.check("test "+quoted(t.test), t.mount()), s.checkBelowProduction(t.test, t.dir))
+		if err != nil {
 			t.settings.read.or(t.at, "dir").fail(hint.Of(err), "%v", err)
 		}
 		for _, v := range mergeVolumes(t.settings.volumes, e.over.volumes) {
-			if err := x.check(t.test, v.mount); err != nil {
+			err := x.check("test "+quoted(t.test), v.mount)
+			if v.mount.Bind() {
+				err = cmp.Or(err, s.checkBelowProduction(t.test, v.mount.Source))
+			}
+			if err != nil {
 				t.settings.read.or(t.at, "volumes").fail(hint.Of(err), "%v", err)
 				break
 			}
 		}
 	}
+	for _, entry := range e.d.deployed {
+		e.checkDeployed(x, entry)
+	}
+}
+
+// checkDeployed reports a deployment whose container can write what decides about the tests.
+func (e *expander) checkDeployed(x exposure, entry deployment) {
+	if len(entry.writesHere()) == 0 {
+		return
+	}
+	for _, m := range entry.Deployment.Container.Mounts {
+		if err := x.check("deployment "+quoted(entry.Name), m); err != nil {
+			entry.read["volumes"].fail(hint.Of(err), "%v", err)
+			return
+		}
+	}
+}
+
+// checkBelowProduction returns an error if a test gets a path below one that a container in production can write. That
+// container runs all the time, so that it could put a link there while the engine mounts the path.
+func (s *Suite) checkBelowProduction(test, path string) error {
+	for _, source := range s.production {
+		if !s.Trusted && Below(path, source) {
+			return hint.Errorf("name a directory outside of it, or add :ro to the volume; if the tests may rewrite what runs them, write trusted: true at the top of the suite",
+				"test %s gets %s, which the container of a deployment can replace by a link, because it lies in its volume %s", quoted(test), plain.Clean(path), plain.Clean(source))
+		}
+	}
+	return nil
 }
 
 // checkNewcomers returns an error if a step that the suite does not have exposes what the suite
 // protects.
 func (s *Suite) checkNewcomers(steps []Step) error {
-	x := newExposure(s, writable(steps), os.Readlink)
+	x := newExposure(s, slices.Concat(writable(steps), s.production), os.Readlink)
 	for _, step := range steps {
 		for _, m := range step.Container.Mounts {
-			if err := x.check(step.Test, m); err != nil {
+			if err := x.check("test "+quoted(step.Test), m); err != nil {
 				return err
 			}
 		}

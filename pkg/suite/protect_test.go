@@ -144,3 +144,61 @@ func TestExposureByTheCommandLine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestWhatProductionMayNotWrite: the container of a deployment on the engine's own machine runs while tests are mounted.
+func TestWhatProductionMayNotWrite(t *testing.T) {
+	for _, c := range []struct{ test, deploy, want string }{
+		{"dir: t", "volumes: ['DIR/data:/d']", ""},
+		{"dir: t, volumes: ['./data:/d']", "volumes: ['DIR/data:/d']", ""},
+		{"dir: t, volumes: ['./data/fix:/d']", "volumes: ['DIR/data:/d:ro']", ""},
+		{"dir: t, volumes: ['./data/fix:/d']", "volumes: ['DIR/data:/d'], host: 'ssh://prod'", ""},
+		{"dir: t, volumes: ['./data/fix:/d']", "volumes: ['DIR/data:/d']", `test "t" gets DIR/data/fix, which the container of a deployment can replace by a link, because it lies in its volume DIR/data`},
+		{"dir: t, volumes: ['./data/fix:/d']", "volumes: ['DIR/data:/d'], host: 'unix:///run/docker.sock'", `test "t" gets DIR/data/fix`},
+		{"dir: data/t, mount: copy", "volumes: ['DIR/data:/d']", `test "t" gets DIR/data/t`},
+		{"dir: t, mount: ro", "volumes: ['DIR:/d']", `deployment "web" can write the suite file DIR/runtests.yaml and 1 more through its volume DIR`},
+	} {
+		text := "tests: { t: { image: x, " + c.test + " } }\ndeploy: { web: { from: t, " + c.deploy + " } }\n"
+		dir := t.TempDir()
+		text = strings.ReplaceAll(text, "DIR", dir)
+		write(t, filepath.Join(dir, "runtests.yaml"), text)
+		_, err := Load("runtests.yaml", env(dir), Overrides{})
+		got := ""
+		if err != nil {
+			got = strings.ReplaceAll(err.Error(), dir, "DIR")
+		}
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s; %s: got %s\nwant %s", c.test, c.deploy, got, c.want)
+		}
+		write(t, filepath.Join(dir, "runtests.yaml"), text+"trusted: true\n")
+		if s, err := Load("runtests.yaml", env(dir), Overrides{}); err != nil || s.Regions() != nil {
+			t.Errorf("%s; %s: trusted: %v", c.test, c.deploy, err)
+		}
+	}
+}
+
+// TestRegionsHaveTheDirectories: a commit can put a link in a test's directory, which the test itself cannot write.
+func TestRegionsHaveTheDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{"t", "outside"} {
+		if err := os.Mkdir(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"t/cache": "../outside", "admin": "outside"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "runtests.yaml"), "tests: { t: { dir: t, image: x, mount: copy, volumes: ['./t/cache:/c', './admin:/a'] } }\n")
+	s, err := Load("runtests.yaml", env(dir), Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	regions := s.Regions()
+	if got, err := regions.Resolve(filepath.Join(dir, "t/cache")); err == nil {
+		t.Errorf("the link in the test's directory leads to %s", got)
+	}
+	if got, err := regions.Resolve(filepath.Join(dir, "admin")); err != nil || filepath.Base(got) != "outside" {
+		t.Errorf("the administrator's link: got %s, %v", got, err)
+	}
+}

@@ -53,7 +53,8 @@ type Suite struct {
 	// whoever can change a test can do what runtests can. Default false.
 	Trusted bool
 
-	protected []protected // what no test may write unless Trusted
+	protected  []protected // what no test may write unless Trusted
+	production []string    // what the containers of its deployments can write of the engine's machine
 
 	outside outside // the settings of directories that are not in the suite
 }
