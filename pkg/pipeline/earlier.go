@@ -137,13 +137,9 @@ func (p *Pipeline) worktrees() worktree.Trees {
 	if p.Suite.Trusted {
 		return worktree.Trees{}
 	}
-	var writable []string
-	for _, step := range slices.Concat(p.Suite.Steps, p.Steps) {
-		for _, m := range step.Container.Mounts {
-			if m.Bind() && !m.ReadOnly {
-				writable = append(writable, m.Source)
-			}
-		}
+	writable := p.Suite.Writable()
+	for _, step := range p.Steps {
+		writable = append(writable, step.Writable()...)
 	}
 	slices.Sort(writable)
 	return worktree.Trees{Writable: slices.Compact(writable)}

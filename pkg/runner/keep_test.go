@@ -141,6 +141,7 @@ func TestRecognize(t *testing.T) {
 		{"named as its failed one, kept under no name", "-failed", id(9), labels(LabelKeep, ""), inTime, foreign},
 
 		{"earlier version: of a step", "runtests-step-0123abcd", id(9), older(LabelKeep, ""), later, created},
+		{"earlier version: a name of its user that ends in a word", "runtests-step-frontend", id(9), older(LabelKeep, ""), later, foreign},
 		{"earlier version: of a test with odd characters", "runtests-a_b.c-0123abcd", id(9), older(LabelStep, "a/b.c@debian:12"), later, created},
 		{"earlier version: of a step without an image", "runtests-step-0123abcd", id(9), older(LabelStep, "step"), later, created},
 		{"earlier version: of an inventory", "runtests-inventory-abcdefg2", id(9), map[string]string{LabelRun: filepath.Join(logs, run), LabelMachine: "m"}, later, created},

@@ -63,6 +63,9 @@ func recognize(c container.Summary, machine string) (identity, error) {
 // 8 hexadecimal digits, those of inventories with 8 characters of base 32 (RFC 4648).
 var createdName = regexp.MustCompile(`^runtests-(.+)-([0-9a-f]{8}|[a-z2-7]{8})$`)
 
+// hexadecimal matches the end of the name of a step's container.
+var hexadecimal = regexp.MustCompile(`^[0-9a-f]{8}$`)
+
 // identify returns what a container says that it is, by its name and labels.
 func identify(c container.Summary) identity {
 	if !filepath.IsAbs(c.Labels[LabelRun]) {
@@ -99,7 +102,7 @@ func hasCreatedName(c container.Summary) bool {
 	if step == "" {
 		return m[1] == "inventory"
 	}
-	return strings.HasPrefix(step+"_", m[1]+"_")
+	return hexadecimal.MatchString(m[2]) && strings.HasPrefix(step+"_", m[1]+"_")
 }
 
 // isNoted reports whether the run of a container noted that it kept the container. It takes what

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,6 +24,9 @@ const (
 	maxSearched = 100_000 // entries
 	searchTime  = 5 * time.Second
 	maxShown    = 200 // bytes, of a name
+	maxFound    = 100
+	maxPending  = 8 << 20 // bytes, of the names of folders that are to be searched
+	maxPath     = 4095    // bytes, of a name (PATH_MAX)
 )
 
 // noteSetuid notes programs with setuid or setgid that a test has left where every user of this
@@ -66,14 +70,14 @@ func findSetuid(ctx context.Context, dir string, limit int, within time.Duration
 	for len(s.dirs) > 0 && s.left > 0 && ctx.Err() == nil {
 		last := len(s.dirs) - 1
 		name := s.dirs[last]
-		s.dirs = s.dirs[:last]
+		s.dirs, s.pending = s.dirs[:last], s.pending-len(name)
 		s.search(ctx, name)
 	}
 	slices.Sort(s.found)
 	for i, name := range s.found {
-		s.found[i] = filepath.Join(dir, name[:min(len(name), maxShown)])
+		s.found[i] = filepath.Join(dir, name)
 	}
-	return s.found, s.left > 0 && ctx.Err() == nil
+	return s.found, s.left > 0 && !s.passed && ctx.Err() == nil
 }
 
 // search is the state of findSetuid. Its names are relative to root.
@@ -82,7 +86,27 @@ type search struct {
 	flags int64    // of the mount: ST_NOSUID, ST_NODEV
 	left  int      // entries that it may still look at
 	dirs  []string // that are to be searched
-	found []string
+	found []string // cut to maxShown bytes
+
+	pending int  // bytes of dirs
+	passed  bool // a folder was left out
+}
+
+// enter adds a folder to those that are to be searched, unless they take too much memory.
+func (s *search) enter(name string) {
+	if len(name) > maxPath || s.pending+len(name) > maxPending {
+		s.passed = true
+		return
+	}
+	s.dirs, s.pending = append(s.dirs, name), s.pending+len(name)
+}
+
+// add adds a find. After maxFound the search ends.
+func (s *search) add(name string) {
+	s.found = append(s.found, strings.Clone(name[:min(len(name), maxShown)]))
+	if len(s.found) == maxFound {
+		s.left = 0
+	}
 }
 
 // search looks at the entries of one directory, a few at a time: there may be millions.
@@ -120,14 +144,14 @@ func (s *search) look(folder *os.File, dir string, entry fs.DirEntry) {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		if mode&0o001 != 0 {
-			s.dirs = append(s.dirs, name)
+			s.enter(name)
 		}
 	case mode&fs.ModeDevice != 0:
 		if mode&0o066 != 0 && s.flags&unix.ST_NODEV == 0 && !isWhiteout(info) {
-			s.found = append(s.found, name)
+			s.add(name)
 		}
 	case s.flags&unix.ST_NOSUID == 0 && givesRights(mode, folder, entry.Name()):
-		s.found = append(s.found, name)
+		s.add(name)
 	}
 }
 

@@ -149,3 +149,27 @@ func TestNoteSetuid(t *testing.T) {
 		t.Errorf("notes: %q", notes)
 	}
 }
+
+// TestFindSetuidKeepsFewNames: a test can leave any number of programs, in folders of any depth.
+func TestFindSetuidKeepsFewNames(t *testing.T) {
+	s := search{left: maxSearched}
+	for range 3 * maxFound {
+		s.add(strings.Repeat("x", 4096))
+		if s.left == 0 {
+			break
+		}
+	}
+	if len(s.found) != maxFound || len(s.found[0]) != maxShown {
+		t.Errorf("%d names of %d bytes", len(s.found), len(s.found[0]))
+	}
+	for range 2 * maxPending / maxPath {
+		s.enter(strings.Repeat("d", maxPath))
+	}
+	if !s.passed || s.pending > maxPending {
+		t.Errorf("%d bytes of folders", s.pending)
+	}
+	s.passed = false
+	if s.enter(strings.Repeat("d", maxPath+1)); !s.passed {
+		t.Error("it enters a folder that no program can name")
+	}
+}

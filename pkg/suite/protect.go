@@ -77,7 +77,7 @@ func (s *Suite) Regions() *region.Set {
 	if s.Trusted {
 		return nil
 	}
-	paths := slices.Concat(writable(s.Steps), s.production)
+	paths := s.Writable()
 	for _, step := range s.Steps {
 		if step.Dir != "" {
 			paths = append(paths, step.Dir)
@@ -85,6 +85,10 @@ func (s *Suite) Regions() *region.Set {
 	}
 	return region.New(os.Readlink, paths)
 }
+
+// Writable returns the directories and files of the engine's machine that the containers of the suite's steps and
+// deployments can write.
+func (s *Suite) Writable() []string { return slices.Concat(writable(s.Steps), s.production) }
 
 func writable(steps []Step) (paths []string) {
 	for _, step := range steps {
