@@ -23,6 +23,7 @@ import (
 	"runtests/pkg/container"
 	"runtests/pkg/engine"
 	"runtests/pkg/hint"
+	"runtests/pkg/plain"
 	"runtests/pkg/report"
 	"runtests/pkg/suite"
 	"runtests/pkg/transfer"
@@ -108,7 +109,7 @@ func (r Release) String() string {
 	if r.Commit != "" {
 		text += ", commit " + report.ShortCommit(r.Commit)
 	}
-	return text
+	return plain.Line(text) // the words are those of labels, as the engine there tells them
 }
 
 // newer compares releases for sorting, the newest first: by time, then by the number in the tag.

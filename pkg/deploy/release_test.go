@@ -178,3 +178,12 @@ func TestByHand(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestStatusForgesNoLine: the engine of the production machine says what it likes about its containers.
+func TestStatusForgesNoLine(t *testing.T) {
+	r := Release{Tag: "a", Candidate: Candidate{Run: "x\npassed   deploy web", Step: "y\r\nwarning: no", Commit: "z\nq"}}
+	text := Status{Container: "web", Host: "prod", State: "running\nrunning again", Current: r, Previous: []Release{r}}.String()
+	if lines := strings.Split(text, "\n"); len(lines) != 2 || !strings.HasPrefix(lines[1], "  previous: ") {
+		t.Errorf("%q", text)
+	}
+}

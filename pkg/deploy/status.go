@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"runtests/pkg/plain"
 	"runtests/pkg/suite"
 )
 
@@ -62,7 +63,7 @@ func (s Status) String() string {
 	if s.Current.Tag == "" {
 		fmt.Fprintf(&b, "%s at %s: nothing runs", s.Container, s.Host)
 	} else {
-		fmt.Fprintf(&b, "%s at %s: %s since %s, %s", s.Container, s.Host, s.State, s.Since.Local().Format(time.DateTime), s.Current)
+		fmt.Fprintf(&b, "%s at %s: %s since %s, %s", s.Container, s.Host, plain.Line(s.State), s.Since.Local().Format(time.DateTime), s.Current)
 	}
 	if s.Held {
 		b.WriteString("\n  a promotion is going on")
