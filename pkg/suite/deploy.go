@@ -143,11 +143,11 @@ func (p pair) deployment() deployment {
 
 // writesHere returns the directories and files that the container of a deployment can write, if it runs on the
 // machine of the engine that tests run on, as far as its host tells.
-func (d Deployment) writesHere() []string {
-	if d.Host != "" && !strings.HasPrefix(d.Host, "unix:") {
+func (p *Deployment) writesHere() []string {
+	if p.Host != "" && !strings.HasPrefix(p.Host, "unix:") {
 		return nil
 	}
-	return WritableSources(d.Container.Mounts)
+	return WritableSources(p.Container.Mounts)
 }
 
 // deployedStep returns the name of the step that from names.
