@@ -115,6 +115,15 @@ func TestJudgePlacesOfOthers(t *testing.T) {
 	if err := s.judgePlaces(); err == nil || !strings.Contains(err.Error(), "another deployment") || hint.Of(err) == "" {
 		t.Errorf("the folder that another container can replace: %q, %v", s.settled, err)
 	}
+	for _, err := range []error{os.Remove(in("web/deep")), os.Mkdir(in("private"), 0o700), os.Symlink(in("private"), in("web/deep"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = groundOf(t, home, suite.Deployment{Files: []suite.File{{Source: "/a", Target: in("web/deep/config")}}})
+	if err := s.judgePlaces(); err == nil || !strings.Contains(err.Error(), "another deployment") {
+		t.Errorf("the folder that another container has replaced by a link: %q, %v", s.settled, err)
+	}
 }
 
 // TestJudgeForgedPlaces does not believe a machine that has other places than it was asked about.
