@@ -107,7 +107,7 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 		} else if cmp.Or(suite.CheckPlace(name, g.deployed), suite.CheckPlace(p.path, g.deployed)) != nil { // it may have done so already
 			err = errors.Join(err, hint.Errorf(
 				"mount there only the folders that it needs, or :ro: docker ps -a --filter label="+LabelName+" lists the containers",
-				"the container of another deployment can replace the folder of %s by a link", name))
+				"the container of another deployment can replace the folder of %s by a link", p.path))
 		}
 		settled = append(settled, name)
 	}
