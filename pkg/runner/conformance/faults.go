@@ -20,13 +20,16 @@ const (
 	// bounded is how many times its call timeout an executor may take to notice that it is
 	// frozen: a run makes several calls.
 	bounded = 10
+	// midOutput is how many bytes come before a fault in mid-output: on a busy machine a megabyte is there before the
+	// executor has said that the container is started.
+	midOutput = 16 << 20
 )
 
 // A connection that breaks in mid-output, while the executor goes on: the output is not
 // complete, so the container is stopped, and its exit status says nothing.
 func connectionCut(t *testing.T, b *bench) {
 	f := b.faulty(t, patient)
-	output := &after{bytes: 1 << 20, do: f.Cut}
+	output := &after{bytes: midOutput, do: f.Cut}
 	c := b.container(chatters)
 	c.StopGrace = time.Second
 	exit, err := f.Executor.Run(t.Context(), c, output)
@@ -40,7 +43,7 @@ func connectionCut(t *testing.T, b *bench) {
 // An executor that goes away in mid-output. Its container is left to whoever comes back.
 func executorGone(t *testing.T, b *bench) {
 	f := b.faulty(t, patient)
-	output := &after{bytes: 1 << 20, do: f.Vanish}
+	output := &after{bytes: midOutput, do: f.Vanish}
 	exit, err := f.Executor.Run(t.Context(), b.container(chatters), output)
 	if !errors.Is(err, container.ErrGone) || exit.ID == "" {
 		t.Errorf("%+v, %v", exit, err)
