@@ -93,8 +93,7 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 			continue
 		}
 		name := path.Join(p.folder, path.Base(p.path))
-		others := ground{writable: g.deployed}
-		if !g.writes(path.Dir(name)) && !others.writes(path.Dir(name)) {
+		if folder := path.Dir(name); !writes(g.writable, folder) && !writes(g.deployed, folder) {
 			if p.dir {
 				err = errors.Join(err, fmt.Errorf("%s is a directory", p.path))
 			}
@@ -114,14 +113,9 @@ func (g ground) settle(places []placeFact) (settled []string, err error) {
 	return settled, err
 }
 
-// writes reports whether a container can write in the folder.
-func (g ground) writes(folder string) bool {
-	for _, w := range g.writable {
-		if folder == path.Clean(w) || suite.Below(folder, w) {
-			return true
-		}
-	}
-	return false
+// writes reports whether a container that can write the sources can write in the folder.
+func writes(sources []string, folder string) bool {
+	return slices.ContainsFunc(sources, func(source string) bool { return folder == path.Clean(source) || suite.Below(folder, source) })
 }
 
 // judgePlaces sets the real paths of the places. It returns an error if a container can redirect one of them, a
@@ -149,7 +143,7 @@ func (s *Site) judgePlaces() (err error) {
 	for _, source := range g.sources {
 		err = errors.Join(err, suite.CheckSource(source, g.writable))
 	}
-	if g.writes(s.state) {
+	if writes(g.writable, s.state) {
 		err = errors.Join(err, hint.Errorf("mount the directories that the container needs, not the user's home",
 			"the container could write in %s, where deployments keep their state", s.state))
 	}

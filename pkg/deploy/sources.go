@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 
 	"runtests/pkg/hint"
 	"runtests/pkg/suite"
@@ -17,7 +17,6 @@ type Sources map[string]source
 
 // source is what a file held.
 type source struct {
-	size   int64
 	digest [sha256.Size]byte
 	err    error // why it could not be read
 }
@@ -32,16 +31,9 @@ func ReadSources(d suite.Deployment) Sources {
 	return all
 }
 
-func readSource(f suite.File) (s source) {
-	file, err := f.Open()
-	if err != nil {
-		return source{err: err}
-	}
-	defer file.Close()
-	sum := sha256.New()
-	s.size, s.err = io.Copy(sum, io.LimitReader(file, suite.MaxFileBytes+1))
-	sum.Sum(s.digest[:0])
-	return s
+func readSource(f suite.File) source {
+	text, _, err := readWhole(f)
+	return source{sha256.Sum256(text), err}
 }
 
 // add copies the file into the archive under that name, if it is still what it was.
@@ -50,32 +42,35 @@ func (all Sources) add(out *tar.Writer, name string, f suite.File) error {
 	if was.err != nil {
 		return was.err
 	}
-	file, err := f.Open()
+	text, mode, err := readWhole(f)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	text, err := readWhole(file)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", f.Source, err)
-	}
-	if known && (int64(len(text)) != was.size || sha256.Sum256(text) != was.digest) {
+	if known && sha256.Sum256(text) != was.digest {
 		return hint.Errorf(
 			"if you changed it, deploy again; if a test writes it, keep it out of the directories that tests can write",
 			"the file %s has changed since the tests began", f.Source)
 	}
-	return addFile(out, name, int64(info.Mode().Perm()), bytes.NewReader(text), int64(len(text)))
+	return addFile(out, name, int64(mode.Perm()), bytes.NewReader(text), int64(len(text)))
 }
 
 // readWhole reads a file of at most suite.MaxFileBytes, so that what is compared is what is sent.
-func readWhole(file *os.File) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(file, suite.MaxFileBytes+1))
+func readWhole(f suite.File) (text []byte, mode fs.FileMode, err error) {
+	file, err := f.Open()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	text, err = io.ReadAll(io.LimitReader(file, suite.MaxFileBytes+1))
 	if err == nil && len(text) > suite.MaxFileBytes {
 		err = fmt.Errorf("it has more than %d MiB", suite.MaxFileBytes>>20)
 	}
-	return text, err
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s: %w", f.Source, err)
+	}
+	return text, info.Mode(), nil
 }

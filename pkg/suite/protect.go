@@ -61,14 +61,7 @@ func (d *decoder) protectProfiles(c container.Container) {
 
 // Writable returns the directories and files of the engine's machine that the step's container can
 // write.
-func (s Step) Writable() (paths []string) {
-	for _, m := range s.Container.Mounts {
-		if m.Bind() && !m.ReadOnly {
-			paths = append(paths, m.Source)
-		}
-	}
-	return paths
-}
+func (s Step) Writable() []string { return WritableSources(s.Container.Mounts) }
 
 // Regions returns what strangers can put links in, of this machine: what the containers of the suite's steps and deployments
 // can write, and the directories of the tests, which a commit can change however they are mounted. It is nil if the
